@@ -1,0 +1,109 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .treatAllWarnings(as: .error),
+]
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+/// A part of Apus and its tests. This list is the architecture: think hard before adding an arrow.
+func part(_ name: String, _ needs: [Target.Dependency], tests: [Target.Dependency] = []) -> [Target] {
+    [
+        .target(name: name, dependencies: needs, swiftSettings: house),
+        .testTarget(
+            name: "\(name)Tests",
+            dependencies: [.byName(name: name)] + needs + tests,
+            swiftSettings: house
+        ),
+    ]
+}
+
+/// A C library of the system, found through pkg-config.
+func system(_ name: String, _ pkgConfig: String, _ debian: String) -> Target {
+    .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([debian])])
+}
+
+let parts: [[Target]] = [
+    // Thinking.
+    part("ApusCore", [nioCore]),
+    part("KafkaWire", [nioCore, "CApus", "CZlib", "CZstd", "CLZ4", "CSnappy"]),
+    part("ApusLog", ["ApusCore", "KafkaWire", nioCore, deque], tests: ["ApusFakes"]),
+    part("ApusReplication", ["ApusCore"]),
+    part(
+        "ApusBroker", ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, logging],
+        tests: ["ApusFakes", nioEmbedded]
+    ),
+    // Doors.
+    part(
+        "KafkaDoor", ["ApusBroker", "ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging],
+        tests: ["ApusFakes", nioEmbedded]
+    ),
+    // Adapters.
+    part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging]),
+    part("ApusSQLite", ["ApusCore", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
+    // The fake world.
+    part("ApusFakes", ["ApusCore", nioCore]),
+    // Assemblies and the client.
+    part(
+        "ApusServer",
+        ["ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, logging],
+        tests: ["ApusClient"]
+    ),
+    part("ApusClient", ["ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging], tests: [nioEmbedded]),
+]
+
+let package = Package(
+    name: "apus",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "apus", targets: ["apus"]),
+        .library(name: "ApusServer", targets: ["ApusServer"]),
+        .library(name: "ApusClient", targets: ["ApusClient"]),
+        .library(name: "KafkaWire", targets: ["KafkaWire"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+    ],
+    targets: parts.flatMap { $0 } + [
+        .target(name: "CApus", cSettings: [.unsafeFlags(["-O3"])]),
+        system("CZlib", "zlib", "zlib1g-dev"),
+        system("CZstd", "libzstd", "libzstd-dev"),
+        system("CLZ4", "liblz4", "liblz4-dev"),
+        .systemLibrary(name: "CSnappy", providers: [.apt(["libsnappy-dev"])]),
+        .executableTarget(name: "kafka-wire-gen", swiftSettings: house),
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog", nioCore, nioPosix, logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: house
+        ),
+        .testTarget(name: "TidyTests", swiftSettings: house),
+        .testTarget(
+            name: "ConformanceTests", dependencies: ["ApusServer", "ApusClient", "ApusCore", nioCore, nioPosix],
+            swiftSettings: house
+        ),
+    ],
+    cLanguageStandard: .c17
+)
