@@ -1,0 +1,61 @@
+public import NIOCore
+
+/// One thing to do on the disk, as the thinking parts say it. Run in order; the first failure ends the list.
+public enum DiskCommand: Sendable {
+    case createDirectory(DiskPath)
+    case create(DiskPath)
+    case allocate(DiskPath, upTo: ByteCount)
+    case write([ByteBuffer], to: DiskPath, at: FilePosition)
+    case sync(DiskPath)
+    case syncDirectory(DiskPath)
+    case truncate(DiskPath, to: ByteCount)
+    case rename(DiskPath, to: DiskPath)
+    case remove(DiskPath)
+    case removeDirectory(DiskPath)
+    case close(DiskPath)
+}
+
+extension Disk {
+    /// Runs the commands in order. On failure the rest is not run.
+    public func perform(_ commands: [DiskCommand]) throws(DiskError) {
+        for command in commands { try self.perform(command) }
+    }
+
+    public func perform(_ command: DiskCommand) throws(DiskError) {
+        switch command {
+        case .createDirectory(let path): try self.createDirectory(path)
+        case .create(let path): try self.create(path)
+        case .allocate(let path, let size): try self.allocate(path, upTo: size)
+        case .write(let bytes, let path, let position): try self.write(bytes, to: path, at: position)
+        case .sync(let path): try self.sync(path)
+        case .syncDirectory(let path): try self.syncDirectory(path)
+        case .truncate(let path, let size): try self.truncate(path, to: size)
+        case .rename(let path, let name): try self.rename(path, to: name)
+        case .remove(let path): try self.remove(path)
+        case .removeDirectory(let path): try self.removeDirectory(path)
+        case .close(let path): self.close(path)
+        }
+    }
+}
+
+/// The port that takes disk work off an event loop.
+///
+/// Work submitted under one `lane` runs in order, one at a time; lanes run beside one another. The answer comes back
+/// on `loop`. A lane is a partition's log, so one slow or dead file never holds up another partition.
+public protocol DiskQueue: Sendable {
+    func run<Answer: Sendable>(
+        in lane: DiskLane,
+        on loop: any EventLoop,
+        _ work: @escaping @Sendable (any Disk) -> Answer,
+        then: @escaping @Sendable (Answer) -> Void
+    )
+}
+
+/// Whose disk work it is. Work of one lane is ordered.
+public struct DiskLane: RawRepresentable, Hashable, Sendable {
+    public var rawValue: UInt64
+
+    public init(rawValue: UInt64) {
+        self.rawValue = rawValue
+    }
+}

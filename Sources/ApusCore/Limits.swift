@@ -1,0 +1,49 @@
+/// Every bound of the system, by name and with its unit, on by default (decision D14). A full queue refuses; it does
+/// not grow.
+public enum Limits {
+    // MARK: The wire
+
+    /// The longest frame taken from a client, in bytes, without its length prefix. Kafka's `socket.request.max.bytes` is
+    /// 100 MiB; the largest batch is far smaller than that, and a frame is memory that somebody else pays for.
+    public static let frameBytesMax = ByteCount.mebibytes(16)
+    /// The longest answer to one fetch, in bytes, whatever the client asks for (one batch may go over it, KIP-74).
+    public static let fetchBytesMax = ByteCount.mebibytes(16)
+    /// How long a fetch may be parked.
+    public static let fetchWaitMax = Duration.seconds(60)
+    /// Requests of one connection that are read and not yet answered. Reading stops at this number.
+    public static let requestsInFlightMax = 1000
+
+    // MARK: The log
+
+    /// Kafka's `max.message.bytes` default: the largest batch, in bytes.
+    public static let batchBytesDefault = ByteCount.bytes(1_048_588)
+    /// Kafka's `segment.bytes` default.
+    public static let segmentBytesDefault = ByteCount.gibibytes(1)
+    /// Kafka's `segment.bytes` lower bound; smaller would make files by the thousand.
+    public static let segmentBytesMin = ByteCount.kibibytes(16)
+    /// Kafka's `segment.ms` default.
+    public static let segmentAgeDefault = Duration.seconds(7 * 24 * 3600)
+    /// Kafka's `retention.ms` default.
+    public static let retentionAgeDefault = Duration.seconds(7 * 24 * 3600)
+    /// Batches remembered for each idempotent producer of a partition (Kafka's own number; clients keep 5 in flight).
+    public static let producerBatchesKept = 5
+    /// Idempotent producers remembered for each partition; the one that wrote least recently is forgotten first.
+    public static let producersPerPartitionMax = 10_000
+    /// Kafka's `producer.id.expiration.ms`.
+    public static let producerIdleMax = Duration.seconds(24 * 3600)
+
+    // MARK: The broker
+
+    /// Partitions of one topic.
+    public static let partitionsPerTopicMax = 10_000
+    /// Characters of a topic name (Kafka's number: a directory name must hold it and a partition number).
+    public static let topicNameCharactersMax = 249
+    /// Memory for requests that are being read or handled, all connections together. Sockets are not read beyond it.
+    public static let requestMemoryDefault = ByteCount.mebibytes(256)
+    /// Memory for the newest batches, kept for readers at the tail.
+    public static let tailCacheDefault = ByteCount.mebibytes(128)
+    /// Files held open at once by the disk, in all.
+    public static let openFilesMax = 900
+    /// Free space below which produce is refused so that offsets and metadata can still be written.
+    public static let freeBytesFloorDefault = ByteCount.mebibytes(64)
+}
