@@ -1,0 +1,69 @@
+import Foundation
+import Testing
+
+/// The tree as it stands, held against the rules of the house.
+@Suite("The tree is tidy")
+struct TidyTests {
+    private func expectNone(_ findings: [Finding], location: SourceLocation = #_sourceLocation) {
+        let list = findings.map(\.description).joined(separator: "\n")
+        #expect(findings.isEmpty, "\(findings.count) findings:\n\(list)", sourceLocation: location)
+    }
+
+    @Test("the tree is found, so that the other checks look at something")
+    func findsTheTree() {
+        #expect(Tree.sources.count > 12)
+        #expect(Set(Tree.sources.map(\.folder)).isSuperset(of: ["ApusLog", "KafkaWire", "apus"]))
+    }
+
+    @Test("every import is an arrow of the table")
+    func importsAreArrows() {
+        self.expectNone(Tree.sources.flatMap { Arrows.findings(in: $0) })
+    }
+
+    @Test("the table holds no arrow that the design forbids")
+    func tableIsLegal() {
+        let bad = Arrows.table.flatMap { part in
+            part.allows.compactMap { module in
+                Arrows.forbidden(from: part, to: module).map { "\(part.name) → \(module): \($0)" }
+            }
+        }
+        #expect(bad == [])
+    }
+
+    @Test("Package.swift declares no dependency between our parts that the table lacks")
+    func manifestFollowsTheTable() throws {
+        let declared = Arrows.declared(in: try Tree.text(of: "Package.swift"))
+        #expect(declared.count > 8)
+        for (name, needs) in declared {
+            let part = try #require(Arrows.table.first { $0.name == name }, "\(name) is not in the arrows table")
+            let ours = needs.filter { need in Arrows.table.contains { $0.name == need } }
+            #expect(Set(ours).subtracting(part.allows) == [], "\(name) declares arrows that the table lacks")
+        }
+    }
+
+    @Test("no part uses a word that is banned there")
+    func bannedWords() {
+        self.expectNone(Tree.handwritten.flatMap { Ban.findings(in: $0) })
+    }
+
+    @Test("files, functions and lines keep their limits, files their names, and nothing is left unfinished")
+    func shapes() {
+        self.expectNone(Tree.handwritten.flatMap { Shape.findings(in: $0) })
+    }
+
+    @Test("every test has a sentence for a name")
+    func sentences() {
+        self.expectNone(
+            Tree.handwritten.filter { $0.name != "Placeholder.swift" }.flatMap { Sentences.findings(in: $0) })
+    }
+
+    @Test("generated messages say that they are, and where they come from")
+    func generatedHeaders() {
+        let generated = Tree.sources.filter { $0.path.hasPrefix("Sources/KafkaWire/Messages/") }
+        for file in generated {
+            let head = file.text.prefix(600)
+            #expect(head.localizedCaseInsensitiveContains("do not edit"), "\(file.path) hides that it is generated")
+            #expect(head.contains("kafka-wire-gen"), "\(file.path) does not name its generator")
+        }
+    }
+}
