@@ -14,6 +14,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 /// A part of Apus and its tests. This list is the architecture: think hard before adding an arrow.
@@ -40,7 +41,8 @@ let parts: [[Target]] = [
     part("ApusLog", ["ApusCore", "KafkaWire", nioCore, deque], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
     part(
-        "ApusBroker", ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, logging],
+        "ApusBroker",
+        ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, hashTrees, logging],
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Doors.

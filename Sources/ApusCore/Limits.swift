@@ -46,4 +46,19 @@ public enum Limits {
     public static let openFilesMax = 900
     /// Free space below which produce is refused so that offsets and metadata can still be written.
     public static let freeBytesFloorDefault = ByteCount.mebibytes(64)
+
+    /// How often retention looks at each partition (spread over the partitions, so no moment has all of them).
+    public static let retentionSweepPeriod = Duration.seconds(60)
+    /// The step of a shard's timer wheel: how late a parked fetch or a produce time-out may be.
+    public static let wheelTick = Duration.milliseconds(10)
+    /// Partitions that a shard keeps open; the one used least recently is closed first.
+    public static let partitionsOpenPerShardMax = 2_000
+    /// How long a partition that nobody uses stays open.
+    public static let partitionIdleMax = Duration.seconds(300)
+    /// Requests that wait for one partition to be opened.
+    public static let openWaitersPerPartitionMax = 10_000
+    /// Produce bytes of one partition that are not yet written; more are refused until the disk catches up.
+    public static let unwrittenBytesPerPartitionMax = ByteCount.mebibytes(64)
+    /// Producer ids taken from the coordinator store at a time.
+    public static let producerIDBlock: Int64 = 1_000
 }

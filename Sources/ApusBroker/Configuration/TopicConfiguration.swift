@@ -1,0 +1,60 @@
+package import ApusCore
+
+/// A topic's configuration as it holds now: what was set on the topic, else the broker's defaults, else Kafka's.
+///
+/// A class because a million topics without a setting of their own share one.
+package final class TopicConfiguration: Sendable {
+    /// When a record counts as written (design promise P1).
+    package enum Durability: String, Hashable, Sendable {
+        /// fdatasync returned. The default.
+        case fsync
+        /// The kernel has it: survives a kill of the broker, not a power cut.
+        case pageCache = "page-cache"
+    }
+
+    package enum TimestampType: String, Hashable, Sendable {
+        case createTime = "CreateTime"
+        case logAppendTime = "LogAppendTime"
+    }
+
+    /// Nil: kept whatever their age.
+    package let retentionAge: Duration?
+    /// Nil: kept whatever their size. For each partition.
+    package let retentionBytes: ByteCount?
+    package let segmentBytes: ByteCount
+    package let segmentAge: Duration
+    package let indexIntervalBytes: ByteCount
+    /// The largest batch taken.
+    package let batchBytesMax: ByteCount
+    package let timestampType: TimestampType
+    /// How far before the broker's clock a producer's time may be; nil: any.
+    package let timestampBeforeMax: Duration?
+    /// How far after the broker's clock a producer's time may be; nil: any.
+    package let timestampAfterMax: Duration?
+    package let inSyncReplicasMin: Int32
+    package let durability: Durability
+    /// What was set on the topic itself, by name.
+    package let overrides: [String: String]
+
+    /// All values must have passed their option's rule.
+    init(overrides: [String: String], value: (TopicOption) -> String) {
+        func number(_ option: TopicOption) -> Int64 { Int64(value(option)) ?? Int64.max }
+        func duration(_ option: TopicOption) -> Duration? {
+            let milliseconds = number(option)
+            return milliseconds < 0 || milliseconds == .max ? nil : .milliseconds(milliseconds)
+        }
+        self.retentionAge = duration(.retentionAge)
+        let retentionBytes = number(.retentionBytes)
+        self.retentionBytes = retentionBytes < 0 ? nil : ByteCount(rawValue: Int(retentionBytes))
+        self.segmentBytes = ByteCount(rawValue: Int(number(.segmentBytes)))
+        self.segmentAge = duration(.segmentAge) ?? .seconds(Int64.max / 1_000_000)
+        self.indexIntervalBytes = ByteCount(rawValue: Int(number(.indexInterval)))
+        self.batchBytesMax = ByteCount(rawValue: Int(number(.batchBytesMax)))
+        self.timestampType = TimestampType(rawValue: value(.timestampType)) ?? .createTime
+        self.timestampBeforeMax = duration(.timestampBeforeMax)
+        self.timestampAfterMax = duration(.timestampAfterMax)
+        self.inSyncReplicasMin = Int32(clamping: number(.inSyncReplicasMin))
+        self.durability = Durability(rawValue: value(.durability)) ?? .fsync
+        self.overrides = overrides
+    }
+}

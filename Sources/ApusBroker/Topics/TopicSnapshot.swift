@@ -1,0 +1,42 @@
+package import ApusCore
+import HashTreeCollections
+
+/// All topics at one moment. A value: cheap to copy, readable from any thread, never changes under the reader.
+///
+/// Two persistent hash trees, so that publishing one more topic among a million copies a few nodes and not two tables.
+package struct TopicSnapshot: Sendable {
+    private var byName: TreeDictionary<String, Topic> = [:]
+    private var byID: TreeDictionary<TopicID, Topic> = [:]
+
+    init() {}
+
+    package var count: Int { self.byName.count }
+
+    /// Every topic, in no order that means anything.
+    package var all: some Collection<Topic> { self.byName.values }
+
+    package func topic(named name: String) -> Topic? { self.byName[name] }
+    package func topic(id: TopicID) -> Topic? { self.byID[id] }
+
+    /// The topic a request means, or the error it must be answered with.
+    package func topic(_ reference: TopicReference) throws(BrokerError) -> Topic {
+        switch reference {
+        case .name(let name):
+            guard let topic = self.byName[name] else { throw .unknownTopicOrPartition }
+            return topic
+        case .id(let id):
+            guard let topic = self.byID[id] else { throw .unknownTopicID }
+            return topic
+        }
+    }
+
+    mutating func insert(_ topic: Topic) {
+        self.byName[topic.name] = topic
+        self.byID[topic.id] = topic
+    }
+
+    mutating func remove(_ topic: Topic) {
+        self.byName[topic.name] = nil
+        self.byID[topic.id] = nil
+    }
+}
