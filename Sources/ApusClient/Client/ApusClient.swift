@@ -1,0 +1,102 @@
+@_exported public import ApusCore
+public import NIOCore
+
+/// A client of an Apus cluster, or of any cluster that speaks the Kafka protocol.
+///
+/// ```swift
+/// let apus = ApusClient(.init(servers: ["localhost:9092"]))
+/// try await apus.withConnection { apus in
+///     try await apus.topics.create("orders", partitions: 6)
+///     try await apus.withProducer(.init(topic: "orders")) { producer in
+///         for line in lines { try await producer.send(line) }
+///     }
+///     for try await record in apus.read("orders", from: .start, until: .end) { print(record.offset) }
+/// }
+/// ```
+///
+/// It holds one connection to each broker it needs, made when first needed, made again when lost. All of it lives on one
+/// event loop; the calls may come from any task.
+public final class ApusClient: Sendable {
+    public let configuration: ClientConfiguration
+
+    public init(_ configuration: ClientConfiguration) {
+        self.configuration = configuration
+    }
+
+    /// Keeps the client open until the task is cancelled or ``close()`` is called; then it is closed.
+    ///
+    /// The shape of a long-lived service. The client works without it too.
+    public func run() async throws {
+        throw ApusError(.unsupported, "not there yet")
+    }
+
+    /// Connects (so a wrong address fails here), runs `body`, and closes the client.
+    /// - Throws: `.unreachable` when no server answers within `callTimeout`, and what `body` throws.
+    public func withConnection<Result>(_ body: (ApusClient) async throws -> Result) async throws -> Result {
+        throw ApusError(.unsupported, "not there yet")
+    }
+
+    /// Closes the connections. Producers and readers that are still open fail with `.closed`; producers do not flush.
+    public func close() async {}
+
+    /// Topics: create, delete, list, describe, grow, configure, trim, offsets.
+    public var topics: TopicAdmin { TopicAdmin() }
+
+    /// The cluster and its brokers.
+    public var cluster: ClusterAdmin { ClusterAdmin() }
+}
+
+extension ApusClient {
+    /// A producer for the length of `body`. On the way out it is flushed; if `body` succeeded but a record that was sent
+    /// did not make it, that record's error is thrown.
+    public func withProducer<Result>(
+        _ options: ProducerOptions = ProducerOptions(), _ body: (Producer) async throws -> Result
+    ) async throws -> Result {
+        throw ApusError(.unsupported, "not there yet")
+    }
+
+    /// A producer that lives until its own ``Producer/close()``, or the client's.
+    public func producer(_ options: ProducerOptions = ProducerOptions()) throws -> Producer {
+        throw ApusError(.unsupported, "not there yet")
+    }
+
+    /// Sends one record and waits until the brokers hold it as safely as the topic promises.
+    ///
+    /// All calls of one client share a producer with the default options and no linger.
+    @discardableResult
+    public func publish(
+        _ value: ByteBuffer?, key: ByteBuffer? = nil, headers: [RecordHeader] = [], to topic: String,
+        partition: PartitionIndex? = nil
+    ) async throws -> DeliveryReceipt {
+        throw ApusError(.unsupported, "not there yet")
+    }
+
+    /// Sends one text as a record and waits until the brokers hold it as safely as the topic promises.
+    @discardableResult
+    public func publish(_ value: String, key: String? = nil, to topic: String) async throws -> DeliveryReceipt {
+        try await self.publish(ByteBuffer(string: value), key: key.map { ByteBuffer(string: $0) }, to: topic)
+    }
+
+    /// The records of a topic, one by one, in order within each partition.
+    ///
+    /// Reading starts with the first `next()`. Records are fetched ahead of the loop, up to
+    /// ``ReaderOptions/bufferedBytesMax``, and no further: a slow loop slows the fetching, not the memory.
+    /// Leaving the loop ends the fetching.
+    /// - Parameter partitions: nil for all the topic has at the start.
+    public func read(
+        _ topic: String, partitions: [PartitionIndex]? = nil, from start: ReaderStart = .start,
+        until end: ReaderEnd = .never, options: ReaderOptions = ReaderOptions()
+    ) -> RecordSequence {
+        RecordSequence(
+            batches: self.readBatches(topic, partitions: partitions, from: start, until: end, options: options)
+        )
+    }
+
+    /// The same by whole batches, as producers made them: for throughput.
+    public func readBatches(
+        _ topic: String, partitions: [PartitionIndex]? = nil, from start: ReaderStart = .start,
+        until end: ReaderEnd = .never, options: ReaderOptions = ReaderOptions()
+    ) -> BatchSequence {
+        BatchSequence()
+    }
+}
