@@ -61,6 +61,14 @@ let parts: [[Target]] = [
         ["ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, logging],
         tests: ["ApusClient"]
     ),
+    part(
+        "ApusCommand",
+        [
+            "ApusCore", nioCore,
+            .product(name: "Configuration", package: "swift-configuration"),
+            .product(name: "Histogram", package: "hdrhistogram-swift"),
+        ]
+    ),
     part("ApusClient", ["ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging], tests: [nioEmbedded]),
 ]
 
@@ -93,7 +101,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog", nioCore, nioPosix, logging,
+                "ApusCommand", "ApusServer", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire", "ApusLog", nioCore,
+                nioPosix, logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

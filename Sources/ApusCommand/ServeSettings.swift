@@ -1,0 +1,141 @@
+package import ApusCore
+package import Configuration
+
+/// What `apus serve` was told, from wherever it was told: flag, then `APUS_` environment, then file, then default.
+package struct ServeSettings: Hashable, Sendable {
+    package var data: String
+    package var kafka: HostPort
+    /// What clients are told to connect to; nil: what they connected to.
+    package var advertise: HostPort?
+    package var isInsecure: Bool
+    /// Event loops; 0: one for each core.
+    package var loops: Int
+    package var createsTopics: Bool
+    package var partitionsDefault: Int
+    /// `fsync` or `page-cache`, for topics that do not say.
+    package var durabilityDefault: String
+    package var requestMemory: ByteCount
+    package var tailCache: ByteCount
+    package var logLevel: String
+
+    /// Every setting, in the order in which `--help` lists them.
+    package static let known: [Setting] = [
+        Setting("data", "DIR", "./apus-data", "directory of everything durable"),
+        Setting("kafka", "HOST:PORT", "127.0.0.1:9092", "where Kafka clients connect"),
+        Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
+        Setting("insecure", nil, "false", "listen on a public address without authentication"),
+        Setting("loops", "N", "0", "event loops (0: one for each core)"),
+        Setting("auto-create", "BOOL", "true", "make a topic when a producer first names it"),
+        Setting("partitions", "N", "1", "partitions of a topic that does not say"),
+        Setting("durability", "fsync|page-cache", "fsync", "when a record is acknowledged, for topics that do not say"),
+        Setting("request-memory", "SIZE", "256MiB", "memory for requests in progress"),
+        Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records"),
+        Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
+    ]
+
+    /// Reads the settings; the error names the setting and the way it was probably set.
+    package init(from reader: ConfigReader) throws(CommandFailure) {
+        let values = Values(reader: reader)
+        self.data = values.text("data")
+        self.kafka = try values.parsed("kafka") { text throws(CommandFailure) in try HostPort(text) }
+        let advertise = values.text("advertise")
+        self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
+        self.isInsecure = try values.flag("insecure")
+        self.loops = try values.number("loops", in: 0...1024)
+        self.createsTopics = try values.flag("auto-create")
+        self.partitionsDefault = try values.number("partitions", in: 1...Limits.partitionsPerTopicMax)
+        self.durabilityDefault = try values.word("durability", among: ["fsync", "page-cache"])
+        self.requestMemory = try values.parsed("request-memory") { text throws(CommandFailure) in
+            try Quantity.size(text)
+        }
+        self.tailCache = try values.parsed("tail-cache") { text throws(CommandFailure) in try Quantity.size(text) }
+        self.logLevel = try values.word(
+            "log-level", among: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
+        guard self.kafka.isLoopback || self.isInsecure else { throw Self.publicAddress(self.kafka) }
+    }
+
+    private static func publicAddress(_ address: HostPort) -> CommandFailure {
+        CommandFailure(
+            .denied, code: "public_address",
+            "\(address) can be reached from other machines, and there is no authentication yet: anybody could read, write "
+                + "and delete everything",
+            next: "apus serve --kafka 127.0.0.1:\(address.port), or say so in words: "
+                + "apus serve --kafka \(address) --insecure"
+        )
+    }
+}
+
+/// One setting of `apus serve`: its name in each place it may be set.
+package struct Setting: Hashable, Sendable {
+    /// The flag without its dashes; the key in the file.
+    package var name: String
+    package var value: String?
+    package var fallback: String
+    package var meaning: String
+
+    init(_ name: String, _ value: String?, _ fallback: String, _ meaning: String) {
+        self.name = name
+        self.value = value
+        self.fallback = fallback
+        self.meaning = meaning
+    }
+
+    package var environmentName: String { "APUS_" + self.name.uppercased().replacing("-", with: "_") }
+
+    /// The line of `--help`, ready to be read: meaning, environment variable, default.
+    package static func help(_ name: String) -> String {
+        guard let setting = ServeSettings.known.first(where: { $0.name == name }) else {
+            preconditionFailure("no setting is called \(name)")
+        }
+        let fallback = setting.fallback.isEmpty ? "none" : setting.fallback
+        return "\(setting.meaning) [env: \(setting.environmentName)] [default: \(fallback)]"
+    }
+}
+
+/// Reads texts from the providers and says plainly which setting is wrong.
+private struct Values {
+    let reader: ConfigReader
+
+    func text(_ name: String) -> String {
+        self.reader.string(forKey: ConfigKey(name), default: "")
+    }
+
+    func parsed<Value>(
+        _ name: String, _ parse: (String) throws(CommandFailure) -> Value
+    ) throws(CommandFailure) -> Value {
+        do {
+            return try parse(self.text(name))
+        } catch {
+            throw self.refusal(name, error.message, next: error.next)
+        }
+    }
+
+    func flag(_ name: String) throws(CommandFailure) -> Bool {
+        switch self.text(name).lowercased() {
+        case "true", "yes", "on", "1": return true
+        case "false", "no", "off", "0": return false
+        case let other: throw self.refusal(name, "\"\(other)\" is neither true nor false")
+        }
+    }
+
+    func number(_ name: String, in range: ClosedRange<Int>) throws(CommandFailure) -> Int {
+        let text = self.text(name)
+        guard let number = Int(text), range.contains(number) else {
+            throw self.refusal(name, "\"\(text)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
+        }
+        return number
+    }
+
+    func word(_ name: String, among words: [String]) throws(CommandFailure) -> String {
+        let text = self.text(name)
+        guard words.contains(text) else {
+            throw self.refusal(name, "\"\(text)\" is not one of \(words.joined(separator: ", "))")
+        }
+        return text
+    }
+
+    private func refusal(_ name: String, _ message: String, next: String? = nil) -> CommandFailure {
+        let setting = "--\(name), APUS_\(name.uppercased().replacing("-", with: "_")) or \"\(name)\" in the file"
+        return .usage("setting \(name): \(message)", next: next ?? "change \(setting)")
+    }
+}

@@ -1,0 +1,75 @@
+package import ApusCore
+package import NIOCore
+
+/// A record on its way to standard output.
+package struct ShownRecord: Sendable {
+    package struct Header: Sendable {
+        package var name: String
+        package var value: ByteBuffer?
+
+        package init(name: String, value: ByteBuffer?) {
+            self.name = name
+            self.value = value
+        }
+    }
+
+    package var topic: String
+    package var partition: PartitionIndex
+    package var offset: Offset
+    package var timestamp: Timestamp
+    /// The broker set the timestamp when it appended the record; else the producer did.
+    package var isAppendTime: Bool
+    package var leaderEpoch: Int32
+    package var key: ByteBuffer?
+    package var value: ByteBuffer?
+    package var headers: [Header]
+
+    package init(
+        topic: String, partition: PartitionIndex, offset: Offset, timestamp: Timestamp, isAppendTime: Bool = false,
+        leaderEpoch: Int32 = 0, key: ByteBuffer? = nil, value: ByteBuffer? = nil, headers: [Header] = []
+    ) {
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.timestamp = timestamp
+        self.isAppendTime = isAppendTime
+        self.leaderEpoch = leaderEpoch
+        self.key = key
+        self.value = value
+        self.headers = headers
+    }
+
+    /// The envelope of `kcat -J`, and besides how key and payload are written: as text where they are UTF-8, else in
+    /// base64. With `metaOnly`, lengths stand in for the contents.
+    package func json(metaOnly: Bool = false) -> JSON {
+        var fields: [(String, JSON)] = [
+            ("topic", .string(self.topic)), ("partition", .integer(Int64(self.partition.rawValue))),
+            ("offset", .integer(self.offset.rawValue)),
+            ("tstype", .string(self.isAppendTime ? "logappend" : "create")),
+            ("ts", .integer(self.timestamp.rawValue)),
+        ]
+        if metaOnly {
+            fields.append(("key_bytes", self.key.map { .integer(Int64($0.readableBytes)) } ?? .null))
+            fields.append(("value_bytes", self.value.map { .integer(Int64($0.readableBytes)) } ?? .null))
+            return .object(fields)
+        }
+        if !self.headers.isEmpty {
+            let pairs = self.headers.flatMap { header -> [JSON] in
+                [.string(header.name), header.value.map { Self.text($0).json } ?? .null]
+            }
+            fields.append(("headers", .array(pairs)))
+        }
+        for (name, encoding, bytes) in [("key", "key_encoding", self.key), ("payload", "value_encoding", self.value)] {
+            let text = bytes.map(Self.text)
+            fields.append((name, text?.json ?? .null))
+            if let text { fields.append((encoding, .string(text.encoding))) }
+        }
+        return .object(fields)
+    }
+
+    private static func text(_ bytes: ByteBuffer) -> (json: JSON, encoding: String) {
+        let view = bytes.readableBytesView
+        if let text = String(validating: view, as: UTF8.self) { return (.string(text), "utf8") }
+        return (.string(Base64.encoded(view)), "base64")
+    }
+}
