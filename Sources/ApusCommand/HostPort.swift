@@ -25,13 +25,15 @@ package struct HostPort: Hashable, Sendable, CustomStringConvertible {
             rest = ""
         }
         let digits = rest.dropFirst()
-        guard !host.isEmpty, !host.contains(where: \.isWhitespace), rest.isEmpty || rest.first == ":",
+        let isNamed = !host.isEmpty && !host.contains { $0.isWhitespace || $0 == "[" || $0 == "]" }
+        guard isNamed, rest.isEmpty || rest.first == ":",
             digits.allSatisfy({ ("0"..."9").contains($0) }), rest.isEmpty || !digits.isEmpty,
             let port = rest.isEmpty ? Self.portDefault : Int(digits), port <= 65_535,
             // More than one colon needs brackets, else nobody knows where the port begins.
             text.first == "[" || !host.contains(":")
         else {
-            throw .usage("\"\(text)\" is not an address", next: "write it as 127.0.0.1:9092, localhost:9092 or [::1]:9092")
+            throw .usage(
+                "\"\(text)\" is not an address", next: "write it as 127.0.0.1:9092, localhost:9092 or [::1]:9092")
         }
         self.host = String(host)
         self.port = port

@@ -23,7 +23,8 @@ package struct Listing: Sendable {
 
     /// Adds a row; it must have a cell for each column.
     package mutating func add(_ cells: [Cell]) {
-        precondition(cells.count == self.columns.count, "a row of \(cells.count) cells in \(self.columns.count) columns")
+        precondition(
+            cells.count == self.columns.count, "a row of \(cells.count) cells in \(self.columns.count) columns")
         self.rows.append(cells)
     }
 

@@ -57,8 +57,8 @@ package struct ServeSettings: Hashable, Sendable {
     private static func publicAddress(_ address: HostPort) -> CommandFailure {
         CommandFailure(
             .denied, code: "public_address",
-            "\(address) can be reached from other machines, and there is no authentication yet: anybody could read, write "
-                + "and delete everything",
+            "\(address) can be reached from other machines, and there is no authentication yet: "
+                + "anybody could read, write and delete everything",
             next: "apus serve --kafka 127.0.0.1:\(address.port), or say so in words: "
                 + "apus serve --kafka \(address) --insecure"
         )

@@ -32,7 +32,8 @@ package enum SettingsSources {
     private static func texts(in file: String, known: [Setting]) async throws(CommandFailure) -> [String: String] {
         let reader: ConfigReader
         do {
-            let path = ConfigReader(provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
+            let path = ConfigReader(
+                provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
             reader = ConfigReader(provider: try await FileProvider<JSONSnapshot>(config: path))
         } catch {
             throw CommandFailure(

@@ -50,7 +50,9 @@ import Testing
     func processTime() throws {
         let before = try #require(ProcessTime.spent(by: getpid()))
         var sum: UInt64 = 0
-        while try #require(ProcessTime.spent(by: getpid())) == before { for index in 0..<100_000 { sum &+= UInt64(index) } }
+        while try #require(ProcessTime.spent(by: getpid())) == before {
+            for index in 0..<100_000 { sum &+= UInt64(index) }
+        }
         #expect(try #require(ProcessTime.spent(by: getpid())) > before)
         #expect(ProcessTime.spent(by: -1) == nil)
     }

@@ -4,7 +4,8 @@ import Testing
 @Suite struct OutputTests {
     private func listing() -> Listing {
         var listing = Listing([
-            .init("name"), .init("partitions", isNumber: true), .init("size_bytes", "SIZE", isNumber: true), .init("isr"),
+            .init("name"), .init("partitions", isNumber: true), .init("size_bytes", "SIZE", isNumber: true),
+            .init("isr"),
         ])
         listing.add([.text("orders"), .count(3), Cell(.integer(2048), text: "2.0 KiB"), .list([1])])
         listing.add([.text("a"), .count(12_000), .nothing, .list([])])
@@ -62,7 +63,8 @@ import Testing
         let codes = Dictionary(uniqueKeysWithValues: Exit.allCases.map { ("\($0)", $0.rawValue) })
         #expect(
             codes == [
-                "success": 0, "failure": 1, "usage": 64, "badData": 65, "unreachable": 69, "retryable": 75, "denied": 77,
+                "success": 0, "failure": 1, "usage": 64, "badData": 65, "unreachable": 69, "retryable": 75,
+                "denied": 77,
             ])
     }
 

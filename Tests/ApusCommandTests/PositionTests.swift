@@ -58,7 +58,8 @@ import Testing
     @Test("strftime knows what dates need")
     func strftime() {
         let time = Timestamp(rawValue: 1_795_168_830_250)
-        #expect(CivilTime(time).formatted("%F %T.%f|%Y%m%d|%H%M%S|%s|%%", time)
-            == "2026-11-20 10:00:30.250|20261120|100030|1795168830|%")
+        #expect(
+            CivilTime(time).formatted("%F %T.%f|%Y%m%d|%H%M%S|%s|%%", time)
+                == "2026-11-20 10:00:30.250|20261120|100030|1795168830|%")
     }
 }

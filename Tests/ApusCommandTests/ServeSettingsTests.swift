@@ -103,7 +103,9 @@ import Testing
 
     @Test(
         "what is no address is refused",
-        arguments: ["", ":9092", "a:", "a:b", "a:65536", "a:-1", "::1", "[::1]x", "[::1", "a b:1", "a:1:2", "a:99999999999"]
+        arguments: [
+            "", ":9092", "a:", "a:b", "a:65536", "a:-1", "::1", "[::1]x", "[::1", "a b:1", "a:1:2", "a:99999999999",
+        ]
     )
     func refusals(text: String) {
         #expect(throws: CommandFailure.self) { try HostPort(text) }

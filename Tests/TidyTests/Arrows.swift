@@ -65,11 +65,12 @@ enum Arrows {
                 "ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix", "Logging",
             ])
         ),
+        Part("ApusCommand", .doing, system.union(["ApusCore", "NIOCore", "Configuration", "Histogram"])),
         Part(
             "apus", .assembly,
             system.union([
-                "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog", "NIOCore", "NIOPosix", "Logging",
-                "ArgumentParser", "Configuration", "ServiceLifecycle", "Histogram",
+                "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog", "NIOCore",
+                "NIOPosix", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle", "Histogram",
             ])
         ),
         Part("kafka-wire-gen", .assembly, ["Foundation"]),
