@@ -44,6 +44,8 @@ public enum Limits {
     public static let tailCacheDefault = ByteCount.mebibytes(128)
     /// Files held open at once by the disk, in all.
     public static let openFilesMax = 900
+    /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
+    public static let diskThreadsDefault = 16
     /// Free space below which produce is refused so that offsets and metadata can still be written.
     public static let freeBytesFloorDefault = ByteCount.mebibytes(64)
 

@@ -8,4 +8,11 @@
 /// Uses the processor's CRC instructions where it has them.
 uint32_t capus_crc32c(uint32_t crc, const void *bytes, size_t length);
 
+/// Sets aside blocks for the first `bytes` bytes of a file and grows it to that size; never shrinks it. Unlike
+/// posix_fallocate it never falls back to writing zeros. Answers 0 or the error number.
+int capus_fallocate(int descriptor, int64_t bytes);
+
+/// Names the calling thread, as `top -H` shows it: at most 15 characters, else it keeps its name.
+void capus_name_thread(const char *name);
+
 #endif

@@ -1,0 +1,16 @@
+// What Swift's view of glibc leaves out, because it needs _GNU_SOURCE.
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+
+#include "CApus.h"
+
+int capus_fallocate(int descriptor, int64_t bytes) {
+    for (;;) {
+        if (fallocate(descriptor, 0, 0, bytes) == 0) return 0;
+        if (errno != EINTR) return errno;
+    }
+}
+
+void capus_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
