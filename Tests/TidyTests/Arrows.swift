@@ -45,7 +45,7 @@ enum Arrows {
         Part("ApusReplication", .thinking, ["ApusCore"]),
         Part(
             "ApusBroker", .thinking,
-            ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule"],
+            ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections"],
             shells: ["Shard", "Broker"], shellsAllow: ["Logging", "Synchronization"]
         ),
         Part(

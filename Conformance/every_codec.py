@@ -1,0 +1,31 @@
+"""Every codec, idempotence on, from each client to every other: all see the same records."""
+
+from harness import CLIENTS, expected, kcat_read, run, sample, without_headers
+
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
+PARTITIONS, COUNT = 3, 150
+
+
+def body(checks, address, _):
+    records = sample(PARTITIONS, COUNT)
+    for writer in CLIENTS:
+        for codec in CODECS:
+            topic = f"codec-{writer.name}-{codec}"
+            checks.part(
+                f"{writer.name} writes {codec}", write_and_compare, checks, address, writer, topic, codec, records
+            )
+
+
+def write_and_compare(checks, address, writer, topic, codec, records):
+    writer.create(address, topic, PARTITIONS)
+    writer.produce(address, topic, records, codec)
+    for partition in range(PARTITIONS):
+        wanted = expected(records, partition)
+        for reader in CLIENTS:
+            what = f"{writer.name} {codec} → {reader.name} [{partition}]"
+            checks.equal(what, reader.read(address, topic, partition, 0), wanted)
+        what = f"{writer.name} {codec} → kcat [{partition}]"
+        checks.equal(what, kcat_read(address, topic, partition, "beginning"), without_headers(wanted))
+
+
+run("every codec", body)
