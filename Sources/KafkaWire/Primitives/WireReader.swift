@@ -1,0 +1,183 @@
+public import NIOCore
+
+/// Reads the protocol's primitive values from the bytes of one frame.
+///
+/// It is total: no bytes make it trap, and none make it reserve more than a small multiple of what was received. A count
+/// is believed only after it was held against the bytes that are left; lengths of strings and blobs likewise; tagged
+/// fields that nobody asked for are skipped, never kept. How deep messages nest is fixed by the schema.
+///
+/// The two ways to write a length: before flexible versions a signed Int16 (strings) or Int32 (the rest) with −1 for
+/// null; in flexible versions an unsigned varint of the length plus one, with 0 for null.
+public struct WireReader: Sendable {
+    private var buffer: ByteBuffer
+    private let start: Int
+
+    /// Reads the readable bytes of `buffer`; slices that come out share its storage.
+    public init(_ buffer: ByteBuffer) {
+        self.buffer = buffer
+        self.start = buffer.readerIndex
+    }
+
+    /// Bytes read so far.
+    public var position: Int { self.buffer.readerIndex - self.start }
+    /// Bytes left.
+    public var remaining: Int { self.buffer.readableBytes }
+
+    /// - Throws: `.trailingBytes` unless everything was read.
+    public func finish() throws(WireError) {
+        guard self.remaining == 0 else { throw .trailingBytes(at: self.position, count: self.remaining) }
+    }
+
+    // MARK: Integers
+
+    public mutating func readInt8() throws(WireError) -> Int8 { try self.readInteger() }
+    public mutating func readInt16() throws(WireError) -> Int16 { try self.readInteger() }
+    public mutating func readUInt16() throws(WireError) -> UInt16 { try self.readInteger() }
+    public mutating func readInt32() throws(WireError) -> Int32 { try self.readInteger() }
+    public mutating func readInt64() throws(WireError) -> Int64 { try self.readInteger() }
+    public mutating func readFloat64() throws(WireError) -> Double {
+        Double(bitPattern: try self.readInteger(as: UInt64.self))
+    }
+
+    /// Any byte but 0 is true.
+    public mutating func readBool() throws(WireError) -> Bool { try self.readInteger(as: UInt8.self) != 0 }
+
+    public mutating func readError() throws(WireError) -> KafkaErrorCode {
+        KafkaErrorCode(rawValue: try self.readInteger())
+    }
+
+    public mutating func readUUID() throws(WireError) -> WireUUID {
+        let high = try self.readInteger(as: UInt64.self)
+        return WireUUID(high: high, low: try self.readInteger())
+    }
+
+    @inline(__always)
+    private mutating func readInteger<T: FixedWidthInteger>(as _: T.Type = T.self) throws(WireError) -> T {
+        guard let value = self.buffer.readInteger(as: T.self) else {
+            throw self.truncated(needed: MemoryLayout<T>.size)
+        }
+        return value
+    }
+
+    /// An unsigned varint of at most five bytes.
+    public mutating func readUnsignedVarint() throws(WireError) -> UInt32 {
+        guard let value = self.buffer.readVarint(as: UInt32.self) else { throw self.malformedVarint() }
+        return value
+    }
+
+    private func malformedVarint() -> WireError {
+        self.remaining < 5 ? self.truncated(needed: self.remaining + 1) : .varintTooLong(at: self.position)
+    }
+
+    private func truncated(needed: Int) -> WireError {
+        .truncated(at: self.position, needed: needed, remaining: self.remaining)
+    }
+
+    // MARK: Lengths
+
+    /// A length or count; nil for null. Not yet held against anything.
+    private mutating func readLength(_ isFlexible: Bool) throws(WireError) -> Int? {
+        if isFlexible {
+            let length = try self.readUnsignedVarint()
+            return length == 0 ? nil : Int(length) - 1
+        }
+        let at = self.position
+        let length = try self.readInt32()
+        if length >= 0 { return Int(length) }
+        guard length == -1 else { throw .negativeLength(at: at, length: Int(length)) }
+        return nil
+    }
+
+    private mutating func readStringLength(_ isFlexible: Bool) throws(WireError) -> Int? {
+        if isFlexible { return try self.readLength(true) }
+        let at = self.position
+        let length = try self.readInt16()
+        if length >= 0 { return Int(length) }
+        guard length == -1 else { throw .negativeLength(at: at, length: Int(length)) }
+        return nil
+    }
+
+    // MARK: Strings and bytes
+
+    public mutating func readNullableString(_ isFlexible: Bool) throws(WireError) -> String? {
+        guard let length = try self.readStringLength(isFlexible) else { return nil }
+        if length == 0 { return "" }
+        guard length <= self.remaining else { throw self.truncated(needed: length) }
+        let text = self.buffer.withUnsafeReadableBytes { bytes in
+            String(validating: UnsafeRawBufferPointer(rebasing: bytes.prefix(length)), as: UTF8.self)
+        }
+        guard let text else { throw .invalidUTF8(at: self.position) }
+        self.buffer.moveReaderIndex(forwardBy: length)
+        return text
+    }
+
+    public mutating func readString(_ isFlexible: Bool) throws(WireError) -> String {
+        let at = self.position
+        guard let text = try self.readNullableString(isFlexible) else { throw .unexpectedNull(at: at) }
+        return text
+    }
+
+    public mutating func readNullableBytes(_ isFlexible: Bool) throws(WireError) -> ByteBuffer? {
+        guard let length = try self.readLength(isFlexible) else { return nil }
+        guard let bytes = self.buffer.readSlice(length: length) else { throw self.truncated(needed: length) }
+        return bytes
+    }
+
+    public mutating func readBytes(_ isFlexible: Bool) throws(WireError) -> ByteBuffer {
+        let at = self.position
+        guard let bytes = try self.readNullableBytes(isFlexible) else { throw .unexpectedNull(at: at) }
+        return bytes
+    }
+
+    public mutating func readNullableRecords(_ isFlexible: Bool) throws(WireError) -> WireRecords? {
+        guard let bytes = try self.readNullableBytes(isFlexible) else { return nil }
+        return WireRecords(bytes)
+    }
+
+    public mutating func readRecords(_ isFlexible: Bool) throws(WireError) -> WireRecords {
+        WireRecords(try self.readBytes(isFlexible))
+    }
+
+    /// A count of elements, held against the bytes that are left; nil for null.
+    mutating func readCount(_ isFlexible: Bool, elementBytesMin: Int) throws(WireError) -> Int? {
+        let at = self.position
+        guard let count = try self.readLength(isFlexible) else { return nil }
+        guard count <= self.remaining / elementBytesMin else {
+            throw .countTooLarge(at: at, count: count, remaining: self.remaining)
+        }
+        return count
+    }
+
+    // MARK: Tagged fields
+
+    /// Reads a section of tagged fields. `readField` reads the field with that tag and says true, or says false without
+    /// reading, and the field is skipped.
+    mutating func readTaggedFields(
+        _ readField: (_ tag: Int, inout WireReader) throws(WireError) -> Bool
+    ) throws(WireError) {
+        let count = try self.readUnsignedVarint()
+        if count == 0 { return }
+        guard count <= WireLimits.taggedFieldsMax else {
+            throw .tooManyTaggedFields(at: self.position, count: Int(count))
+        }
+        var last = -1
+        for _ in 0..<count {
+            let tag = Int(try self.readUnsignedVarint())
+            guard tag > last else { throw .taggedFieldsOutOfOrder(at: self.position, tag: tag) }
+            last = tag
+            let length = Int(try self.readUnsignedVarint())
+            guard length <= self.remaining else { throw self.truncated(needed: length) }
+            let end = self.position + length
+            if try readField(tag, &self) {
+                guard self.position == end else { throw .taggedFieldLength(at: self.position, tag: tag) }
+            } else {
+                self.buffer.moveReaderIndex(forwardBy: length)
+            }
+        }
+    }
+
+    /// Skips a section of tagged fields, none of which is known.
+    public mutating func skipTaggedFields() throws(WireError) {
+        try self.readTaggedFields { _, _ throws(WireError) in false }
+    }
+}
