@@ -57,7 +57,7 @@ let parts: [[Target]] = [
     ),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging]),
-    part("ApusSQLite", ["ApusCore", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
+    part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
     // The fake world.
     part("ApusFakes", ["ApusCore", nioCore]),
     // Assemblies and the client.

@@ -53,7 +53,7 @@ enum Arrows {
             ["ApusBroker", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging"]
         ),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "NIOCore", "NIOPosix", "Logging"])),
-        Part("ApusSQLite", .doing, system.union(["ApusCore", "GRDB"])),
+        Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "GRDB"])),
         Part(
             "ApusClient", .doing,
             ["ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging", "Synchronization"]
