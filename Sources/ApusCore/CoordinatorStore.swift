@@ -10,7 +10,8 @@ public protocol CoordinatorStore: Sendable {
     func commit(_ transaction: StoreTransaction, then: @escaping @Sendable (Result<StoreRevision, StoreError>) -> Void)
     /// Tells of every later change under a prefix, in order, once each, from the one after `revision`.
     func watch(
-        prefix: String, after revision: StoreRevision, onChange: @escaping @Sendable ([StoreChange], StoreRevision) -> Void
+        prefix: String, after revision: StoreRevision,
+        onChange: @escaping @Sendable ([StoreChange], StoreRevision) -> Void
     ) -> any StoreWatch
 }
 

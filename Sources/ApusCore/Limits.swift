@@ -32,6 +32,15 @@ public enum Limits {
     /// Kafka's `producer.id.expiration.ms`.
     public static let producerIdleMax = Duration.seconds(24 * 3600)
 
+    /// Bytes after which a journal file is full; there are two.
+    public static let journalBytesDefault = ByteCount.mebibytes(64)
+    /// A sync of more bytes than this goes to the file itself, not through the journal.
+    public static let journalEntryBytesMax = ByteCount.kibibytes(128)
+    /// Bytes written and not yet synced that are remembered for the journal, all files together.
+    public static let journalUnsyncedBytesMax = ByteCount.mebibytes(64)
+    /// Files synced at once when a journal file is checkpointed.
+    public static let checkpointSyncsInFlight = 8
+
     // MARK: The broker
 
     /// Partitions of one topic.
@@ -42,8 +51,12 @@ public enum Limits {
     public static let requestMemoryDefault = ByteCount.mebibytes(256)
     /// Memory for the newest batches, kept for readers at the tail.
     public static let tailCacheDefault = ByteCount.mebibytes(128)
-    /// Files held open at once by the disk, in all.
-    public static let openFilesMax = 900
+    /// Files held open at once by the disk while enough of them are idle.
+    public static let openFilesMax = 700
+    /// Uses of other files, for each of `openFilesMax`, after which a file is idle.
+    public static let openFileIdleUsesPerFile: UInt64 = 4
+    /// Files held open at once by the disk, in all, when every one of them is busy.
+    public static let openFilesHotMax = 8000
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
     /// Free space below which produce is refused so that offsets and metadata can still be written.

@@ -9,6 +9,10 @@ import Synchronization
 /// kernel tells of a failed write-back once, to descriptors that were open when it failed; whoever closes before asking
 /// may never hear of it, and the next fsync of a new descriptor says that all is well.
 ///
+/// Least recently used alone would thrash: a thousand partitions written in turn, through a table of nine hundred, would
+/// open, sync and close a file for every write. So a file is idle only after some thousands of uses of others, and the
+/// table grows beyond its size, up to a hard limit, while everything in it is in use.
+///
 /// Every method is a few steps under one lock. System calls are made outside it, while the file is *pinned*: a pinned
 /// file is not closed, whatever happens to its name.
 final class FileTable: Sendable {
@@ -17,6 +21,7 @@ final class FileTable: Sendable {
         /// A sync of these failed, so nothing written to them can be trusted. They outlive their descriptors.
         var dead: Set<DiskPath> = []
         var uses: UInt64 = 0
+        var nextChoiceAt: UInt64 = 0
     }
 
     private let state = Mutex(State())
@@ -157,9 +162,18 @@ final class FileTable: Sendable {
 
     /// Chooses what to close: idle files without unsynced writes, the least recently used first; they are detached and
     /// theirs to close. When there are none, idle files that need a sync first, pinned for it.
-    func victims(clean cleanMax: Int, unsynced unsyncedMax: Int) -> (clean: [OpenFile], unsynced: [OpenFile]) {
+    ///
+    /// Idle is what was not among the last `uses` uses. None is: then nothing is chosen, and the next choice is not
+    /// worth making before that many more uses.
+    func victims(
+        clean cleanMax: Int, unsynced unsyncedMax: Int, idleFor uses: UInt64
+    ) -> (clean: [OpenFile], unsynced: [OpenFile]) {
         self.state.withLock { state in
-            let idle = state.files.values.filter { $0.pins == 0 }.sorted { $0.usedAt < $1.usedAt }
+            guard uses == 0 || state.uses >= state.nextChoiceAt else { return ([], []) }
+            let idle = state.files.values
+                .filter { $0.pins == 0 && $0.usedAt + uses <= state.uses }
+                .sorted { $0.usedAt < $1.usedAt }
+            if idle.isEmpty { state.nextChoiceAt = state.uses + uses / 4 }
             let clean = idle.lazy.filter { !$0.hasUnsyncedChanges }.prefix(cleanMax)
             if !clean.isEmpty { return (clean.compactMap { state.detach($0.path) }, []) }
             let unsynced = Array(idle.prefix(unsyncedMax))

@@ -18,12 +18,16 @@ package final class PosixDisk: Disk {
     let files = FileTable()
     let directories = DirectoryMemory()
     private let openFilesMax: Int
+    private let openFilesHotMax: Int
 
     /// Opens the directory everything happens below. It must exist.
-    package init(below directory: String, openFilesMax: Int = Limits.openFilesMax) throws(DiskError) {
-        precondition(openFilesMax > 0)
+    package init(
+        below directory: String, openFilesMax: Int = Limits.openFilesMax, openFilesHotMax: Int = Limits.openFilesHotMax
+    ) throws(DiskError) {
+        precondition(openFilesMax > 0 && openFilesHotMax > 0)
         self.root = try systemCall("open", .root) { Glibc.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         self.openFilesMax = openFilesMax
+        self.openFilesHotMax = openFilesHotMax
     }
 
     /// Closes everything. What was not synced by now is not promised to anyone.
@@ -112,7 +116,8 @@ package final class PosixDisk: Disk {
 
     // MARK: Descriptors
 
-    /// How many files are open now. Never more than `openFilesMax` plus those in use at this moment.
+    /// How many files are open now. Near `openFilesMax`, unless more than that
+    /// are in use again and again; never more than `openFilesHotMax` plus those in use at this moment.
     package var openFileCount: Int { self.files.count }
 
     private func withDescriptor<Answer>(
@@ -153,7 +158,12 @@ package final class PosixDisk: Disk {
 
     private func open(_ path: DiskPath, _ flags: Int32, _ operation: String) throws(DiskError) -> Int32 {
         precondition(path.isBelowRoot, "a path that leaves the data directory: \(path)")
-        if self.files.count >= self.openFilesMax { self.makeRoom() }
+        let count = self.files.count
+        if count >= self.openFilesHotMax {
+            self.makeRoom(idleFor: 0)
+        } else if count >= self.openFilesMax {
+            self.makeRoom(idleFor: UInt64(self.openFilesMax) * Limits.openFileIdleUsesPerFile)
+        }
         func attempt() throws(DiskError) -> Int32 {
             try systemCall(operation, path) {
                 openat(self.root, path.relative, flags | O_CLOEXEC | O_NOFOLLOW, 0o640)
@@ -164,15 +174,16 @@ package final class PosixDisk: Disk {
         } catch {
             guard error.reason == .failed(EMFILE) || error.reason == .failed(ENFILE) else { throw error }
             // Sockets took the last descriptor. A log must not die of that.
-            self.makeRoom()
+            self.makeRoom(idleFor: 0)
             return try attempt()
         }
     }
 
     /// Closes a share of the idle files: many clean ones at a time, since choosing walks the table; few that need a
     /// sync, since whoever opens a file now waits for it.
-    private func makeRoom() {
-        let (clean, unsynced) = self.files.victims(clean: max(1, self.openFilesMax / 16), unsynced: 4)
+    private func makeRoom(idleFor uses: UInt64) {
+        let (clean, unsynced) = self.files.victims(
+            clean: max(1, self.openFilesMax / 16), unsynced: 4, idleFor: uses)
         for file in clean { self.discard(file) }
         for file in unsynced { self.letGo(of: file, self.files.path(of: file)) }
     }

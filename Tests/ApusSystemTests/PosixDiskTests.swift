@@ -112,16 +112,30 @@ import Testing
 
     @Test("an evicted file with unsynced writes was synced first, and a failure of that is not forgotten")
     func evictionSyncs() throws {
-        let devices = try PosixDisk(below: "/dev", openFilesMax: 1)
+        let devices = try PosixDisk(below: "/dev", openFilesMax: 1, openFilesHotMax: 1)
         let null = DiskPath("null")
         try devices.write([ByteBuffer(string: "x")], to: null, at: .start)
         #expect(try devices.read(DiskPath("zero"), at: .start, upTo: .bytes(1)).readableBytes == 1)
         #expect(throws: DiskError(.dead, "sync", null)) { try devices.sync(null) }
     }
 
+    @Test("files used in turn stay open beyond the table's size, idle ones are closed")
+    func hotFilesStayOpen() throws {
+        let disk = try PosixDisk(below: self.directory.path, openFilesMax: 20, openFilesHotMax: 100)
+        let files = (0..<50).map { DiskPath("hot\($0)") }
+        for file in files { try disk.create(file) }
+        for _ in 0..<3 {
+            for file in files { try disk.write([ByteBuffer(string: "x")], to: file, at: .start) }
+        }
+        #expect(disk.openFileCount == 50)
+        for _ in 0..<500 { try disk.sync(files[0]) }
+        for number in 0..<30 { try disk.create(DiskPath("new\(number)")) }
+        #expect(disk.openFileCount < 60)
+    }
+
     @Test("far more files than may be open are written and read, synced or not")
     func eviction() throws {
-        let disk = try PosixDisk(below: self.directory.path, openFilesMax: 20)
+        let disk = try PosixDisk(below: self.directory.path, openFilesMax: 20, openFilesHotMax: 20)
         let files = (0..<200).map { DiskPath("f\($0)") }
         for (number, file) in files.enumerated() {
             try disk.create(file)

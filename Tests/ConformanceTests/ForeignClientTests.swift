@@ -50,7 +50,7 @@ enum Scripts {
 
     static func run(_ name: String) async throws -> Outcome {
         let output = FileManager.default.temporaryDirectory.appendingPathComponent("apus-\(name)-\(UUID().uuidString)")
-        FileManager.default.createFile(atPath: output.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: output.path, contents: nil)
         defer { try? FileManager.default.removeItem(at: output) }  // best effort: it is a temporary file
         let sink = try FileHandle(forWritingTo: output)
         let process = Process()
