@@ -43,7 +43,7 @@ let parts: [[Target]] = [
         "KafkaWire", [nioCore, "CApus", "CZlib", "CZstd", "CLZ4", "CSnappy"], tests: ["kafka-wire-gen"],
         exclude: ["Schema"]
     ),
-    part("ApusLog", ["ApusCore", "KafkaWire", nioCore, deque], tests: ["ApusFakes"]),
+    part("ApusLog", ["ApusCore", "KafkaWire", "CApus", nioCore], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
     part(
         "ApusBroker",

@@ -29,6 +29,20 @@ public enum Limits {
     public static let producerBatchesKept = 5
     /// Idempotent producers remembered for each partition; the one that wrote least recently is forgotten first.
     public static let producersPerPartitionMax = 10_000
+    /// Bytes of batches between two entries of a segment's sparse index.
+    public static let indexIntervalBytes = ByteCount.kibibytes(32)
+    /// Bytes written to a log after which a checkpoint bounds what recovery has to scan.
+    public static let checkpointBytes = ByteCount.mebibytes(64)
+    /// A closing log writes a checkpoint only if recovery would otherwise have to scan more than this.
+    public static let closeScanBytesMax = ByteCount.mebibytes(1)
+    /// The most that a segment file is set aside beyond what is written to it.
+    public static let segmentAllocationStepMax = ByteCount.mebibytes(32)
+    /// The least; a topic with one record takes one file of this size.
+    public static let segmentAllocationStepMin = ByteCount.kibibytes(4)
+    /// The longest index file that is read: a segment of the largest size has less.
+    public static let indexFileBytesMax = ByteCount.mebibytes(8)
+    /// The longest segment file: positions in it fit into 32 bits.
+    public static let segmentFileBytesMax = ByteCount.bytes(Int(UInt32.max))
     /// Kafka's `producer.id.expiration.ms`.
     public static let producerIdleMax = Duration.seconds(24 * 3600)
 

@@ -41,7 +41,7 @@ enum Arrows {
     static let table: [Part] = [
         Part("ApusCore", .thinking, ["NIOCore"]),
         Part("KafkaWire", .thinking, ["NIOCore", "CApus", "CZlib", "CZstd", "CLZ4", "CSnappy"]),
-        Part("ApusLog", .thinking, ["ApusCore", "KafkaWire", "NIOCore", "DequeModule"]),
+        Part("ApusLog", .thinking, ["ApusCore", "KafkaWire", "CApus", "NIOCore"]),
         Part("ApusReplication", .thinking, ["ApusCore"]),
         Part(
             "ApusBroker", .thinking,
@@ -58,7 +58,7 @@ enum Arrows {
             "ApusClient", .doing,
             ["ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging", "Synchronization"]
         ),
-        Part("ApusFakes", .fake, ["ApusCore", "NIOCore"]),
+        Part("ApusFakes", .fake, ["ApusCore", "NIOCore", "Synchronization"]),
         Part(
             "ApusServer", .assembly,
             system.union([

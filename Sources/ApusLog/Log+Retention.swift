@@ -1,0 +1,86 @@
+package import ApusCore
+
+extension Log {
+    /// What retention took.
+    package struct Dropped: Hashable, Sendable {
+        package var segments: Int
+        package var byteCount: ByteCount
+    }
+
+    /// Drops whole segments from the front: those whose newest record is older than `retentionAge`, and the oldest
+    /// ones while what is left still holds `retentionBytes`. The files go with the next jobs.
+    ///
+    /// A segment's age is that of its newest record, but never younger than its last append: a timestamp from the future
+    /// keeps nothing (KIP-937). The caller vouches for `wall`: see a jump of the wall clock there, before records go.
+    /// - Parameter limit: nothing at or above it is dropped (the high watermark).
+    @discardableResult
+    package mutating func applyRetention(wall: Timestamp, below limit: Offset) -> Dropped {
+        guard self.takesAppends else { return Dropped(segments: 0, byteCount: .zero) }
+        if self.work.isStateOwed { self.work.isStateDue = true }
+        self.rollIfExpired(wall: wall, below: limit)
+        var dropped = 0
+        var bytes = ByteCount.zero
+        let total = self.byteCount
+        let expired = self.configuration.retentionAge.map { wall.earlier(by: $0) }
+        for segment in self.closed {
+            guard segment.end <= limit else { break }
+            let isOld = expired.map { segment.age < $0 } ?? false
+            let isMuch = self.configuration.retentionBytes.map { total - bytes - segment.byteCount >= $0 } ?? false
+            guard isOld || isMuch || segment.end <= self.startOffset else { break }
+            dropped += 1
+            bytes = bytes + segment.byteCount
+        }
+        guard dropped > 0 else { return Dropped(segments: 0, byteCount: .zero) }
+        self.startOffset = max(self.startOffset, self.closed[dropped - 1].end)
+        self.drop(segments: dropped)
+        return Dropped(segments: dropped, byteCount: bytes)
+    }
+
+    /// The last segment of a topic that nobody writes to any more expires too: it is closed, so that it can go.
+    private mutating func rollIfExpired(wall: Timestamp, below limit: Offset) {
+        guard let age = self.configuration.retentionAge, self.ahead.isEmpty, self.writing.isOnDisk,
+            self.writing.mark == self.writing.written, self.work.flight == nil,
+            self.writing.mark.end > self.writing.base, self.writing.mark.end <= limit,
+            self.writing.closed.age < wall.earlier(by: age)
+        else { return }
+        self.closeWriting(wall: wall)
+    }
+
+    /// Closes the segment that is written to, although nothing waits to be written behind it.
+    /// - Precondition: it has batches, all of it is written, and no job is in flight.
+    private mutating func closeWriting(wall: Timestamp) {
+        self.roll(wall: wall)
+        self.startNextSegment()
+        self.work.isStateDue = true
+    }
+
+    /// Moves the start of the log up for ever (DeleteRecords). It is in force at once, and durable when a job reports a
+    /// `durableStart` at or above it. Segments wholly below it are removed.
+    /// - Parameter offset: up to the high watermark. Below the start it changes nothing.
+    /// - Throws: `.outOfRange` above what is written; `.failed`.
+    package mutating func advanceStart(to offset: Offset) throws(LogError) {
+        if let failure = self.failure { throw .failed(failure) }
+        guard offset <= self.writtenEnd, offset.rawValue >= 0 else {
+            throw .outOfRange(start: self.startOffset, end: self.writtenEnd)
+        }
+        guard offset > self.startOffset else {
+            if self.work.isStateOwed { self.work.isStateDue = true }
+            return
+        }
+        self.startOffset = offset
+        self.drop(segments: self.closed.prefix { $0.end <= offset }.count)
+    }
+
+    /// Takes segments out of the log; their files are removed once the disk knows.
+    private mutating func drop(segments count: Int) {
+        for segment in self.closed.prefix(count) {
+            self.work.doomed.append(self.identity.directory.appending(FileName.segmentName(segment.base)))
+            self.work.doomed.append(self.identity.directory.appending(FileName.indexName(segment.base)))
+        }
+        self.closed.removeFirst(count)
+        self.damage.removeAll { $0.offsets.upperBound <= self.startOffset }
+        self.epochs.forget(below: self.startOffset)
+        self.hints.forget(below: self.startOffset)
+        self.work.isStateDue = true
+    }
+}

@@ -1,0 +1,91 @@
+package import ApusCore
+
+/// Disk work that a log asks for: run the steps in order, on a disk thread, and tell the log how it went.
+///
+///     while let job = log.nextJob() {
+///         queue.run(in: lane, on: loop, { job.run(on: $0) }) { outcome in progress = log.finished(job.token, outcome) }
+///     }
+///
+/// A log has at most one job in flight; everything that is appended meanwhile goes into the next one.
+package struct LogJob: Sendable {
+    package struct Token: Hashable, Sendable {
+        let number: UInt64
+    }
+
+    /// What failed. The steps after it were not run.
+    package struct Failure: Error, Hashable, Sendable {
+        package let error: DiskError
+        /// There was no room for it, and nothing was promised yet: the job can be undone and the log lives on.
+        package let isFull: Bool
+    }
+
+    enum Step: Sendable {
+        case run(DiskCommand)
+        /// Removes a file that may not be there.
+        case discard(DiskPath)
+    }
+
+    package let token: Token
+    /// Bytes of batches in it.
+    package let byteCount: ByteCount
+    var steps: [Step]
+
+    /// Blocking: disk threads only.
+    package func run(on disk: any Disk) -> Result<Void, Failure> {
+        for step in self.steps {
+            do throws(DiskError) {
+                switch step {
+                case .run(let command): try disk.perform(command)
+                case .discard(let file): try disk.discard(file)
+                }
+            } catch {
+                return .failure(Failure(error: error, isFull: error.reason == .full && !step.isSync))
+            }
+        }
+        return .success(())
+    }
+}
+
+extension LogJob.Step {
+    /// After a failed sync nobody knows what is on the disk, whatever the reason was.
+    fileprivate var isSync: Bool {
+        switch self {
+        case .run(.sync), .run(.syncDirectory): true
+        default: false
+        }
+    }
+}
+
+extension Disk {
+    /// Removes a file that may not be there.
+    func discard(_ file: DiskPath) throws(DiskError) {
+        do throws(DiskError) {
+            try self.remove(file)
+        } catch {
+            guard error.reason == .notFound else { throw error }
+        }
+    }
+}
+
+/// Where a log is after a job.
+package struct LogProgress: Hashable, Sendable {
+    package enum Event: Hashable, Sendable {
+        case advanced
+        /// No room. The next job takes back what this one began; until it has finished nothing more is appended, and
+        /// nobody is told.
+        case full
+        /// Everything that was not written is out of the log for certain, also after a crash: the batches at
+        /// `writtenEnd` and above fail with "storage full", and appends may go on from there.
+        case withdrawn
+        /// The log is dead. What is not durable fails.
+        case failed(LogFailure)
+    }
+
+    package var event: Event
+    /// All below it was handed to the file system.
+    package var writtenEnd: Offset
+    /// All below it survives a power cut.
+    package var durableEnd: Offset
+    /// The log start that survives a power cut: what DeleteRecords waits for.
+    package var durableStart: Offset
+}

@@ -1,0 +1,203 @@
+import ApusCore
+import NIOCore
+
+/// The `state` file: what of a log must survive and can not be read off its segments quickly.
+///
+///     APUSSTA1 │ format UInt32 │ partition Int32 │ topic id 2 × UInt64
+///     │ start Int64 │ recovery offset Int64 │ recovery position UInt32 │ active base Int64 │ its salt UInt64
+///     │ count UInt32 │ { base, end Int64, salt UInt64, bytes UInt32, largest timestamp, its offset, last append Int64 }
+///     │ count UInt32 │ { epoch Int32, start Int64 }
+///     │ count UInt32 │ { id Int64, epoch Int16, flags UInt8, next sequence Int32, last append, last offset Int64,
+///     │                  count UInt8 × { first, last sequence Int32, base, last offset, timestamp Int64 } }
+///     │ CRC-32C UInt32
+///
+/// Written when a segment is closed, when the log's start moves, at checkpoints, and at the end of a clean
+/// life; always whole, through a temporary file. A log of one short segment from offset 0 has none. Epochs and producers
+/// are as of the recovery point: recovery adds what it reads behind it.
+struct LogState: Hashable {
+    static let magic: UInt64 = 0x4150_5553_5354_4131
+    static let format: UInt32 = 1
+
+    var topicPartition: TopicPartition
+    var start: Offset
+    var recovery: RecoveryPoint
+    /// The segment that is written to. Its file may not have been made yet.
+    var activeBase: Offset
+    var activeSalt: UInt64
+    var closed: [ClosedSegment]
+    var epochs: [LeaderEpochs.Entry]
+    var producers: [ProducerStates.Producer]
+
+    init(
+        topicPartition: TopicPartition, start: Offset, recovery: RecoveryPoint, activeBase: Offset,
+        activeSalt: UInt64, closed: [ClosedSegment], epochs: [LeaderEpochs.Entry], producers: [ProducerStates.Producer]
+    ) {
+        self.topicPartition = topicPartition
+        self.start = start
+        self.recovery = recovery
+        self.activeBase = activeBase
+        self.activeSalt = activeSalt
+        self.closed = closed
+        self.epochs = epochs
+        self.producers = producers
+    }
+
+    func encoded() -> ByteBuffer {
+        var buffer = ByteBufferAllocator().buffer(
+            capacity: 128 + self.closed.count * 52 + self.epochs.count * 12 + self.producers.count * 192
+        )
+        buffer.writeInteger(Self.magic)
+        buffer.writeInteger(Self.format)
+        buffer.writeInteger(self.topicPartition.partition.rawValue)
+        buffer.writeInteger(self.topicPartition.topic.high)
+        buffer.writeInteger(self.topicPartition.topic.low)
+        buffer.writeInteger(self.start.rawValue)
+        buffer.writeInteger(self.recovery.offset.rawValue)
+        buffer.writeInteger(UInt32(clamping: self.recovery.position))
+        buffer.writeInteger(self.activeBase.rawValue)
+        buffer.writeInteger(self.activeSalt)
+        buffer.writeInteger(UInt32(clamping: self.closed.count))
+        for segment in self.closed {
+            buffer.writeInteger(segment.base.rawValue)
+            buffer.writeInteger(segment.end.rawValue)
+            buffer.writeInteger(segment.salt)
+            buffer.writeInteger(UInt32(clamping: segment.byteCount.rawValue))
+            buffer.writeInteger(segment.largestTimestamp.rawValue)
+            buffer.writeInteger(segment.largestTimestampOffset.rawValue)
+            buffer.writeInteger(segment.lastAppendAt.rawValue)
+        }
+        buffer.writeInteger(UInt32(clamping: self.epochs.count))
+        for entry in self.epochs {
+            buffer.writeInteger(entry.epoch.rawValue)
+            buffer.writeInteger(entry.start.rawValue)
+        }
+        buffer.writeInteger(UInt32(clamping: self.producers.count))
+        for producer in self.producers { buffer.write(producer) }
+        buffer.writeInteger(buffer.crc32c())
+        return buffer
+    }
+
+    /// Nil for anything that is not a whole state with a right checksum that makes sense in itself.
+    init?(from buffer: ByteBuffer) {
+        guard var reader = buffer.checked(magic: Self.magic, format: Self.format),
+            let topicPartition = reader.readTopicPartition(),
+            let start = reader.readOffset(), let recovery = reader.readOffset(),
+            let position = reader.readInteger(as: UInt32.self), let activeBase = reader.readOffset(),
+            let activeSalt = reader.readInteger(as: UInt64.self),
+            Int(position) >= SegmentHeader.byteCount, activeBase <= recovery, start <= recovery,
+            let closed = reader.readClosedSegments(before: activeBase),
+            let epochs = reader.readEpochs(), let producers = reader.readProducers(), reader.readableBytes == 0
+        else { return nil }
+        self.topicPartition = topicPartition
+        self.start = start
+        self.recovery = RecoveryPoint(offset: recovery, position: Int(position))
+        self.activeBase = activeBase
+        self.activeSalt = activeSalt
+        self.closed = closed
+        self.epochs = epochs
+        self.producers = producers
+    }
+}
+
+extension ByteBuffer {
+    fileprivate mutating func write(_ producer: ProducerStates.Producer) {
+        self.writeInteger(producer.id)
+        self.writeInteger(producer.epoch)
+        self.writeInteger((producer.hasOlder ? 1 : 0) | (producer.nextSequence == nil ? 0 : 2) as UInt8)
+        self.writeInteger(producer.nextSequence ?? 0)
+        self.writeInteger(producer.lastAppendAt.rawValue)
+        self.writeInteger(producer.lastOffset.rawValue)
+        let batches = producer.batches.suffix(Limits.producerBatchesKept)
+        self.writeInteger(UInt8(batches.count))
+        for batch in batches {
+            self.writeInteger(batch.firstSequence)
+            self.writeInteger(batch.lastSequence)
+            self.writeInteger(batch.baseOffset.rawValue)
+            self.writeInteger(batch.lastOffset.rawValue)
+            self.writeInteger(batch.timestamp.rawValue)
+        }
+    }
+
+    fileprivate mutating func readOffset() -> Offset? {
+        guard let offset = self.readInteger(as: Int64.self), offset >= 0 else { return nil }
+        return Offset(rawValue: offset)
+    }
+
+    fileprivate mutating func readTimestamp() -> Timestamp? {
+        self.readInteger(as: Int64.self).map { Timestamp(rawValue: $0) }
+    }
+
+    /// A count of elements of at least `byteCount` bytes; nil when so many do not fit into what is left.
+    private mutating func readCount(ofBytes byteCount: Int) -> Int? {
+        guard let count = self.readInteger(as: UInt32.self), Int(count) <= self.readableBytes / byteCount else {
+            return nil
+        }
+        return Int(count)
+    }
+
+    fileprivate mutating func readClosedSegments(before activeBase: Offset) -> [ClosedSegment]? {
+        guard let count = self.readCount(ofBytes: 52) else { return nil }
+        var segments: [ClosedSegment] = []
+        segments.reserveCapacity(count)
+        for _ in 0..<count {
+            guard let base = self.readOffset(), let end = self.readOffset(),
+                let salt = self.readInteger(as: UInt64.self), let byteCount = self.readInteger(as: UInt32.self),
+                let largest = self.readTimestamp(), let largestOffset = self.readOffset(),
+                let lastAppendAt = self.readTimestamp(),
+                base < end, segments.last.map({ $0.end <= base }) ?? true, end <= activeBase
+            else { return nil }
+            segments.append(
+                ClosedSegment(
+                    base: base, end: end, salt: salt, byteCount: .bytes(Int(byteCount)), largestTimestamp: largest,
+                    largestTimestampOffset: largestOffset, lastAppendAt: lastAppendAt
+                )
+            )
+        }
+        return segments
+    }
+
+    fileprivate mutating func readEpochs() -> [LeaderEpochs.Entry]? {
+        guard let count = self.readCount(ofBytes: 12) else { return nil }
+        var entries: [LeaderEpochs.Entry] = []
+        entries.reserveCapacity(count)
+        for _ in 0..<count {
+            guard let epoch = self.readInteger(as: Int32.self), let start = self.readOffset() else { return nil }
+            entries.append(LeaderEpochs.Entry(epoch: Epoch(rawValue: epoch), start: start))
+        }
+        return LeaderEpochs(entries: entries) == nil ? nil : entries
+    }
+
+    fileprivate mutating func readProducers() -> [ProducerStates.Producer]? {
+        guard let count = self.readCount(ofBytes: 32) else { return nil }
+        var producers: [ProducerStates.Producer] = []
+        producers.reserveCapacity(count)
+        for _ in 0..<count {
+            guard let producer = self.readProducer() else { return nil }
+            producers.append(producer)
+        }
+        return producers
+    }
+
+    private mutating func readProducer() -> ProducerStates.Producer? {
+        guard let id = self.readInteger(as: Int64.self), let epoch = self.readInteger(as: Int16.self),
+            let flags = self.readInteger(as: UInt8.self), let next = self.readInteger(as: Int32.self),
+            let lastAppendAt = self.readTimestamp(), let lastOffset = self.readOffset(),
+            let count = self.readInteger(as: UInt8.self), Int(count) <= Limits.producerBatchesKept
+        else { return nil }
+        var batches: [ProducerStates.Batch] = []
+        for _ in 0..<count {
+            guard let first = self.readInteger(as: Int32.self), let last = self.readInteger(as: Int32.self),
+                let base = self.readOffset(), let end = self.readOffset(), let timestamp = self.readTimestamp()
+            else { return nil }
+            batches.append(
+                ProducerStates.Batch(
+                    firstSequence: first, lastSequence: last, baseOffset: base, lastOffset: end, timestamp: timestamp
+                )
+            )
+        }
+        return ProducerStates.Producer(
+            id: id, epoch: epoch, batches: batches, nextSequence: flags & 2 == 0 ? nil : next,
+            hasOlder: flags & 1 != 0, lastAppendAt: lastAppendAt, lastOffset: lastOffset
+        )
+    }
+}
