@@ -43,10 +43,10 @@ fuzz-short: deps ## the same, 20 seconds each
 	./Fuzz/run 20
 
 lint: ## the tree as `swift format` wants it, or a list of what differs
-	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format lint --strict --recursive --parallel Sources Tests Fuzz Package.swift
 
 format: ## rewrite the tree as `swift format` wants it
-	$(SWIFT) format --in-place --recursive --parallel Sources Tests Package.swift
+	$(SWIFT) format --in-place --recursive --parallel Sources Tests Fuzz Package.swift
 
 drills: $(VENV)/ready ## kill, power cut, failing disk, full disk, damage at rest, hostile bytes; short
 	$(SWIFT) build --product apus

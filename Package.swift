@@ -77,6 +77,18 @@ let parts: [[Target]] = [
     part("ApusClient", ["ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging], tests: [nioEmbedded]),
 ]
 
+/// libFuzzer on the decoders (`Fuzz/run`). Only there when asked for: it needs the whole package built for it.
+let fuzzing: [Target] =
+    Context.environment["APUS_FUZZ"] == nil
+    ? []
+    : [
+        .target(name: "CFuzz", path: "Fuzz/CFuzz"),
+        .executableTarget(
+            name: "apus-fuzz", dependencies: ["CFuzz", "ApusCore", "KafkaWire", nioCore], path: "Fuzz/Targets",
+            swiftSettings: house
+        ),
+    ]
+
 let package = Package(
     name: "apus",
     platforms: [.macOS(.v15)],
@@ -96,7 +108,7 @@ let package = Package(
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
-    targets: parts.flatMap { $0 } + [
+    targets: parts.flatMap { $0 } + fuzzing + [
         .target(name: "CApus", cSettings: [.unsafeFlags(["-O3"])]),
         system("CZlib", "zlib", "zlib1g-dev"),
         system("CZstd", "libzstd", "libzstd-dev"),
