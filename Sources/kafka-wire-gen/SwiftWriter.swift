@@ -1,5 +1,5 @@
-/// Writes the Swift of one message: its types here, their coding in `SwiftWriter+Coding.swift`. The output is laid out as
-/// `swift format` would lay it out.
+/// Writes the Swift of one message: its types here, their coding in `SwiftWriter+Coding.swift`. The output is laid out
+/// as `swift format` would lay it out.
 struct SwiftWriter {
     let api: ApiSchema
     let message: MessageSchema

@@ -39,22 +39,28 @@ struct MessageTests {
         }
     }
 
-    private func truncate<Message: RandomMessage>(_: Message.Type) {
-        for version in Message.versions {
-            var values = RandomValues(seed: UInt64(version), manner: .any)
-            let bytes = Self.encoded(Message(random: &values, version: version), version: version)
-            for length in 0..<min(bytes.readableBytes, 2000) {
-                var reader = WireReader(bytes.getSlice(at: 0, length: length) ?? ByteBuffer())
-                #expect(throws: WireError.self, "\(Message.self) version \(version) cut at \(length)") {
-                    try Message(from: &reader, version: version)
-                }
+    /// The lengths at which a cut message was still taken for a whole one.
+    private func lengthsTaken<Message: RandomMessage>(_: Message.Type, version: Int16) -> [Int] {
+        var values = RandomValues(seed: UInt64(version), manner: .any)
+        let bytes = Self.encoded(Message(random: &values, version: version), version: version)
+        return (0..<min(bytes.readableBytes, 1000)).filter { length in
+            var reader = WireReader(bytes.getSlice(at: 0, length: length) ?? ByteBuffer())
+            do throws(WireError) {
+                _ = try Message(from: &reader, version: version)
+                return true
+            } catch {
+                return false
             }
         }
     }
 
     @Test("a message cut anywhere is an error")
     func truncated() {
-        for type in everyMessage { self.truncate(type) }
+        for type in everyMessage {
+            for version in type.versions {
+                #expect(self.lengthsTaken(type, version: version) == [], "\(type) version \(version)")
+            }
+        }
     }
 
     @Test("a version that is not known is refused, not guessed")

@@ -8,6 +8,12 @@
 /// Uses the processor's CRC instructions where it has them.
 uint32_t capus_crc32c(uint32_t crc, const void *bytes, size_t length);
 
+/// The same without the processor's instructions. For processors that have none, and to test one path by the other.
+uint32_t capus_crc32c_portable(uint32_t crc, const void *bytes, size_t length);
+
+/// 1 when `capus_crc32c` uses the processor's instructions, else 0.
+int capus_crc32c_is_hardware(void);
+
 /// Sets aside blocks for the first `bytes` bytes of a file and grows it to that size; never shrinks it. Unlike
 /// posix_fallocate it never falls back to writing zeros. Answers 0 or the error number.
 int capus_fallocate(int descriptor, int64_t bytes);

@@ -1,5 +1,5 @@
-/// The number of an API in the Kafka protocol. Knowing a name says nothing about serving it: what a broker serves is what
-/// it puts into its ApiVersions answer.
+/// The number of an API in the Kafka protocol. Knowing a name says nothing about serving it: what a broker serves is
+/// what it puts into its ApiVersions answer.
 public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomStringConvertible {
     public let rawValue: Int16
 

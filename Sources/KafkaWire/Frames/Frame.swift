@@ -11,8 +11,8 @@ public enum Frame {
 
     /// The length a frame announces, checked before anything is made of it.
     /// - Parameter limit: largest length accepted.
-    /// - Throws: `.frameTooSmall` (also when negative), `.frameTooLarge`. The protocol answers neither: the connection is
-    ///   closed.
+    /// - Throws: `.frameTooSmall` (also when negative), `.frameTooLarge`. The protocol answers neither: the
+    ///   connection is closed.
     public static func checkedLength(_ length: Int32, limit: Int, atLeast: Int = 0) throws(WireError) -> Int {
         guard length >= 0, Int(length) >= atLeast else { throw .frameTooSmall(length: Int(length)) }
         guard Int(length) <= limit else { throw .frameTooLarge(length: Int(length), limit: limit) }

@@ -6,7 +6,8 @@ public struct KafkaErrorCode: RawRepresentable, Hashable, Sendable, CustomString
 
     public init(rawValue: Int16) { self.rawValue = rawValue }
 
-    /// Whether the same request may succeed later, unchanged. Codes about stale metadata count: the client refreshes first.
+    /// Whether the same request may succeed later, unchanged. Codes about stale metadata count: the client refreshes
+    /// first.
     public var isRetriable: Bool { Self.retriable.contains(self.rawValue) }
 
     /// The protocol's name, as `UNKNOWN_TOPIC_OR_PARTITION`.

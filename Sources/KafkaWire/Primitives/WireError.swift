@@ -50,9 +50,9 @@ public enum WireError: Error, Hashable, Sendable {
     // Compression.
     /// Attribute bits that name no codec.
     case unknownCodec(UInt8)
-    /// The compressed bytes are not what their format says.
+    /// The compressed bytes are not what their format says, go on after its end, or need a larger window than we give.
     case corruptCompression(CompressionCodec)
-    /// Decompression stopped because its output passed the cap, or would need a window over the limit.
+    /// Decompression stopped because its output passed the cap.
     case decompressedTooLarge(CompressionCodec, limit: Int)
 
     /// What contradicts itself in a batch header.

@@ -94,11 +94,13 @@ public struct WireWriter: Sendable {
     }
 
     private static func cut(_ value: String, toBytes count: Int) -> String {
-        var view = value.unicodeScalars[...]
-        while view.reduce(0, { $0 + UTF8.width($1) }) > count {
-            view = view.prefix(min(view.count - 1, count))
-        }
-        return String(view)
+        var rest = count
+        return String(
+            value.unicodeScalars.prefix { scalar in
+                rest -= UTF8.width(scalar)
+                return rest >= 0
+            }
+        )
     }
 
     public mutating func writeNullableString(_ value: String?, _ isFlexible: Bool) {
