@@ -13,6 +13,58 @@ public enum Limits {
     /// Requests of one connection that are read and not yet answered. Reading stops at this number.
     public static let requestsInFlightMax = 1000
 
+    // MARK: Connections
+
+    /// Client connections of one listener.
+    public static let connectionsMax = 10_000
+    /// Client connections from one address. Loopback is not counted: there, everybody has the same.
+    public static let connectionsPerAddressMax = 256
+    /// Connections the kernel holds until they are accepted.
+    public static let listenBacklog: Int32 = 4096
+    /// The first reads of a connection, in bytes: these buffers stay for the connection's life.
+    public static let readBytesFirst = ByteCount.bytes(512)
+    /// What a read of a quiet connection asks for, and the room behind a long frame for the start of the next.
+    public static let readBytesMin = ByteCount.kibibytes(2)
+    /// What a read of a busy connection asks for. Longer frames are read into buffers of their own.
+    public static let readBytesMax = ByteCount.kibibytes(64)
+    /// Unsent bytes of one connection from which on nothing more is handled for it.
+    public static let unsentBytesHigh = ByteCount.mebibytes(2)
+    /// Unsent bytes of one connection below which it goes on.
+    public static let unsentBytesLow = ByteCount.mebibytes(1)
+    /// Answers of one connection that wait for an earlier one, in bytes; from here on no more requests are handled.
+    public static let repliesWaitingBytesMax = ByteCount.mebibytes(4)
+    /// Memory for answers that clients have not read yet, all connections together. Beyond it no fetch is begun.
+    public static let replyMemoryDefault = ByteCount.mebibytes(256)
+    /// The smallest answer, in bytes, that is counted against `replyMemoryDefault`.
+    public static let replyBytesCountedMin = ByteCount.kibibytes(16)
+    /// How often connections are looked at. The other times of this section are whole numbers of it.
+    public static let connectionSweepPeriod = Duration.seconds(1)
+    /// A frame that was begun must bring `halfFrameBytesMin`, or its end, in each time of this length.
+    public static let halfFrameWaitMax = Duration.seconds(10)
+    /// See `halfFrameWaitMax`. Together 1 KiB a second.
+    public static let halfFrameBytesMin = ByteCount.kibibytes(10)
+    /// A connection on which nothing comes and nothing is asked is closed then (Kafka's `connections.max.idle.ms`).
+    public static let connectionIdleMax = Duration.seconds(600)
+    /// A client that takes nothing of the answers that are there is cut off then. Long, because clients read when their
+    /// program polls, and programs may work on a batch for minutes.
+    public static let unreadReplyWaitMax = Duration.seconds(300)
+    /// The same while `replyMemoryDefault` is used up.
+    public static let unreadReplyShortWaitMax = Duration.seconds(5)
+    /// How long a stopping listener waits for the answers under way.
+    public static let drainWaitMax = Duration.seconds(5)
+    /// Log lines about what clients did, for each event loop and sweep; beyond it they are counted.
+    public static let peerLogLinesPerSweepMax = 10
+    /// Characters of such a line.
+    public static let peerLogCharactersMax = 512
+    /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
+    public static let fetchSessionsMax = 1000
+    /// A fetch session that was not used for so long is forgotten (Kafka's `min.incremental.fetch.session.eviction.ms`).
+    public static let fetchSessionIdleMax = Duration.seconds(120)
+    /// Partitions in the fetch sessions of one event loop, all together.
+    public static let fetchSessionPartitionsMax = 100_000
+    /// Partitions in one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+    public static let describedPartitionsMax = 2000
+
     // MARK: The log
 
     /// Kafka's `max.message.bytes` default: the largest batch, in bytes.
@@ -41,8 +93,6 @@ public enum Limits {
     public static let segmentAllocationStepMin = ByteCount.kibibytes(4)
     /// The longest index file that is read: a segment of the largest size has less.
     public static let indexFileBytesMax = ByteCount.mebibytes(8)
-    /// The longest `state` file of a log that is read.
-    public static let stateFileBytesMax = ByteCount.mebibytes(64)
     /// The longest segment file: positions in it fit into 32 bits.
     public static let segmentFileBytesMax = ByteCount.bytes(Int(UInt32.max))
     /// Kafka's `producer.id.expiration.ms`.

@@ -1,0 +1,140 @@
+import ApusCore
+import Logging
+import NIOCore
+
+/// What the connections of one event loop share: the sweep, the flush at the end of a tick, the fetch sessions, and the
+/// memory their unread answers take. Owner: its event loop; touched nowhere else.
+final class DoorLoop {
+    let eventLoop: any EventLoop
+    var sessions: FetchSessions
+
+    private let logger: Logger
+    private var connections: [ObjectIdentifier: KafkaConnection] = [:]
+    private var unflushed: [KafkaConnection] = []
+    private var sweepTask: Scheduled<Void>?
+    /// Set when this loop takes no more connections; kept when the last has gone.
+    private var drained: EventLoopPromise<Void>?
+    /// How many sweeps there were: the clock of the watches.
+    private(set) var sweep: UInt64 = 0
+    /// Bytes of large answers that the kernel has not taken yet.
+    private var replyBytesHeld = 0
+    private let replyBytesMax: Int
+    private var linesLeft = Limits.peerLogLinesPerSweepMax
+    private var linesDropped = 0
+
+    /// - Parameters:
+    ///   - replyMemory: bytes of unread answers from which on no fetch is begun on this loop.
+    ///   - fetchSessionsMax: fetch sessions kept by this loop.
+    init(eventLoop: any EventLoop, logger: Logger, replyMemory: ByteCount, fetchSessionsMax: Int) {
+        self.eventLoop = eventLoop
+        self.logger = logger
+        self.replyBytesMax = replyMemory.rawValue
+        self.sessions = FetchSessions(countMax: fetchSessionsMax)
+    }
+
+    var connectionCount: Int { self.connections.count }
+
+    // MARK: Connections
+
+    func add(_ connection: KafkaConnection) {
+        guard self.drained == nil else { return connection.close() }
+        self.connections[ObjectIdentifier(connection)] = connection
+        connection.watch.begin(at: self.sweep)
+        if self.sweepTask == nil { self.scheduleSweep() }
+    }
+
+    func remove(_ connection: KafkaConnection) {
+        self.connections[ObjectIdentifier(connection)] = nil
+        guard self.connections.isEmpty else { return }
+        self.sweepTask?.cancel()
+        self.sweepTask = nil
+        self.drained?.succeed()
+    }
+
+    /// Takes no more requests on any connection, answers those there are, and closes; cuts those that are not done
+    /// within `patience`. The future is done when all are closed.
+    func drain(within patience: Duration) -> EventLoopFuture<Void> {
+        if let drained = self.drained { return drained.futureResult }
+        let drained = self.eventLoop.makePromise(of: Void.self)
+        self.drained = drained
+        for connection in Array(self.connections.values) { connection.drain() }
+        guard !self.connections.isEmpty else {
+            drained.succeed()
+            return drained.futureResult
+        }
+        let cut = self.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(patience.wholeNanoseconds)) {
+            for connection in Array(self.connections.values) { connection.close() }
+        }
+        drained.futureResult.assumeIsolated().whenComplete { _ in cut.cancel() }
+        return drained.futureResult
+    }
+
+    // MARK: Flushing
+
+    /// Answers found outside a connection's own turn are flushed together, once, at the end of this tick.
+    func flushSoon(_ connection: KafkaConnection) {
+        self.unflushed.append(connection)
+        guard self.unflushed.count == 1 else { return }
+        self.eventLoop.assumeIsolated().execute { self.flush() }
+    }
+
+    private func flush() {
+        let connections = self.unflushed
+        self.unflushed.removeAll(keepingCapacity: true)
+        for connection in connections { connection.flushIfNeeded() }
+    }
+
+    // MARK: Memory of answers
+
+    /// Unread answers take all the memory they may: no fetch is begun until clients read, or are cut.
+    var isFull: Bool { self.replyBytesHeld >= self.replyBytesMax }
+
+    func holdReply(_ count: Int) {
+        self.replyBytesHeld += count
+    }
+
+    func dropReply(_ count: Int) {
+        let wasFull = self.isFull
+        self.replyBytesHeld -= count
+        guard wasFull, !self.isFull else { return }
+        for connection in Array(self.connections.values) where !connection.fetchesHeld.isEmpty {
+            connection.work()
+            connection.flushIfNeeded()
+        }
+    }
+
+    // MARK: The sweep
+
+    private func scheduleSweep() {
+        self.sweepTask = self.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds)
+        ) {
+            self.runSweep()
+            if !self.connections.isEmpty { self.scheduleSweep() } else { self.sweepTask = nil }
+        }
+    }
+
+    private func runSweep() {
+        self.sweep += 1
+        self.linesLeft = Limits.peerLogLinesPerSweepMax
+        if self.linesDropped > 0 {
+            self.logger.notice("\(self.linesDropped) more connections were closed for what they sent")
+            self.linesDropped = 0
+        }
+        self.sessions.expire(at: self.sweep)
+        for connection in Array(self.connections.values) { connection.sweep(at: self.sweep) }
+    }
+
+    // MARK: Log lines about peers
+
+    /// One line about a client. So many a sweep, then they are only counted: a client can not fill the disk with them.
+    /// Control characters and what is not ASCII are escaped.
+    func log(_ line: String) {
+        guard self.linesLeft > 0 else {
+            self.linesDropped += 1
+            return
+        }
+        self.linesLeft -= 1
+        self.logger.notice("\(line.printable(upTo: Limits.peerLogCharactersMax))")
+    }
+}

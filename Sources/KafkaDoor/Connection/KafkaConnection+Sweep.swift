@@ -1,0 +1,21 @@
+import ApusCore
+import NIOCore
+
+extension KafkaConnection {
+    /// Called once a second: ends the connection if it has stood still for too long.
+    func sweep(at sweep: UInt64) {
+        guard self.phase != .closed, let context = self.context else { return }
+        let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
+        let state = ConnectionWatch.State(
+            isInsideFrame: self.isInsideFrame, isReadingHeld: self.isReadingHeld,
+            // The option exists on every stream channel; one without it has nothing to hold back.
+            requestsUnanswered: self.replies.count, bytesBuffered: buffered ?? 0, isShort: self.loop.isFull
+        )
+        switch self.watch.finding(at: sweep, state) {
+        case .fine: break
+        case .idle: self.close()
+        case .halfFrame: self.close(because: "a frame was begun and did not go on")
+        case .unread: self.close(because: "answers were not read")
+        }
+    }
+}

@@ -1,0 +1,64 @@
+import ApusBroker
+import KafkaWire
+import NIOCore
+
+/// One request in the hands of its API's handler: what it may know of its connection, and the way back.
+struct Exchange<Response: KafkaResponse>: Sendable {
+    let version: Int16
+    let client: ClientContext
+    let loop: any EventLoop
+    let door: Door
+
+    private let correlationID: Int32
+    private let place: ReplyQueue.Place
+    private let connection: NIOLoopBound<KafkaConnection>
+
+    init(_ call: Call, _ connection: KafkaConnection) {
+        self.version = call.header.version
+        self.correlationID = call.header.correlationID
+        self.place = call.place
+        self.door = connection.door
+        self.loop = connection.loop.eventLoop
+        self.client = connection.client(calling: call.header.clientID)
+        self.connection = NIOLoopBound(connection, eventLoop: self.loop)
+    }
+
+    var broker: Broker { self.door.broker }
+
+    /// Where this client reaches this broker: what the listener advertises, else the address the client came to.
+    var endpoint: Endpoint {
+        self.broker.endpoints[self.door.listenerName] ?? self.connection.value.localEndpoint
+    }
+
+    /// The fetch sessions of this connection's loop. Only on that loop.
+    func withSessions<Result>(_ body: (inout FetchSessions) -> Result) -> Result {
+        let loop = self.connection.value.loop
+        return body(&loop.sessions)
+    }
+
+    /// The number of the loop's current sweep: its clock, in ``Limits/connectionSweepPeriod``.
+    var sweep: UInt64 { self.connection.value.loop.sweep }
+
+    /// The fetch that runs for this connection, so that it is let go of when the connection ends.
+    func hold(_ ticket: FetchTicket) {
+        self.connection.value.hold(ticket)
+    }
+
+    // MARK: The way back: exactly one of these, exactly once, on the connection's loop
+
+    func answer(_ response: Response) {
+        let frame = Frame.encode(response, version: self.version, correlationID: self.correlationID)
+        self.connection.value.answer(self.place, with: frame)
+    }
+
+    /// For requests that have no answer: Produce with acks=0.
+    func answerNothing() {
+        self.connection.value.answer(self.place, with: [])
+    }
+
+    /// When there is no way to answer: the client notices the closed connection.
+    func close(because reason: String) {
+        self.connection.value.answer(self.place, with: [])
+        self.connection.value.close(because: reason)
+    }
+}

@@ -1,0 +1,58 @@
+import ApusBroker
+import ApusCore
+import KafkaWire
+
+/// DeleteTopics (20): by name, from version 6 on also by id (KIP-516).
+enum DeleteTopicsHandler: ApiHandler {
+    static let versions: ClosedRange<Int16> = 1...6
+
+    private static let versionByID: Int16 = 6
+
+    static func handle(_ request: inout DeleteTopicsRequest, _ exchange: Exchange<DeleteTopicsResponse>) {
+        var response = DeleteTopicsResponse()
+        var references: [TopicReference] = []
+        var seen: Set<TopicReference> = []
+        for (name, id) in self.asked(request, exchange.version) {
+            var answer = DeleteTopicsResponse.Topic()
+            answer.name = name
+            answer.topicID = id
+            if let reference = self.reference(name, id), seen.insert(reference).inserted {
+                references.append(reference)
+            } else {
+                answer.errorCode = .invalidRequest
+                answer.errorMessage = "Each topic must be given once, by its name or by its id."
+            }
+            response.responses.append(answer)
+        }
+        exchange.broker.deleteTopics(references, client: exchange.client, on: exchange.loop) { [response] results in
+            var response = response
+            var results = results[...]
+            for index in response.responses.indices where response.responses[index].errorCode == .none {
+                guard let result = results.popFirst() else { preconditionFailure("an answer for every topic") }
+                switch result {
+                case .success(let topic):
+                    response.responses[index].name = topic.name
+                    response.responses[index].topicID = topic.id.wire
+                case .failure(let error):
+                    response.responses[index].errorCode = error.kafkaCode
+                    response.responses[index].errorMessage = error.kafkaMessage
+                }
+            }
+            exchange.answer(response)
+        }
+    }
+
+    private static func asked(_ request: DeleteTopicsRequest, _ version: Int16) -> [(name: String?, id: WireUUID)] {
+        version >= self.versionByID
+            ? request.topics.map { ($0.name, $0.topicID) } : request.topicNames.map { ($0, .zero) }
+    }
+
+    /// Nil when both or neither are given.
+    private static func reference(_ name: String?, _ id: WireUUID) -> TopicReference? {
+        switch (name, id) {
+        case (let name?, .zero): .name(name)
+        case (nil, let id) where id != .zero: .id(TopicID(id))
+        default: nil
+        }
+    }
+}
