@@ -71,7 +71,7 @@ let parts: [[Target]] = [
     part(
         "ApusCommand",
         [
-            "ApusCore", nioCore,
+            "ApusClient", "ApusCore", nioCore,
             .product(name: "Configuration", package: "swift-configuration"),
             .product(name: "Histogram", package: "hdrhistogram-swift"),
         ]

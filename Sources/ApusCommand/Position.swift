@@ -63,3 +63,29 @@ package enum Position: Hashable, Sendable {
         )
     }
 }
+
+extension Position {
+    /// The offset this stands for in a partition that reaches from `start` to `end`. For a time only the broker knows
+    /// it; then this is the start.
+    package func offset(start: Offset, end: Offset) -> Offset {
+        switch self {
+        case .start, .time, .ago: start
+        case .end: end
+        case .offset(let offset): offset
+        case .beforeEnd(let count): Offset(rawValue: max(start.rawValue, end.rawValue.saturating(minus: count)))
+        case .afterStart(let count): Offset(rawValue: min(end.rawValue, start.rawValue.saturating(plus: count)))
+        }
+    }
+}
+
+extension Int64 {
+    fileprivate func saturating(plus count: Int64) -> Int64 {
+        let (sum, overflow) = self.addingReportingOverflow(count)
+        return overflow ? .max : sum
+    }
+
+    fileprivate func saturating(minus count: Int64) -> Int64 {
+        let (difference, overflow) = self.subtractingReportingOverflow(count)
+        return overflow ? .min : difference
+    }
+}

@@ -11,11 +11,11 @@ package import NIOCore
 /// | `%t %T` | topic, its length | `{hex}` `{base64}` |
 /// | `%k %K`, `%v %V` (`%s %S`) | key, value, their lengths | `{hex}` `{base64}` |
 /// | `%h %H` | headers, their number | `%h{%k=%v }`: a format for each |
-/// | `%p %o %e` | partition, offset, leader epoch | |
+/// | `%p %o` | partition, offset | |
 /// | `%d` | timestamp in ms | `{iso}` `{s}` `{strftime[%F %T]}` |
 /// | `%i %%` | how many were printed, a percent sign | |
 package struct RecordFormat: Sendable {
-    enum Number: Sendable { case topicLength, keyLength, valueLength, headerCount, partition, offset, epoch, printed }
+    enum Number: Sendable { case topicLength, keyLength, valueLength, headerCount, partition, offset, printed }
     enum Bytes: Sendable { case topic, key, value }
     enum Encoding: Sendable { case plain, hex, base64 }
     enum Moment: Sendable { case milliseconds, seconds, iso, strftime(String) }
@@ -70,7 +70,6 @@ package struct RecordFormat: Sendable {
         case .headerCount: Int64(record.headers.count)
         case .partition: Int64(record.partition.rawValue)
         case .offset: record.offset.rawValue
-        case .epoch: Int64(record.leaderEpoch)
         case .printed: self.printed
         }
     }

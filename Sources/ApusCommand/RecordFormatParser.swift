@@ -46,7 +46,7 @@ struct RecordFormatParser {
         case let letter:
             let numbers: [Unicode.Scalar: RecordFormat.Number] = [
                 "T": .topicLength, "K": .keyLength, "V": .valueLength, "S": .valueLength, "H": .headerCount,
-                "p": .partition, "o": .offset, "e": .epoch, "i": .printed,
+                "p": .partition, "o": .offset, "i": .printed,
             ]
             guard let number = numbers[letter] else { throw self.refusal("has an unknown token %\(letter)") }
             guard modifier == nil else { throw self.refusal("has a modifier on %\(letter), which takes none") }
@@ -94,7 +94,7 @@ struct RecordFormatParser {
     private func refusal(_ what: String) -> CommandFailure {
         .usage(
             "the format \"\(self.text)\" \(what)",
-            next: "tokens are %t %p %o %k %v %h %d %e %i %K %V %H %T %%, as in -f '%t[%p]@%o %k %v\\n'"
+            next: "tokens are %t %p %o %k %v %h %d %i %K %V %H %T %%, as in -f '%t[%p]@%o %k %v\\n'"
         )
     }
 }

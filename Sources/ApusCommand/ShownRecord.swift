@@ -17,35 +17,29 @@ package struct ShownRecord: Sendable {
     package var partition: PartitionIndex
     package var offset: Offset
     package var timestamp: Timestamp
-    /// The broker set the timestamp when it appended the record; else the producer did.
-    package var isAppendTime: Bool
-    package var leaderEpoch: Int32
     package var key: ByteBuffer?
     package var value: ByteBuffer?
     package var headers: [Header]
 
     package init(
-        topic: String, partition: PartitionIndex, offset: Offset, timestamp: Timestamp, isAppendTime: Bool = false,
-        leaderEpoch: Int32 = 0, key: ByteBuffer? = nil, value: ByteBuffer? = nil, headers: [Header] = []
+        topic: String, partition: PartitionIndex, offset: Offset, timestamp: Timestamp,
+        key: ByteBuffer? = nil, value: ByteBuffer? = nil, headers: [Header] = []
     ) {
         self.topic = topic
         self.partition = partition
         self.offset = offset
         self.timestamp = timestamp
-        self.isAppendTime = isAppendTime
-        self.leaderEpoch = leaderEpoch
         self.key = key
         self.value = value
         self.headers = headers
     }
 
-    /// The envelope of `kcat -J`, and besides how key and payload are written: as text where they are UTF-8, else in
+    /// The envelope of `kcat -J` (without `tstype`), and besides how key and payload are written: as text where they are UTF-8, else in
     /// base64. With `metaOnly`, lengths stand in for the contents.
     package func json(metaOnly: Bool = false) -> JSON {
         var fields: [(String, JSON)] = [
             ("topic", .string(self.topic)), ("partition", .integer(Int64(self.partition.rawValue))),
             ("offset", .integer(self.offset.rawValue)),
-            ("tstype", .string(self.isAppendTime ? "logappend" : "create")),
             ("ts", .integer(self.timestamp.rawValue)),
         ]
         if metaOnly {

@@ -65,7 +65,9 @@ enum Arrows {
                 "ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix", "Logging",
             ])
         ),
-        Part("ApusCommand", .doing, system.union(["ApusCore", "NIOCore", "Configuration", "Histogram"])),
+        Part(
+            "ApusCommand", .doing, system.union(["ApusClient", "ApusCore", "NIOCore", "Configuration", "Histogram"])
+        ),
         Part(
             "apus", .assembly,
             system.union([

@@ -1,0 +1,110 @@
+import ApusClient
+import ApusCommand
+import ApusCore
+import ArgumentParser
+import NIOCore
+
+struct BenchEndToEnd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "e2e",
+        abstract: "Write at a fixed rate and take the time until each record is read (an open loop).",
+        discussion: """
+            Latency is from the moment at which a record was due to be sent until a reader that waits for it has it: \
+            what a slow answer delays is counted, too. A run that does not keep its rate is void.
+            """
+    )
+
+    @Option(help: "Records a second.")
+    var rate: Double = 10_000
+
+    @Option(help: ArgumentHelp("Bytes of one record's value, 8 or more.", valueName: "size"))
+    var recordBytes = "1024"
+
+    @Option(help: "Measure for so long. [default: 10s]", transform: { text in
+        try parsing { try Quantity.duration(text) }
+    })
+    var duration: Duration?
+
+    @Option(help: "Load for so long before measuring. [default: 2s]", transform: { text in
+        try parsing { try Quantity.duration(text) }
+    })
+    var warmup: Duration?
+
+    @Option(help: "Requests in flight; what is due while they are all out goes together.")
+    var inFlight = 64
+
+    @Option(help: "all, or leader.")
+    var acks: Acknowledging = .all
+
+    @OptionGroup var options: BenchOptions
+
+    func validate() throws {
+        guard self.rate > 0, self.rate <= 10_000_000 else { throw ValidationError("--rate must be above 0") }
+        guard self.acks != .none else { throw ValidationError("what is not acknowledged can not be measured") }
+        guard self.inFlight > 0 else { throw ValidationError("--in-flight must be 1 or more") }
+    }
+
+    func run() async throws {
+        let recordBytes = try Quantity.size(self.recordBytes).rawValue
+        guard recordBytes >= 8 else { throw CommandFailure.usage("--record-bytes must be 8 or more") }
+        let address = try self.options.address()
+        try await self.options.withTopic { apus, topic, partitions in
+            let ends = try await apus.topics.offsets(of: topic, at: .end)
+            var positions: [Int32: Int64] = [:]
+            for (partition, end) in ends { positions[partition.rawValue] = end.offset.rawValue }
+            let pid = self.options.pid
+            var report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
+                try await self.drive(
+                    load, topic: topic, partitions: partitions, positions: positions, recordBytes: recordBytes, address)
+                return try await load.loop.submit { load.report("delivered") }.get()
+            }
+            report.latencyOf = "record"
+            report.rateWanted = self.rate
+            return report
+        }
+    }
+
+    private func drive(
+        _ load: LoadLoop, topic: String, partitions: Int, positions: [Int32: Int64], recordBytes: Int,
+        _ address: HostPort
+    ) async throws {
+        // A moment ahead, so that both connections are up when the first record is due.
+        let start = Instant.now.advanced(by: .milliseconds(200))
+        let countsFrom = start.advanced(by: self.warmup ?? .seconds(2))
+        let end = countsFrom.advanced(by: self.duration ?? .seconds(10))
+        let schedule = OpenLoopSchedule(start: start, rate: self.rate)
+        let records = schedule.count(at: end)
+        var padding = ByteBuffer()
+        while padding.readableBytes < recordBytes - 8 { padding.writeInteger(UInt8.random(in: 0...255)) }
+        let plan = ScheduledProducer.Plan(
+            topic: topic, partitions: partitions, acks: self.acks.wireValue, schedule: schedule, records: records,
+            padding: padding, inFlightMax: self.inFlight)
+
+        let read = load.loop.makePromise(of: Void.self)
+        let written = load.loop.makePromise(of: Void.self)
+        do {
+            let reader = try await load.connect(to: address, readBytes: 256 * 1024) {
+                TimingReader(
+                    load: load, topic: topic, positions: positions, countsFrom: countsFrom, records: records,
+                    finished: read)
+            }
+            // A broker that loses records must not leave us waiting for them.
+            let patience = end.since(.now) + .seconds(10)
+            load.loop.scheduleTask(in: TimeAmount(patience)) { reader.close(promise: nil) }
+        } catch {
+            read.fail(error)
+            written.fail(error)
+            throw error
+        }
+        do {
+            _ = try await load.connect(to: address, readBytes: 64 * 1024) {
+                ScheduledProducer(load: load, plan: plan, finished: written)
+            }
+        } catch {
+            written.fail(error)
+            throw error
+        }
+        try await read.futureResult.and(written.futureResult).map { _ in }.get()
+        try await load.loop.submit { load.stop() }.get()
+    }
+}

@@ -1,0 +1,133 @@
+import ApusClient
+import ApusCommand
+import ApusCore
+import ArgumentParser
+import KafkaWire
+import NIOCore
+
+struct BenchPublish: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pub",
+        abstract: "Write as fast as the broker acknowledges (a closed loop with a window).",
+        discussion: "Latency is that of one request, from its sending to its acknowledgment."
+    )
+
+    @Option(help: ArgumentHelp("Bytes of one record's value.", valueName: "size"))
+    var recordBytes = "1024"
+
+    @Option(help: "Records of one batch; a request holds one batch.")
+    var batchRecords = 100
+
+    @Option(help: "Requests in flight on each connection.")
+    var inFlight = 5
+
+    @Option(help: "Connections.")
+    var connections = 1
+
+    @Option(help: "all, or leader.")
+    var acks: Acknowledging = .all
+
+    @Option(help: "Compression of the batches: none, gzip, snappy, lz4 or zstd.")
+    var codec: Compression = .none
+
+    @Option(help: ArgumentHelp("Stop after so many records.", valueName: "count"), transform: parsedCount)
+    var records: Int64?
+
+    @Option(help: "Measure for so long. [default: 10s, without --records]", transform: { text in
+        try parsing { try Quantity.duration(text) }
+    })
+    var duration: Duration?
+
+    @Option(help: "Load for so long before measuring. [default: 0s]", transform: { text in
+        try parsing { try Quantity.duration(text) }
+    })
+    var warmup: Duration?
+
+    @OptionGroup var options: BenchOptions
+
+    func validate() throws {
+        guard self.batchRecords > 0, self.inFlight > 0, self.connections > 0 else {
+            throw ValidationError("counts must be 1 or more")
+        }
+        guard self.acks != .none else { throw ValidationError("what is not acknowledged can not be measured") }
+        guard self.records == nil || self.duration == nil else {
+            throw ValidationError("--records and --duration exclude each other")
+        }
+        guard self.records == nil || self.warmup == nil else {
+            throw ValidationError("--warmup goes with --duration")
+        }
+    }
+
+    func run() async throws {
+        let recordBytes = try Quantity.size(self.recordBytes).rawValue
+        let address = try self.options.address()
+        guard let codec = CompressionCodec(self.codec) else { throw CommandFailure.usage("unknown codec") }
+        let batch = ProduceFrames.batch(records: self.batchRecords, recordBytes: recordBytes, codec: codec)
+        try await self.options.withTopic { apus, topic, partitions in
+            let frames = ProduceFrames(
+                topic: topic, partitions: partitions, acks: self.acks.wireValue, batch: batch,
+                records: self.batchRecords)
+            let before = try await Self.end(of: topic, apus)
+            let pid = self.options.pid
+            var report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
+                try await self.drive(load, frames, address)
+                return try await load.loop.submit { load.report("sent") }.get()
+            }
+            // The log must have grown by what was acknowledged, and with a fixed count by no more.
+            let grown = try await Self.end(of: topic, apus) - before
+            if grown < report.records || (self.records != nil && grown != report.records) {
+                report.errors += 1
+                StandardError.write("apus: \(report.records) records acknowledged, the log grew by \(grown)\n")
+            }
+            return report
+        }
+    }
+
+    private func drive(_ load: LoadLoop, _ frames: ProduceFrames, _ address: HostPort) async throws {
+        let requests = self.records.map { ($0 + frames.recordsPerRequest - 1) / frames.recordsPerRequest } ?? .max / 2
+        let (window, connections) = (self.inFlight, Int64(self.connections))
+        if self.records != nil { try await load.loop.submit { load.startCounting() }.get() }
+        var finished: [EventLoopFuture<Void>] = []
+        for index in 0..<connections {
+            let promise = load.loop.makePromise(of: Void.self)
+            finished.append(promise.futureResult)
+            let share = requests / connections + (index < requests % connections ? 1 : 0)
+            let first = Int(index) * frames.frames.count / self.connections
+            do {
+                _ = try await load.connect(to: address, readBytes: 64 * 1024) {
+                    ProduceLoad(
+                        load: load, frames: frames, inFlightMax: window, requests: share, firstPartition: first,
+                        finished: promise)
+                }
+            } catch {
+                promise.fail(error)
+                throw error
+            }
+        }
+        if self.records == nil {
+            let warmup = self.warmup ?? .zero
+            let end = warmup + (self.duration ?? .seconds(10))
+            load.loop.scheduleTask(in: TimeAmount(warmup)) { load.startCounting() }
+            load.loop.scheduleTask(in: TimeAmount(end)) { load.stop() }
+        }
+        try await EventLoopFuture.andAllComplete(finished, on: load.loop).get()
+        try await load.loop.submit { load.stop() }.get()
+    }
+
+    private static func end(of topic: String, _ apus: ApusClient) async throws -> Int64 {
+        try await apus.topics.offsets(of: topic, at: .end).values.reduce(0) { $0 + $1.offset.rawValue }
+    }
+}
+
+extension CompressionCodec {
+    /// The wire's codec of the client's compression.
+    init?(_ compression: Compression) {
+        switch compression {
+        case .none: self = .none
+        case .gzip: self = .gzip
+        case .snappy: self = .snappy
+        case .lz4: self = .lz4
+        case .zstd: self = .zstd
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import ApusClient
+import ApusCommand
+import ArgumentParser
+import Foundation
+
+/// Which cluster to talk to.
+struct ConnectionOptions: ParsableArguments {
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "Brokers to ask first, with commas between. [env: APUS_SERVER] [default: \(Self.fallback)]",
+            valueName: "host:port"))
+    var server: String?
+
+    @Option(
+        help: ArgumentHelp("Longest time for one call, retries included. [default: 60s]", valueName: "duration"),
+        transform: { text in try parsing { try Quantity.duration(text) } })
+    var timeout: Duration?
+
+    private static let fallback = "127.0.0.1:9092"
+
+    /// The servers as the user would name them, for error messages.
+    static var named: String { ProcessInfo.processInfo.environment["APUS_SERVER"] ?? Self.fallback }
+
+    /// The address list as it was given.
+    var servers: String { self.server ?? Self.named }
+
+    func configuration() throws -> ClientConfiguration {
+        let list = try HostPort.list(self.servers).map(\.description)
+        var configuration = ClientConfiguration(servers: list, clientID: "apus-cli")
+        if let timeout = self.timeout {
+            configuration.callTimeout = timeout
+            configuration.requestTimeout = min(configuration.requestTimeout, timeout)
+            configuration.connectTimeout = min(configuration.connectTimeout, timeout)
+        }
+        return configuration
+    }
+
+    /// A client for the length of `body`; its errors come out as failures that name these servers.
+    func withClient<Result>(
+        allowsTopicCreation: Bool = false, _ body: (ApusClient) async throws -> Result
+    ) async throws -> Result {
+        var configuration = try self.configuration()
+        configuration.allowsTopicCreation = allowsTopicCreation
+        // A command line is for a person who waits: a wrong address should be said at once.
+        if self.timeout == nil { configuration.callTimeout = .seconds(15) }
+        do {
+            return try await ApusClient(configuration).withConnection(body)
+        } catch let error as ApusError {
+            throw CommandFailure(error, servers: self.servers)
+        }
+    }
+}

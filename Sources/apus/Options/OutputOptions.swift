@@ -1,0 +1,28 @@
+import ApusCommand
+import ArgumentParser
+
+/// `-o`, on every command.
+struct OutputOptions: ParsableArguments {
+    @Option(name: .shortAndLong, help: "How to print: table, json, ndjson (one object a line) or raw (bare values).")
+    var output: OutputFormat?
+
+    var format: OutputFormat { self.output ?? .table }
+}
+
+extension OutputFormat: ExpressibleByArgument {}
+extension HostPort: ExpressibleByArgument {
+    package init?(argument: String) {
+        // The parser then says itself that the value is invalid.
+        guard let address = try? HostPort(argument) else { return nil }
+        self = address
+    }
+}
+
+/// Turns our errors into the parser's, so that it names the option and shows the usage.
+func parsing<Value>(_ parse: () throws -> Value) throws -> Value {
+    do {
+        return try parse()
+    } catch let failure as CommandFailure {
+        throw ValidationError(failure.next.map { "\(failure.message): \($0)" } ?? failure.message)
+    }
+}

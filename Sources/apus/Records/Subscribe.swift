@@ -1,0 +1,123 @@
+import ApusClient
+import ApusCommand
+import ApusCore
+import ArgumentParser
+
+/// `apus sub`.
+struct Subscribe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sub",
+        abstract: "Print the records of topics, and go on as they come.",
+        discussion: """
+              apus sub hello                                  what comes from now on
+              apus sub hello --from start -e                  all there is, then end
+              apus sub hello --from @-2h --until @-1h         an hour of it
+              apus sub hello --from -10 -f '%t[%p]@%o %k %v\\n'
+
+            Positions: start, end, 42, -100 (before the end), +5 (after the start), @2026-11-20T10:00 (UTC, or with a \
+            zone), @-2h. They hold in each partition.
+
+            Tokens of --format: %t topic, %p partition, %o offset, %k key, %v or %s value, %h headers, %d timestamp, \
+            %T %K %V %H their lengths, %i count, %%. Modifiers: %v{hex} %v{base64} %d{iso} %d{strftime[%F %T]} \
+            %h{%k=%v }. They are those of rpk: kcat's %T is %d here.
+            """,
+        aliases: ["consume"]
+    )
+
+    @Argument(help: "Names of the topics.")
+    var topics: [String]
+
+    @Option(
+        help: ArgumentHelp("Where to begin. [default: end, with -e, -n or --until: start]", valueName: "position"),
+        transform: { text in try parsing { try Position(text) } })
+    var from: Position?
+
+    @Option(
+        help: ArgumentHelp("Where to stop: end, an offset, a time.", valueName: "position"),
+        transform: { text in try parsing { try Position(text) } })
+    var until: Position?
+
+    @Option(name: [.customShort("n"), .long], help: "Stop after so many records.")
+    var count: Int?
+
+    @Flag(name: [.customShort("e"), .customLong("exit-at-end")], help: "Stop at what is the end now.")
+    var exitAtEnd = false
+
+    @Option(
+        name: .shortAndLong, help: "How to print each record; see above.",
+        transform: { text in try parsing { try RecordFormat(text) } })
+    var format: RecordFormat?
+
+    @Flag(help: "Print where the records are and how long, not what is in them.")
+    var metaOnly = false
+
+    @Option(name: .shortAndLong, help: "Only this partition; may be repeated.")
+    var partition: [Int32] = []
+
+    @OptionGroup var connection: ConnectionOptions
+
+    @Option(name: .shortAndLong, help: "raw (values, a line each), table, json or ndjson. [default: raw]")
+    var output: OutputFormat?
+
+    func validate() throws {
+        if let count = self.count, count < 1 { throw ValidationError("--count must be 1 or more") }
+        guard self.format == nil || self.output == nil else {
+            throw ValidationError("--format and --output exclude each other")
+        }
+        guard self.until == nil || !self.exitAtEnd else {
+            throw ValidationError("--until and --exit-at-end exclude each other")
+        }
+    }
+
+    func run() async throws {
+        let now = Timestamp.now
+        let end = try self.until?.readerEnd(at: now) ?? (self.exitAtEnd ? .end : .never)
+        let printer = RecordPrinter(style: try self.style(), countMax: self.count)
+        try await self.connection.withClient(allowsTopicCreation: true) { apus in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for topic in self.topics {
+                    let start = try await self.start(of: topic, at: now, apus)
+                    group.addTask { try await self.read(topic, start, end, from: apus, to: printer) }
+                }
+                do {
+                    try await group.waitForAll()
+                } catch is EnoughRecords {
+                    group.cancelAll()
+                }
+            }
+        }
+        try await printer.finish()
+    }
+
+    private func read(
+        _ topic: String, _ start: ReaderStart, _ end: ReaderEnd, from apus: ApusClient, to printer: RecordPrinter
+    ) async throws {
+        let partitions = self.partition.isEmpty ? nil : self.partition.map(PartitionIndex.init(rawValue:))
+        for try await batch in apus.readBatches(topic, partitions: partitions, from: start, until: end) {
+            try await printer.print(batch)
+        }
+    }
+
+    private func start(of topic: String, at now: Timestamp, _ apus: ApusClient) async throws -> ReaderStart {
+        let isBounded = self.until != nil || self.exitAtEnd || self.count != nil
+        let position = self.from ?? (isBounded ? .start : .end)
+        guard case .afterStart = position else { return position.readerStart(at: now) }
+        let starts = try await apus.topics.offsets(of: topic, at: .start).mapValues(\.offset)
+        return position.readerStart(at: now, starts: starts)
+    }
+
+    private func style() throws -> RecordPrinter.Style {
+        if let format = self.format { return .format(format) }
+        switch (self.output ?? .raw, self.metaOnly) {
+        case (.raw, false): return .values
+        case (.raw, true): return .format(try RecordFormat("%t\\t%p\\t%o\\t%d\\t%K\\t%V\\n"))
+        case (.table, false): return .format(try RecordFormat("%t[%p]@%o  %d{iso}  %k  %v\\n"))
+        case (.table, true): return .format(try RecordFormat("%t[%p]@%o  %d{iso}  key %K  value %V\\n"))
+        case (.json, let metaOnly): return .json(isDocument: true, metaOnly: metaOnly)
+        case (.ndjson, let metaOnly): return .json(isDocument: false, metaOnly: metaOnly)
+        }
+    }
+}
+
+/// The number of records that was asked for has been printed.
+struct EnoughRecords: Error {}

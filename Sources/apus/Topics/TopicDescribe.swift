@@ -1,0 +1,71 @@
+import ApusClient
+import ApusCommand
+import ApusCore
+import ArgumentParser
+
+struct TopicDescribe: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "describe", abstract: "Show a topic: partitions, offsets, sizes, settings.", aliases: ["info"])
+
+    @Argument(help: "Name of the topic.")
+    var name: String
+
+    @Flag(name: .shortAndLong, help: "Show settings that have their default, too.")
+    var all = false
+
+    @OptionGroup var connection: ConnectionOptions
+    @OptionGroup var output: OutputOptions
+
+    func run() async throws {
+        let summary = try await self.connection.withClient { apus in
+            let topic = try await apus.topics.describe(self.name)
+            let starts = try await apus.topics.offsets(of: self.name, at: .start)
+            let ends = try await apus.topics.offsets(of: self.name, at: .end)
+            let sizes = try await TopicSizes(of: [self.name], from: apus)
+            let settings = try await apus.topics.configuration(of: self.name)
+            return self.summary(topic, starts, ends, sizes, settings)
+        }
+        try StandardOutput.write(summary.rendered(as: self.output.format))
+    }
+
+    private func summary(
+        _ topic: TopicDescription, _ starts: [PartitionIndex: OffsetDescription],
+        _ ends: [PartitionIndex: OffsetDescription], _ sizes: TopicSizes, _ settings: [ConfigurationEntry]
+    ) -> Summary {
+        var partitions = Listing([
+            .init("partition", isNumber: true), .init("leader", isNumber: true), .init("epoch", isNumber: true),
+            .init("replicas"), .init("isr", "ISR"), .init("start", isNumber: true), .init("end", isNumber: true),
+            .init("records", isNumber: true), .init("bytes", "SIZE", isNumber: true),
+        ])
+        var records: Int64 = 0
+        for partition in topic.partitions {
+            let start = starts[partition.index]?.offset.rawValue
+            let end = ends[partition.index]?.offset.rawValue
+            // Offsets that compaction or transactions left empty count too: this is an upper bound.
+            let count = max(0, (end ?? 0) - (start ?? 0))
+            records += count
+            partitions.add([
+                .number(partition.index.rawValue), partition.leader.map { .number($0.rawValue) } ?? .nothing,
+                .number(partition.leaderEpoch.rawValue), .list(partition.replicas.map(\.rawValue)),
+                .list(partition.inSyncReplicas.map(\.rawValue)), start.map { .number($0) } ?? .nothing,
+                end.map { .number($0) } ?? .nothing, .count(count), .size(sizes.bytes(of: topic.name, partition.index)),
+            ])
+        }
+        var listing = Listing([.init("name", "SETTING"), .init("value"), .init("source")])
+        for entry in settings where self.all || !entry.isDefault {
+            listing.add([
+                .text(entry.name), entry.value.map { .text($0) } ?? .nothing, .text("\(entry.source)"),
+            ])
+        }
+        var summary = Summary()
+        summary.add("name", "Name", .text(topic.name))
+        summary.add("id", "Id", topic.id == .none ? .nothing : .text("\(topic.id)"))
+        summary.add("internal", "Internal", .flag(topic.isInternal))
+        summary.add("partition_count", "Partitions", .count(topic.partitions.count))
+        summary.add("records", "Records", .count(records))
+        summary.add("bytes", "Size", .size(sizes.bytes(of: topic.name)))
+        summary.add("partitions", "", partitions)
+        summary.add("settings", "", listing)
+        return summary
+    }
+}
