@@ -121,7 +121,7 @@ let package = Package(
             name: "apus",
             dependencies: [
                 "ApusCommand", "ApusServer", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire", "ApusLog", nioCore,
-                nioPosix, logging,
+                nioPosix, logging, deque,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// `name=value`, as `-H` and `-c` take it. The value may hold more equal signs, or nothing.
 package struct KeyValue: Hashable, Sendable {
     package var name: String

@@ -34,8 +34,8 @@ package struct ShownRecord: Sendable {
         self.headers = headers
     }
 
-    /// The envelope of `kcat -J` (without `tstype`), and besides how key and payload are written: as text where they are UTF-8, else in
-    /// base64. With `metaOnly`, lengths stand in for the contents.
+    /// The envelope of `kcat -J` (without `tstype`), and besides how key and payload are written: as text where they
+    /// are UTF-8, else in base64. With `metaOnly`, lengths stand in for the contents.
     package func json(metaOnly: Bool = false) -> JSON {
         var fields: [(String, JSON)] = [
             ("topic", .string(self.topic)), ("partition", .integer(Int64(self.partition.rawValue))),

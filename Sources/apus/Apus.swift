@@ -20,7 +20,8 @@ struct Apus: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Serve.self, Publish.self, Subscribe.self, TopicCommand.self, Bench.self, LogCommand.self, VersionCommand.self,
+            Publish.self, Subscribe.self, TopicCommand.self, Bench.self, LogCommand.self,
+            VersionCommand.self,
         ]
     )
 

@@ -34,12 +34,14 @@ import Testing
         return frame
     }
 
-    @Test("however the answers are cut, the same offsets and counts come out", arguments: [1, 7, 61, 100, 1000, 100_000])
+    @Test(
+        "however the answers are cut, the same offsets and counts come out", arguments: [1, 7, 61, 100, 1000, 100_000])
     func cuts(length: Int) throws {
         var records = self.batch(base: 10, count: 5, noise: 500)
         records.writeImmutableBuffer(self.batch(base: 15, count: 3, noise: 0))
         // The beginning of one more, cut off by the limit of the fetch.
-        records.writeImmutableBuffer(self.batch(base: 18, count: 1, noise: 300).getSlice(at: 0, length: 100) ?? ByteBuffer())
+        records.writeImmutableBuffer(
+            self.batch(base: 18, count: 1, noise: 300).getSlice(at: 0, length: 100) ?? ByteBuffer())
         var stream = self.answer([(0, 0, records), (3, 6, nil), (4, 0, self.batch(base: 0, count: 1, noise: 9))])
         stream.writeImmutableBuffer(self.answer([(0, 0, ByteBuffer())]))
         stream.writeImmutableBuffer(self.answer([]))

@@ -71,8 +71,8 @@ enum Arrows {
         Part(
             "apus", .assembly,
             system.union([
-                "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog", "NIOCore",
-                "NIOPosix", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle", "Histogram",
+                "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog",
+                "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle", "Histogram",
             ])
         ),
         Part("kafka-wire-gen", .assembly, ["Foundation"]),

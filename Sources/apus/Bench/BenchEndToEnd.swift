@@ -20,14 +20,18 @@ struct BenchEndToEnd: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Bytes of one record's value, 8 or more.", valueName: "size"))
     var recordBytes = "1024"
 
-    @Option(help: "Measure for so long. [default: 10s]", transform: { text in
-        try parsing { try Quantity.duration(text) }
-    })
+    @Option(
+        help: "Measure for so long. [default: 10s]",
+        transform: { text in
+            try parsing { try Quantity.duration(text) }
+        })
     var duration: Duration?
 
-    @Option(help: "Load for so long before measuring. [default: 2s]", transform: { text in
-        try parsing { try Quantity.duration(text) }
-    })
+    @Option(
+        help: "Load for so long before measuring. [default: 2s]",
+        transform: { text in
+            try parsing { try Quantity.duration(text) }
+        })
     var warmup: Duration?
 
     @Option(help: "Requests in flight; what is due while they are all out goes together.")

@@ -14,7 +14,9 @@ struct BenchOptions: ParsableArguments {
     @Option(help: "Durability of the topic, if it is made: fsync or page-cache. [default: the broker's]")
     var durability: String?
 
-    @Option(name: .customLong("config"), help: ArgumentHelp("A setting of the topic, if it is made.", valueName: "name=value"),
+    @Option(
+        name: .customLong("config"),
+        help: ArgumentHelp("A setting of the topic, if it is made.", valueName: "name=value"),
         transform: { text in try parsing { try KeyValue.setting(text) } })
     var config: [KeyValue] = []
 
@@ -62,7 +64,8 @@ struct BenchOptions: ParsableArguments {
         case .ndjson, .raw: try StandardOutput.write(report.json.compact + "\n")
         }
         if report.errors > 0 {
-            throw CommandFailure(.failure, code: "bench_errors", "\(report.errors) errors, so these are not the numbers")
+            throw CommandFailure(
+                .failure, code: "bench_errors", "\(report.errors) errors, so these are not the numbers")
         }
     }
 

@@ -33,14 +33,18 @@ struct BenchPublish: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Stop after so many records.", valueName: "count"), transform: parsedCount)
     var records: Int64?
 
-    @Option(help: "Measure for so long. [default: 10s, without --records]", transform: { text in
-        try parsing { try Quantity.duration(text) }
-    })
+    @Option(
+        help: "Measure for so long. [default: 10s, without --records]",
+        transform: { text in
+            try parsing { try Quantity.duration(text) }
+        })
     var duration: Duration?
 
-    @Option(help: "Load for so long before measuring. [default: 0s]", transform: { text in
-        try parsing { try Quantity.duration(text) }
-    })
+    @Option(
+        help: "Load for so long before measuring. [default: 0s]",
+        transform: { text in
+            try parsing { try Quantity.duration(text) }
+        })
     var warmup: Duration?
 
     @OptionGroup var options: BenchOptions

@@ -17,9 +17,11 @@ struct BenchSubscribe: AsyncParsableCommand {
     @Option(help: "Read it all so many times.")
     var passes = 1
 
-    @Option(help: "Read it again until so much time has gone.", transform: { text in
-        try parsing { try Quantity.duration(text) }
-    })
+    @Option(
+        help: "Read it again until so much time has gone.",
+        transform: { text in
+            try parsing { try Quantity.duration(text) }
+        })
     var duration: Duration?
 
     @Option(help: "Connections; the partitions are dealt out among them.")

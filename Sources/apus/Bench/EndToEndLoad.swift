@@ -1,10 +1,11 @@
 import ApusCommand
 import ApusCore
 import DequeModule
+import Histogram
 import KafkaWire
 import NIOCore
 
-/// Sends records by the clock, each with the moment at which it was due in its first eight bytes. Owner: its event loop.
+/// Sends records by the clock, each with the moment at which it was due in its first eight bytes. Owner: its loop.
 final class ScheduledProducer: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -71,8 +72,9 @@ final class ScheduledProducer: ChannelInboundHandler {
         guard self.sent < self.plan.records, context.channel.isActive else { return }
         // With the window full, the next answer goes on; without this timer, as before.
         let due = self.plan.schedule.due(max(self.sent, self.plan.schedule.count(at: .now)))
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.eventLoop.scheduleTask(deadline: .uptimeNanoseconds(due.nanoseconds)) { self.tick(bound.value) }
+        context.eventLoop.assumeIsolated().scheduleTask(deadline: .uptimeNanoseconds(due.nanoseconds)) {
+            self.tick(context)
+        }
     }
 
     private func sendDue(_ context: ChannelHandlerContext) {
@@ -176,7 +178,9 @@ final class TimingReader: ChannelInboundHandler {
     }
 
     private func took(_ record: Record, at now: Instant) {
-        guard let value = record.value, let due = value.getInteger(at: value.readerIndex, as: UInt64.self) else { return }
+        guard let value = record.value, let due = value.getInteger(at: value.readerIndex, as: UInt64.self) else {
+            return
+        }
         self.recordsLeft -= 1
         guard due >= self.countsFrom.nanoseconds else { return }
         if !self.load.isCounting { self.load.startCounting() }

@@ -1,5 +1,6 @@
 import ApusCommand
 import ApusCore
+import Histogram
 import KafkaWire
 import NIOCore
 

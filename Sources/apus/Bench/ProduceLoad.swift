@@ -1,6 +1,7 @@
 import ApusCommand
 import ApusCore
 import DequeModule
+import Histogram
 import KafkaWire
 import NIOCore
 

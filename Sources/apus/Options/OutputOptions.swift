@@ -9,15 +9,6 @@ struct OutputOptions: ParsableArguments {
     var format: OutputFormat { self.output ?? .table }
 }
 
-extension OutputFormat: ExpressibleByArgument {}
-extension HostPort: ExpressibleByArgument {
-    package init?(argument: String) {
-        // The parser then says itself that the value is invalid.
-        guard let address = try? HostPort(argument) else { return nil }
-        self = address
-    }
-}
-
 /// Turns our errors into the parser's, so that it names the option and shows the usage.
 func parsing<Value>(_ parse: () throws -> Value) throws -> Value {
     do {

@@ -180,8 +180,6 @@ enum Acknowledging: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-extension Compression: ExpressibleByArgument {}
-
 /// How bytes of input become records.
 struct PublishedRecords: Sendable {
     let key: ByteBuffer?

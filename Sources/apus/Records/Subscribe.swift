@@ -28,11 +28,13 @@ struct Subscribe: AsyncParsableCommand {
     var topics: [String]
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Where to begin. [default: end, with -e, -n or --until: start]", valueName: "position"),
         transform: { text in try parsing { try Position(text) } })
     var from: Position?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Where to stop: end, an offset, a time.", valueName: "position"),
         transform: { text in try parsing { try Position(text) } })
     var until: Position?

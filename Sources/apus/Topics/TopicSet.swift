@@ -41,7 +41,9 @@ struct TopicSet: AsyncParsableCommand {
         }
         var listing = Listing([.init("topic"), .init("setting"), .init("value"), .init("result")])
         let result = Cell.text(self.dryRun ? "would be set" : "set")
-        for setting in self.settings { listing.add([.text(self.name), .text(setting.name), .text(setting.value), result]) }
+        for setting in self.settings {
+            listing.add([.text(self.name), .text(setting.name), .text(setting.value), result])
+        }
         for name in self.unset {
             listing.add([.text(self.name), .text(name), .nothing, .text(self.dryRun ? "would be unset" : "unset")])
         }

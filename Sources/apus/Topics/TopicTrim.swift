@@ -16,6 +16,7 @@ struct TopicTrim: AsyncParsableCommand {
     var name: String
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("end, an offset, -100, +5, @2026-11-20T10:00 or @-2h.", valueName: "position"),
         transform: { text in try parsing { try Position(text) } })
     var before: Position
@@ -50,7 +51,8 @@ struct TopicTrim: AsyncParsableCommand {
                 ])
             }
             if !self.dryRun, !cuts.isEmpty {
-                try Confirmation.ask(toDelete: "the oldest records of \(self.name)", typing: self.name, unless: self.yes)
+                try Confirmation.ask(
+                    toDelete: "the oldest records of \(self.name)", typing: self.name, unless: self.yes)
                 try await apus.topics.trim(self.name, before: cuts.mapValues(Optional.some))
             }
             try StandardOutput.write(listing.rendered(as: self.output.format))
