@@ -125,6 +125,8 @@ public enum Limits {
     public static let openFilesHotMax = 8000
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
+    /// Space set aside in the data directory, given back when the disk is full so that metadata can still be written.
+    public static let ballastBytes = ByteCount.mebibytes(8)
     /// Free space below which produce is refused so that offsets and metadata can still be written.
     public static let freeBytesFloorDefault = ByteCount.mebibytes(64)
 
