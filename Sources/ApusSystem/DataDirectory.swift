@@ -124,7 +124,8 @@ package final class DataDirectory: Sendable {
     /// A directory without an identity may hold what a first start leaves when it is killed half-way, and nothing else.
     private static func checkNew(_ path: String, _ names: [String]) throws(DataDirectoryError) {
         if names.contains(self.topicsName) { throw .identityMissing(path: path) }
-        let ours = [DirectoryLock.fileName, self.ballast.name, self.identityDraft.name]
+        let ours =
+            [DirectoryLock.fileName, self.ballast.name, self.identityDraft.name] + JournaledDisk.files.map(\.name)
         let foreign = names.first { name in
             // A file system of its own begins with this one.
             name != "lost+found" && !ours.contains(name) && !name.hasPrefix(self.storeName)

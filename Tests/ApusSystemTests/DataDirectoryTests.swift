@@ -55,6 +55,7 @@ import Testing
         try self.plant("store.sqlite-wal", "")
         try self.plant("broker.json.new", "{")
         try self.plant("ballast", "")
+        try self.plant("journal.0", "")
         let data = try DataDirectory(at: self.path)
         #expect(data.identity == nil)
         try data.initialise(self.identity)
