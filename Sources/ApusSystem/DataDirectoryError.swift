@@ -34,8 +34,7 @@ package enum DataDirectoryError: Error, Hashable, Sendable, CustomStringConverti
         case .notOurs(let path, let found):
             return "directory \(path) is not empty (\(found)) and holds no Apus data: choose another"
         case .identityMissing(let path):
-            return
-                "data directory \(path) holds data, but \(DirectoryIdentity.fileName) is missing: put it back from a copy"
+            return "data directory \(path) holds data, but no \(DirectoryIdentity.fileName): put it back from a copy"
         case .identityDamaged(let path, let what):
             return "\(path)/\(DirectoryIdentity.fileName) is damaged (\(what)): put it back from a copy"
         case .newerFormat(let path, let format):

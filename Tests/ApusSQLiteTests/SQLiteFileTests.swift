@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    /// Every page is hit in turn; SQLite's own check or the row's checksum must see it, or nothing that is read is hurt.
+    /// Every page is hit in turn; SQLite's own check or the row's checksum sees it, or nothing that is read is hurt.
     @Test("a flipped bit is refused at opening or at reading, or does not matter", arguments: 0..<64)
     func flipped(seed: Int) async throws {
         do {
