@@ -7,12 +7,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from harness import DEADLINE, AioKafka, Record, run
+from harness import DEADLINE, AioKafka, Record, recent, run
 
 
 def body(checks, address, _):
     AioKafka.create(address, "aio-trimmed", 1)
-    AioKafka.produce(address, "aio-trimmed", [Record(0, None, b"%d" % n, [], 1_700_000_000_000) for n in range(50)])
+    AioKafka.produce(address, "aio-trimmed", [Record(0, None, b"%d" % n, [], recent()) for n in range(50)])
     asyncio.run(asyncio.wait_for(calls(checks, address), DEADLINE))
     seen = AioKafka.read(address, "aio-trimmed", 0, 30)
     checks.equal("what is left", [s.offset for s in seen], list(range(30, 50)))

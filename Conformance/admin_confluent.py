@@ -11,7 +11,7 @@ from confluent_kafka.admin import (
     OffsetSpec,
 )
 
-from harness import DEADLINE, Confluent, Record, run
+from harness import DEADLINE, Confluent, Record, recent, run
 
 
 def body(checks, address, _):
@@ -113,7 +113,7 @@ def configs(checks, admin, _):
 
 def records(checks, admin, address):
     Confluent.create(address, "trimmed", 1)
-    Confluent.produce(address, "trimmed", [Record(0, None, b"%d" % n, [], 1_700_000_000_000) for n in range(100)])
+    Confluent.produce(address, "trimmed", [Record(0, None, b"%d" % n, [], recent()) for n in range(100)])
     deleted = result(admin.delete_records([TopicPartition("trimmed", 0, 40)]))
     checks.equal("low watermark after the call", deleted.low_watermark, 40)
     seen = Confluent.read(address, "trimmed", 0, 40)
@@ -125,7 +125,7 @@ def records(checks, admin, address):
 
 def offsets(checks, admin, address):
     Confluent.create(address, "offsets", 1)
-    start = 1_700_000_000_000
+    start = recent()
     Confluent.produce(address, "offsets", [Record(0, None, b"x", [], start + n * 10) for n in range(50)])
 
     def at(spec):
@@ -149,7 +149,7 @@ def cluster(checks, admin, address):
 
 def data_errors(checks, _, address):
     Confluent.create(address, "small", 1, {"max.message.bytes": "2000"})
-    big = Record(0, None, b"x" * 10_000, [], 1_700_000_000_000)
+    big = Record(0, None, b"x" * 10_000, [], recent())
 
     def delivered(topic, record, **more):
         failed = []

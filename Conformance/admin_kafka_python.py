@@ -3,7 +3,7 @@
 from kafka import KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
 
-from harness import DEADLINE, KafkaPython, Record, run
+from harness import DEADLINE, KafkaPython, Record, recent, run
 
 
 def body(checks, address, _):
@@ -48,7 +48,7 @@ def configs(checks, admin, _):
 
 def records(checks, admin, address):
     KafkaPython.create(address, "py-trimmed", 1)
-    KafkaPython.produce(address, "py-trimmed", [Record(0, None, b"%d" % n, [], 1_700_000_000_000) for n in range(50)])
+    KafkaPython.produce(address, "py-trimmed", [Record(0, None, b"%d" % n, [], recent()) for n in range(50)])
     where = TopicPartition("py-trimmed", 0)
     admin.delete_records({where: 20})
     consumer = KafkaPython.consumer(address)

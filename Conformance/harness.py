@@ -113,9 +113,14 @@ def until(condition, what, deadline=DEADLINE):
     raise TimeoutError(f"not within {deadline} s: {what}")
 
 
-def sample(partitions, count, start=1_700_000_000_000):
-    """Records of every awkward kind, a second apart, the same in every run."""
-    records = []
+def recent():
+    """The last whole hour but one, in ms: old enough to be the past, young enough that retention leaves it."""
+    return (int(time.time()) // 3600 - 1) * 3_600_000
+
+
+def sample(partitions, count):
+    """Records of every awkward kind, a second apart."""
+    records, start = [], recent()
     for n in range(count):
         partition, at = n % partitions, start + n * 1000
         key = None if n % 5 == 0 else f"key {n % 17} ü".encode()

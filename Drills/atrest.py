@@ -45,9 +45,9 @@ def prepare(apus, data):
 
 def fill(connection, topic, partition, producer):
     held, sequence = {}, 0
-    for number in range(30):
+    for _ in range(30):
         values = [f"{topic}/{partition}/{sequence + n}/".encode() + b"v" * 400 for n in range(20)]
-        first = connection.produce(topic, partition, values, producer=producer, sequence=sequence, timestamp=number)
+        first = connection.produce(topic, partition, values, producer=producer, sequence=sequence)
         held.update({first + n: value for n, value in enumerate(values)})
         sequence += len(values)
     return held

@@ -83,7 +83,7 @@ class Producer(multiprocessing.Process):
 
     def fly(self, connection, batch, flying):
         values = [value_of(self.label, counter, self.filler) for counter in batch.counters]
-        data = encode_batch(values, producer=batch.pid, sequence=batch.sequence, timestamp=int(time.time() * 1000))
+        data = encode_batch(values, producer=batch.pid, sequence=batch.sequence)
         flying.append((connection.send_produce(self.topic, batch.partition, data), batch))
 
     def answer(self, connection, flying):

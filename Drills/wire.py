@@ -5,6 +5,7 @@ It speaks the last non-flexible version of each call it needs, because those are
 
 import socket
 import struct
+import time
 
 try:
     from crc32c import crc32c  # the virtual environment has it; a hundred times faster
@@ -144,8 +145,9 @@ class Reader:
 # --- record batches
 
 
-def encode_batch(values, producer=(-1, -1), sequence=-1, timestamp=0, crc=None, magic=2, count=None, attributes=0):
-    """A batch of records without keys. The keyword arguments let a drill lie about what is inside."""
+def encode_batch(values, producer=(-1, -1), sequence=-1, timestamp=None, crc=None, magic=2, count=None, attributes=0):
+    """A batch of records without keys, stamped now. The keyword arguments let a drill lie about what is inside."""
+    timestamp = int(time.time() * 1000) if timestamp is None else timestamp
     records = bytearray()
     for delta, value in enumerate(values):
         body = b"\0\0" + varint(delta) + b"\x01" + varint(len(value)) + value + b"\0"

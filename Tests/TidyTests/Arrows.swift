@@ -52,7 +52,7 @@ enum Arrows {
             "KafkaDoor", .doing,
             ["ApusBroker", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging"]
         ),
-        Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "NIOCore", "NIOPosix", "Logging"])),
+        Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "GRDB"])),
         Part(
             "ApusClient", .doing,

@@ -169,4 +169,13 @@ struct CheckerTests {
             SourceFile(path: "Sources/KafkaWire/Messages/A.swift", text: "// Generated. Do not edit.\n").isGenerated)
         #expect(!SourceFile(path: "Sources/KafkaWire/A.swift", text: "// a\n// b\n// c\n// do not edit\n").isGenerated)
     }
+
+    @Test("a page that names other versions or a file that is gone is found out")
+    func documents() {
+        let text = "/// Fetch (1): reads.\nenum FetchHandler {\n    static let versions: ClosedRange<Int16> = 4...17\n}"
+        let file = SourceFile(path: "Sources/KafkaDoor/Handlers/FetchHandler.swift", text: text)
+        #expect(Documents.servedVersions(of: file)?.versions == "4–17")
+        #expect(Documents.toldVersions(in: "| 1 | Fetch | 4–16 | sessions |") == ["Fetch": "4–16"])
+        #expect(Documents.paths(in: "See `Sources/A.swift` and `swift test`.") == ["Sources/A.swift"])
+    }
 }

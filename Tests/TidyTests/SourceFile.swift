@@ -63,6 +63,10 @@ enum Tree {
         try String(contentsOf: self.root.appendingPathComponent(path), encoding: .utf8)
     }
 
+    static func holds(_ path: String) -> Bool {
+        FileManager.default.fileExists(atPath: self.root.appendingPathComponent(path).path)
+    }
+
     private static func swiftFiles(below folder: String) -> [SourceFile] {
         let top = self.root.appendingPathComponent(folder)
         guard let walk = FileManager.default.enumerator(at: top, includingPropertiesForKeys: nil) else { return [] }

@@ -66,4 +66,25 @@ struct TidyTests {
             #expect(head.contains("kafka-wire-gen"), "\(file.path) does not name its generator")
         }
     }
+
+    @Test("docs/protocol.md names the versions that the handlers serve")
+    func protocolPage() throws {
+        let served = Dictionary(
+            uniqueKeysWithValues: Tree.sources.compactMap { Documents.servedVersions(of: $0) }.map {
+                ($0.api, $0.versions)
+            }
+        )
+        let told = Documents.toldVersions(in: try Tree.text(of: "docs/protocol.md"))
+        #expect(served.count > 10)
+        #expect(told == served)
+    }
+
+    @Test("files that the documents name are there")
+    func documentsNameFiles() throws {
+        for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/protocol.md", "docs/formats/segment.md"]
+        where Tree.holds(page) {
+            let missing = Documents.paths(in: try Tree.text(of: page)).filter { !Tree.holds($0) }
+            #expect(missing == [], "\(page) names files that are not there")
+        }
+    }
 }
