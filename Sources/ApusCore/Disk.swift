@@ -86,7 +86,8 @@ public protocol Disk: Sendable {
     func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError)
     /// Removes a file. Fails with `.notFound`.
     func remove(_ file: DiskPath) throws(DiskError)
-    /// Makes a directory, and those above it that are missing (each made durable in its parent). Succeeds if it is there.
+    /// Makes a directory, and those above it that are missing (each made durable in its parent). Succeeds if it is
+    /// there.
     func createDirectory(_ directory: DiskPath) throws(DiskError)
     /// Removes a directory with everything in it. Succeeds if there is none.
     func removeDirectory(_ directory: DiskPath) throws(DiskError)

@@ -5,8 +5,8 @@ extension Log {
     /// Everything that waits, as one job; nil while one is in flight or nothing is to be done.
     ///
     /// The order inside a job is what makes a crash between any two steps harmless:
-    /// - A new segment: finish and sync the one before, then the `state` file that says so, then make the file, write and
-    ///   sync its header, sync the directory, and only then write batches. So a file without a header holds nothing,
+    /// - A new segment: finish and sync the one before, then the `state` file that says so, then make the file, write
+    ///   and sync its header, sync the directory, and only then write batches. So a file without a header holds nothing,
     ///   and a file with batches and without a header is damaged, never unfinished.
     /// - Removed segments: the `state` file first, the files after. Leftovers are known as such.
     package mutating func nextJob() -> LogJob? {

@@ -32,7 +32,8 @@ extension Log {
         }
     }
 
-    /// Plans the search for the first record with a timestamp at or above `timestamp`; nil when no batch says it has one.
+    /// Plans the search for the first record with a timestamp at or above `timestamp`; nil when no batch says it has
+    /// one.
     package func lookup(timestamp: Timestamp, below: Offset) -> LogLookup? {
         var sources: [SegmentSource] = []
         for segment in self.closed where segment.end > self.startOffset && segment.base < below {

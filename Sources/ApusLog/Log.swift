@@ -10,10 +10,10 @@ package import NIOCore
 /// A batch goes through three ends: `endOffset` when it was appended (memory), `writtenEnd` when a job handed it to the
 /// file system, `durableEnd` when a sync returned. Reads see what is written.
 ///
-/// Segments form a row: `closed` ones, the one jobs are `writing` to, and those that appends have started `ahead` of the
-/// disk. A job writes to one segment only. A segment's file is made by the first job that writes to it; before that job
-/// makes it, it syncs the segment before and writes the `state` file, so that everything below a segment's base is known
-/// to be whole (``Log/nextJob()``).
+/// Segments form a row: `closed` ones, the one jobs are `writing` to, and those that appends have started `ahead` of
+/// the disk. A job writes to one segment only. A segment's file is made by the first job that writes to it; before that
+/// job makes it, it syncs the segment before and writes the `state` file, so that everything below a segment's base is
+/// known to be whole (``Log/nextJob()``).
 package struct Log: Sendable {
     package let identity: LogIdentity
     package var configuration: LogConfiguration

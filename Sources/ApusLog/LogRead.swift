@@ -13,8 +13,8 @@ package struct LogRead: Hashable, Sendable {
     let isExact: Bool
 
     package struct Result: Hashable, Sendable {
-        /// Whole batches in order, without seals. The first one holds `from`, and comes whole even if it alone is larger
-        /// than the limit (KIP-74). Empty when nothing ends below `below` yet.
+        /// Whole batches in order, without seals. The first one holds `from`, and comes whole even if it alone is
+        /// larger than the limit (KIP-74). Empty when nothing ends below `below` yet.
         package var batches: [ByteBuffer] = []
         /// Where a reader that goes on will look; for ``Log/learned(from:)``.
         var hint: ReadHints.Hint?

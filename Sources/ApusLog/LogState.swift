@@ -5,15 +5,15 @@ import NIOCore
 ///
 ///     APUSSTA1 │ format UInt32 │ partition Int32 │ topic id 2 × UInt64
 ///     │ start Int64 │ recovery offset Int64 │ recovery position UInt32 │ active base Int64 │ its salt UInt64
-///     │ count UInt32 │ { base, end Int64, salt UInt64, bytes UInt32, largest timestamp, its offset, last append Int64 }
+///     │ count UInt32 │ { base, end Int64, salt UInt64, bytes UInt32, largest time, its offset, last append Int64 }
 ///     │ count UInt32 │ { epoch Int32, start Int64 }
 ///     │ count UInt32 │ { id Int64, epoch Int16, flags UInt8, next sequence Int32, last append, last offset Int64,
 ///     │                  count UInt8 × { first, last sequence Int32, base, last offset, timestamp Int64 } }
 ///     │ CRC-32C UInt32
 ///
 /// Written when a segment is closed, when the log's start moves, at checkpoints, and at the end of a clean
-/// life; always whole, through a temporary file. A log of one short segment from offset 0 has none. Epochs and producers
-/// are as of the recovery point: recovery adds what it reads behind it.
+/// life; always whole, through a temporary file. A log of one short segment from offset 0 has none. Epochs and
+/// producers are as of the recovery point: recovery adds what it reads behind it.
 struct LogState: Hashable {
     static let magic: UInt64 = 0x4150_5553_5354_4131
     static let format: UInt32 = 1

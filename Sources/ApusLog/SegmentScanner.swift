@@ -71,7 +71,8 @@ struct SegmentScanner {
         // Unsafe: see Seal.checksum; the length was checked above.
         let computed = batch.withUnsafeReadableBytes { Seal.checksum(seed: seed, mark: mark, batch: $0) }
         guard checksum == computed else { return nil }
-        return try? RecordBatchHeader(from: batch)  // Why not matters to nobody: a sealed batch that does not parse is damage.
+        // Why not matters to nobody: a sealed batch that does not parse is damage.
+        return try? RecordBatchHeader(from: batch)
     }
 
     /// - Parameter bytes: seal and batch, nothing else.

@@ -39,7 +39,8 @@ struct SparseIndex: Hashable, Sendable {
         self.lastPosition = self.entries.last?.position ?? 0
     }
 
-    /// The last indexed place at or before an offset, counted from the segment's base; nil for the segment's first batch.
+    /// The last indexed place at or before an offset, counted from the segment's base; nil for the segment's first
+    /// batch.
     func position(ofOffset offset: Int64) -> Int? {
         let count = self.count { Int64($0.offset) <= offset }
         return count == 0 ? nil : Int(self.entries[count - 1].position)

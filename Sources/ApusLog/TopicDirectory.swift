@@ -2,8 +2,9 @@ package import ApusCore
 
 /// Where a topic's logs are, and how they go away.
 ///
-/// A topic is renamed out of the way first and removed after: the rename is one step, so a crash leaves the whole topic or
-/// a leftover under `deleted/` that the next start removes, never half a topic. Nothing is ever removed under `topics/`.
+/// A topic is renamed out of the way first and removed after: the rename is one step, so a crash leaves the whole topic
+/// or a leftover under `deleted/` that the next start removes, never half a topic. Nothing is ever removed under
+/// `topics/`.
 package enum TopicDirectory {
     package static let topics = DiskPath("topics")
     package static let deleted = DiskPath("deleted")

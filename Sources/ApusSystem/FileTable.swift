@@ -9,9 +9,9 @@ import Synchronization
 /// kernel tells of a failed write-back once, to descriptors that were open when it failed; whoever closes before asking
 /// may never hear of it, and the next fsync of a new descriptor says that all is well.
 ///
-/// Least recently used alone would thrash: a thousand partitions written in turn, through a table of nine hundred, would
-/// open, sync and close a file for every write. So a file is idle only after some thousands of uses of others, and the
-/// table grows beyond its size, up to a hard limit, while everything in it is in use.
+/// Least recently used alone would thrash: a thousand partitions written in turn, through a table of nine hundred,
+/// would open, sync and close a file for every write. So a file is idle only after some thousands of uses of others,
+/// and the table grows beyond its size, up to a hard limit, while everything in it is in use.
 ///
 /// Every method is a few steps under one lock. System calls are made outside it, while the file is *pinned*: a pinned
 /// file is not closed, whatever happens to its name.

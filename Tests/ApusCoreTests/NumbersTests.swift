@@ -10,7 +10,10 @@ import Testing
         #expect(TopicID("6BA7B8109DAD41D180B400C04FD430C8") == id)
     }
 
-    @Test("what is not a topic id is refused", arguments: ["", "-", "6ba7b810", "zzzzb810-9dad-41d1-80b4-00c04fd430c8"])
+    @Test(
+        "what is not a topic id is refused",
+        arguments: ["", "-", "6ba7b810", "zzzzb810-9dad-41d1-80b4-00c04fd430c8"]
+    )
     func topicIDRefused(text: String) {
         #expect(TopicID(text) == nil)
     }

@@ -72,7 +72,8 @@ enum Arrows {
             "apus", .assembly,
             system.union([
                 "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog",
-                "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle", "Histogram",
+                "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle",
+                "Histogram",
             ])
         ),
         Part("kafka-wire-gen", .assembly, ["Foundation"]),

@@ -59,7 +59,7 @@ package struct JournalEntry: Sendable {
         buffer.writeInteger(UInt32(self.payloadBytes))
         buffer.writeInteger(self.position.rawValue)
         buffer.writeString(self.path.rawValue)
-        var crc = buffer.withUnsafeReadableBytes { capus_crc32c(0, $0.baseAddress! + 8, $0.count - 8) }
+        var crc = buffer.withUnsafeReadableBytes { capus_crc32c(0, $0.baseAddress?.advanced(by: 8), $0.count - 8) }
         for chunk in self.payload {
             crc = chunk.withUnsafeReadableBytes { capus_crc32c(crc, $0.baseAddress, $0.count) }
         }

@@ -13,8 +13,8 @@ package import NIOCore
 ///
 /// There are two journal files. Entries go to the current one; when it is full the other becomes current. The files
 /// that the full one speaks of are then synced in the background (the checkpoint), and only when that is done may it be
-/// written over. Blocks of a recycled file were written before, so syncing them does not have to wait for the file system
-/// to allocate. See `docs/decisions/` for the measurement behind this.
+/// written over. Blocks of a recycled file were written before, so syncing them does not have to wait for the file
+/// system to allocate. See `docs/decisions/` for the measurement behind this.
 ///
 /// A failed write or fdatasync of the journal, or of a file at a checkpoint, ends the journal: it is never recycled, so
 /// that what it holds stays durable there, and every sync from then on, also of those who waited, is direct.

@@ -3,8 +3,8 @@ public import NIOCore
 /// Reads the protocol's primitive values from the bytes of one frame.
 ///
 /// It is total: no bytes make it trap, and none make it reserve more than a small multiple of what was received. A
-/// count is believed only after it was held against the bytes that are left; lengths of strings and blobs likewise; tagged
-/// fields that nobody asked for are skipped, never kept. How deep messages nest is fixed by the schema.
+/// count is believed only after it was held against the bytes that are left; lengths of strings and blobs likewise;
+/// tagged fields that nobody asked for are skipped, never kept. How deep messages nest is fixed by the schema.
 ///
 /// The two ways to write a length: before flexible versions a signed Int16 (strings) or Int32 (the rest) with −1 for
 /// null; in flexible versions an unsigned varint of the length plus one, with 0 for null.
