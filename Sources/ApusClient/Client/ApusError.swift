@@ -1,3 +1,5 @@
+public import KafkaWire
+
 /// What every call of this library throws, `CancellationError` aside.
 ///
 /// It says what failed (``code``), in words (``message``), at which broker, with which error of the protocol, and
@@ -11,14 +13,14 @@ public struct ApusError: Error, Sendable {
     /// What was asked for may have happened all the same: the answer was lost or late. False means that it did not.
     public var isIndefinite: Bool
     /// The protocol's error, when a broker answered with one.
-    public var kafkaCode: KafkaCode?
+    public var kafkaCode: KafkaErrorCode?
     /// The broker that it is about, as `host:port`.
     public var broker: String?
     public var cause: (any Error)?
 
     public init(
         _ code: Code, _ message: String, isRetryable: Bool = false, isIndefinite: Bool = false,
-        kafkaCode: KafkaCode? = nil, broker: String? = nil, cause: (any Error)? = nil
+        kafkaCode: KafkaErrorCode? = nil, broker: String? = nil, cause: (any Error)? = nil
     ) {
         self.code = code
         self.message = message

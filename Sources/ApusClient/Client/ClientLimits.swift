@@ -4,4 +4,14 @@ public import ApusCore
 public enum ClientLimits {
     /// The largest answer taken from a broker: what a broker may send to one fetch, and room for one batch more.
     public static let responseBytesMax = ByteCount.mebibytes(64)
+    /// The largest record, so that the request around it stays below the largest frame a broker takes.
+    public static let recordBytesMax = ByteCount.mebibytes(15)
+    /// Batches beyond the first that one produce request carries, in bytes.
+    public static let produceRequestBytesMax = ByteCount.mebibytes(4)
+    /// Records taken from a sequence for one lock of the producer.
+    public static let recordsPerLockMax = 256
+    /// How long a topic that should be made on demand may stay unknown before the broker is believed.
+    public static let topicCreationWait = Duration.seconds(5)
+    /// What brokers are told this client is.
+    static let softwareVersion = "0.1.0"
 }

@@ -1,0 +1,278 @@
+import ApusCore
+import DequeModule
+import KafkaWire
+import NIOCore
+
+/// One connection to one broker: requests out, answers in, in the same order.
+///
+/// The only handler of its channel. It learns first which versions the broker serves, then is ready. An answer that is
+/// late, out of order or not readable ends the connection: nothing behind it could be trusted. Everything that waits is
+/// then told that its answer is lost.
+///
+/// Owner: its event loop; every call must be made there. That is the proof behind `@unchecked Sendable`.
+final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private struct Call {
+        let correlationID: Int32
+        let deadline: Instant
+        let answer: (Result<ByteBuffer, ApusError>) -> Void
+    }
+
+    private enum State {
+        case connecting
+        case negotiating(VersionNegotiation)
+        case ready(ApiVersionTable)
+        case closed(ApusError)
+    }
+
+    let address: ServerAddress
+    private let clientID: String
+    private let loop: any EventLoop
+    private let readSizes: ReadSizes
+    private var state = State.connecting
+    private var frames: FrameAssembler
+    private var calls: Deque<Call> = []
+    private var correlationNext: Int32 = 0
+    private var context: ChannelHandlerContext?
+    private var isSweeping = false
+    private let negotiationDeadline: Instant
+    /// Told once, when the versions are known or the connection has failed before.
+    private var onReady: ((Result<Void, ApusError>) -> Void)?
+    /// Told once, when the connection is gone, if it was ready.
+    private var onClosed: ((ApusError) -> Void)?
+
+    init(
+        address: ServerAddress, clientID: String, responseBytesMax: ByteCount, on loop: any EventLoop,
+        readyBy deadline: Instant, onReady: @escaping (Result<Void, ApusError>) -> Void,
+        onClosed: @escaping (ApusError) -> Void
+    ) {
+        self.address = address
+        self.clientID = clientID
+        self.loop = loop
+        self.frames = FrameAssembler(bytesMax: responseBytesMax.rawValue)
+        self.readSizes = ReadSizes()
+        self.negotiationDeadline = deadline
+        self.onReady = onReady
+        self.onClosed = onClosed
+    }
+
+    /// Sizes the channel's reads by what the frame that has begun still lacks.
+    var readAllocator: any RecvByteBufferAllocator { self.readSizes }
+
+    // MARK: Calling
+
+    /// The version in which a request of this API would go; nil when the broker serves none we know.
+    func version(of api: ApiKey, upTo limit: Int16 = .max) -> Int16? {
+        guard case .ready(let table) = self.state else { return nil }
+        return table.version(of: api, upTo: limit)
+    }
+
+    /// Sends a request and answers exactly once.
+    ///
+    /// Nothing leaves before ``flush()``.
+    /// - Parameters:
+    ///   - limit: the highest version that the caller can use.
+    ///   - deadline: when the answer, and with it the connection, counts as lost.
+    func send<Request: KafkaRequest>(
+        _ request: Request, upTo limit: Int16 = .max, deadline: Instant,
+        then: @escaping (Result<Request.Response, ApusError>) -> Void
+    ) {
+        self.loop.preconditionInEventLoop()
+        if case .closed(let error) = self.state { return then(.failure(error.unsent)) }
+        guard let version = self.version(of: Request.apiKey, upTo: limit) else {
+            return then(.failure(self.error(.unsupported, "it serves no version of \(Request.apiKey) that we know")))
+        }
+        self.write(request, version: version, deadline: deadline) { [self] answer in
+            then(answer.flatMap { self.decode(Request.Response.self, from: $0, version: version) })
+        }
+    }
+
+    /// Sends a request that has no answer; `then` is told when it was written to the socket.
+    func post<Request: KafkaRequest>(
+        _ request: Request, upTo limit: Int16 = .max, then: @escaping @Sendable (Result<Void, ApusError>) -> Void
+    ) {
+        self.loop.preconditionInEventLoop()
+        guard let context = self.context, let version = self.version(of: Request.apiKey, upTo: limit) else {
+            return then(.failure(self.error(.connectionLost, "there is no connection").unsent))
+        }
+        var pieces = Frame.encode(
+            request, version: version, correlationID: self.nextCorrelationID(), clientID: self.clientID)
+        guard let last = pieces.popLast() else { preconditionFailure("a frame has at least its length") }
+        for piece in pieces { context.write(self.wrapOutboundOut(piece), promise: nil) }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        let lost = self.error(.connectionLost, "the connection went away", isRetryable: true, isIndefinite: true)
+        written.futureResult.whenComplete { result in
+            then(result.mapError { _ in lost })
+        }
+        context.write(self.wrapOutboundOut(last), promise: written)
+    }
+
+    func flush() {
+        self.context?.flush()
+    }
+
+    func close() {
+        self.fail(self.error(.closed, "the client was closed"))
+    }
+
+    private func write<Request: KafkaRequest>(
+        _ request: Request, version: Int16, deadline: Instant,
+        answer: @escaping (Result<ByteBuffer, ApusError>) -> Void
+    ) {
+        guard let context = self.context else {
+            return answer(.failure(self.error(.connectionLost, "there is no connection").unsent))
+        }
+        let correlationID = self.nextCorrelationID()
+        self.calls.append(Call(correlationID: correlationID, deadline: deadline, answer: answer))
+        let pieces = Frame.encode(request, version: version, correlationID: correlationID, clientID: self.clientID)
+        for piece in pieces { context.write(self.wrapOutboundOut(piece), promise: nil) }
+        self.sweepLater()
+    }
+
+    private func nextCorrelationID() -> Int32 {
+        defer { self.correlationNext = self.correlationNext == .max ? 0 : self.correlationNext + 1 }
+        return self.correlationNext
+    }
+
+    private func decode<Response: KafkaResponse>(
+        _: Response.Type, from frame: ByteBuffer, version: Int16
+    ) -> Result<Response, ApusError> {
+        do throws(WireError) {
+            return .success(try Frame.decode(Response.self, from: frame, version: version).response)
+        } catch {
+            let failure = self.error(
+                .corrupt, "its \(Response.apiKey) answer can not be read", isIndefinite: true, cause: error)
+            self.fail(failure)
+            return .failure(failure)
+        }
+    }
+
+    // MARK: The channel
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        if context.channel.isActive { self.negotiate() }
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        self.negotiate()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        self.frames.append(self.unwrapInboundIn(data))
+        do throws(WireError) {
+            while let frame = try self.frames.next() { self.received(frame) }
+            self.readSizes.missing = self.frames.missing
+        } catch {
+            self.fail(self.error(.corrupt, "what it sent is no answer", isIndefinite: true, cause: error))
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.fail(self.error(.connectionLost, "it closed the connection", isRetryable: true, isIndefinite: true))
+        self.context = nil
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        self.fail(
+            self.error(.connectionLost, "the connection failed", isRetryable: true, isIndefinite: true, cause: error))
+    }
+
+    private func received(_ frame: ByteBuffer) {
+        if case .closed = self.state { return }
+        guard let call = self.calls.popFirst(),
+            frame.getInteger(at: frame.readerIndex, as: Int32.self) == call.correlationID
+        else {
+            return self.fail(self.error(.corrupt, "it answered something that was not asked", isIndefinite: true))
+        }
+        call.answer(.success(frame))
+    }
+
+    // MARK: Negotiating
+
+    private func negotiate() {
+        guard case .connecting = self.state else { return }
+        var negotiation = VersionNegotiation()
+        let step = negotiation.start()
+        self.state = .negotiating(negotiation)
+        self.take(step)
+    }
+
+    private func take(_ step: VersionNegotiation.Step) {
+        switch step {
+        case .ask(let version):
+            var request = ApiVersionsRequest()
+            request.clientSoftwareName = "apus"
+            request.clientSoftwareVersion = ClientLimits.softwareVersion
+            self.write(request, version: version, deadline: self.negotiationDeadline) { [self] answer in
+                guard case .negotiating(var negotiation) = self.state, case .success(let frame) = answer else { return }
+                let step = negotiation.answered(WireReader(frame))
+                self.state = .negotiating(negotiation)
+                self.take(step)
+            }
+            self.flush()
+        case .done(let table):
+            self.state = .ready(table)
+            self.onReady.take()?(.success(()))
+        case .failed(let why):
+            self.fail(self.error(.unsupported, why))
+        }
+    }
+
+    // MARK: Failing
+
+    /// One sweep twice a second looks at all deadlines: cheaper than a timer for each request.
+    private func sweepLater() {
+        guard !self.isSweeping else { return }
+        self.isSweeping = true
+        self.loop.scheduleTask(in: .milliseconds(500)) { self.sweep() }
+    }
+
+    private func sweep() {
+        self.isSweeping = false
+        guard !self.calls.isEmpty else { return }
+        let now = Instant(self.loop.now)
+        if self.calls.contains(where: { $0.deadline <= now }) {
+            // Answers come in order: what waits behind the late one is as late.
+            self.fail(self.error(.timedOut, "no answer in time", isRetryable: true, isIndefinite: true))
+        } else {
+            self.sweepLater()
+        }
+    }
+
+    private func fail(_ error: ApusError) {
+        if case .closed = self.state { return }
+        self.state = .closed(error)
+        let calls = self.calls
+        self.calls = []
+        self.context?.close(promise: nil)
+        self.onReady.take()?(.failure(error))
+        for call in calls { call.answer(.failure(error)) }
+        self.onClosed.take()?(error)
+    }
+
+    private func error(
+        _ code: ApusError.Code, _ message: String, isRetryable: Bool = false, isIndefinite: Bool = false,
+        cause: (any Error)? = nil
+    ) -> ApusError {
+        ApusError(
+            code, message, isRetryable: isRetryable, isIndefinite: isIndefinite, broker: "\(self.address)", cause: cause
+        )
+    }
+}
+
+extension ApusError {
+    /// The same for a request that never left.
+    var unsent: ApusError {
+        var error = self
+        error.isIndefinite = false
+        error.isRetryable = error.code != .closed
+        return error
+    }
+}

@@ -1,0 +1,25 @@
+import DequeModule
+
+/// Which batches are done, so that a flush knows when all before it are. Batches are done in any order.
+struct BatchLedger: Sendable {
+    /// The number of the first element of `isDone`; all before it are done.
+    private var base: UInt64 = 0
+    private var isDone: Deque<Bool> = []
+
+    /// - Returns: whether all batches before some higher number are done now.
+    mutating func completed(_ number: BatchNumber) -> Bool {
+        precondition(number.rawValue >= self.base, "a batch was done twice")
+        let index = Int(number.rawValue - self.base)
+        while self.isDone.count <= index { self.isDone.append(false) }
+        precondition(!self.isDone[index], "a batch was done twice")
+        self.isDone[index] = true
+        guard index == 0 else { return false }
+        while self.isDone.first == true {
+            self.isDone.removeFirst()
+            self.base += 1
+        }
+        return true
+    }
+
+    func isComplete(below horizon: BatchNumber) -> Bool { self.base >= horizon.rawValue }
+}

@@ -1,0 +1,255 @@
+import ApusCore
+import DequeModule
+import KafkaWire
+
+/// One partition's batches from the moment they are taken to be sent until they are delivered or given up: what is on its
+/// way, what must be sent again, and in which sequence. Owner: the producer's event loop.
+///
+/// The rules of an idempotent producer (KIP-98, KIP-360):
+///
+/// - A batch keeps its sequence through every retry. The broker knows the last five, so an attempt that was written and
+///   not answered is answered like a new one and not written twice. Hence at most five are on their way.
+/// - After a failure nothing new leaves, and nothing is repeated, until all that is on its way is answered. Then all that
+///   failed is sent again, in order: a batch behind a failed one was refused for its sequence (OUT_OF_ORDER) or lost.
+/// - When a batch is given up, or the first in line is refused for its sequence, the sequence is broken. What waits then
+///   gets new sequences from 0 in the next epoch. This repeats nothing: the first in line was definitely not
+///   written, so nothing behind it was either; and what an old attempt still carries is fenced by the new epoch.
+/// - Until the broker confirmed one batch it knows no sequence and takes any. So the first goes alone; else the second
+///   could be written while the first is refused for another reason, and the order were lost.
+struct DeliveryLane: Sendable {
+    enum Outcome: Hashable, Sendable {
+        /// It is in the log.
+        case written(Offset?, Timestamp)
+        case refused(KafkaErrorCode, message: String?)
+        /// There will be no answer; it may have been written.
+        case lost(String)
+        /// It never left.
+        case unsent(String)
+    }
+
+    /// What became of batches that are done with.
+    enum Verdict: Sendable {
+        case delivered(ProduceBatch, Offset?, Timestamp)
+        case failed(ProduceBatch, ApusError)
+    }
+
+    let topic: String
+    let partition: PartitionIndex
+    private let isIdempotent: Bool
+    private let inFlightMax: Int
+    private let deliveryTimeout: Duration
+
+    private var inFlight: Deque<ProduceBatch> = []
+    /// To be sent again before anything new; in the order of their sequences.
+    private var waiting: Deque<ProduceBatch> = []
+    private var identity: ProducerIdentity?
+    private var sequenceNext: Int32 = 0
+    /// The broker has confirmed a batch of this identity.
+    private var isConfirmed = false
+    /// A batch with a sequence was given up: what comes next can not go on in this epoch.
+    private var hasGap = false
+    /// The first in line was refused for its sequence: those that wait need new ones.
+    private var isOutOfOrder = false
+    /// What is on its way was sent after the last failure.
+    private var isResending = false
+    private var notBefore = Instant(nanoseconds: 0)
+    /// Rounds that failed in a row.
+    private(set) var failures = 0
+
+    init(
+        topic: String, partition: PartitionIndex, isIdempotent: Bool, inFlightMax: Int, deliveryTimeout: Duration
+    ) {
+        precondition((1...5).contains(inFlightMax))
+        self.topic = topic
+        self.partition = partition
+        self.isIdempotent = isIdempotent
+        self.inFlightMax = inFlightMax
+        self.deliveryTimeout = deliveryTimeout
+    }
+
+    var isIdle: Bool { self.inFlight.isEmpty && self.waiting.isEmpty }
+    var inFlightCount: Int { self.inFlight.count }
+    var waitingCount: Int { self.waiting.count }
+
+    // MARK: What may leave
+
+    /// How many new batches may leave now.
+    func room(at now: Instant, as identity: ProducerIdentity?) -> Int {
+        guard self.waiting.isEmpty, now >= self.notBefore, !self.isOutOfEpochs(of: identity) else { return 0 }
+        if self.hasGap, !self.inFlight.isEmpty { return 0 }
+        let limit = self.isIdempotent && (!self.isConfirmed || self.hasGap) ? 1 : self.inFlightMax
+        return max(0, limit - self.inFlight.count)
+    }
+
+    /// When something that waits may be sent again; nil when nothing waits, or answers are awaited first.
+    var retryAt: Instant? {
+        self.waiting.isEmpty || !self.isSettled ? nil : self.notBefore
+    }
+
+    /// No attempt from before the failure is on its way. (Those on their way while others wait were sent after it.)
+    private var isSettled: Bool { self.inFlight.isEmpty || self.isResending }
+
+    /// A new batch leaves.
+    /// - Parameter identity: the producer's, when idempotent.
+    mutating func send(_ batch: consuming ProduceBatch, as identity: ProducerIdentity?) -> ProduceBatch {
+        precondition(self.waiting.isEmpty && self.inFlight.count < self.inFlightMax)
+        var batch = batch
+        if self.isIdempotent {
+            guard let identity else { preconditionFailure("an idempotent producer sends without its identity") }
+            if self.inFlight.isEmpty { self.adopt(identity) }
+            guard let identity = self.identity else { preconditionFailure("a lane without what it just adopted") }
+            batch.sign(identity, sequence: self.sequenceNext)
+            self.sequenceNext = ProduceBatch.sequence(self.sequenceNext, after: batch.recordCount)
+        }
+        batch.attempts += 1
+        self.inFlight.append(batch)
+        return batch
+    }
+
+    /// The next batch to be sent again, if it may leave now.
+    mutating func resend(at now: Instant, as identity: ProducerIdentity?) -> ProduceBatch? {
+        guard self.isSettled, now >= self.notBefore, !self.isOutOfEpochs(of: identity) else { return nil }
+        let limit = self.isIdempotent && !self.isConfirmed ? 1 : self.inFlightMax
+        guard self.inFlight.count < limit else { return nil }
+        if self.isIdempotent, self.isOutOfOrder, self.inFlight.isEmpty, let identity {
+            self.hasGap = true
+            self.adopt(identity)
+            self.renumber()
+        }
+        guard var batch = self.waiting.popFirst() else { return nil }
+        batch.attempts += 1
+        self.isResending = true
+        self.inFlight.append(batch)
+        return batch
+    }
+
+    /// Takes a new producer id, or the next epoch after a gap. Only when nothing is on its way.
+    private mutating func adopt(_ identity: ProducerIdentity) {
+        guard let current = self.identity, current.id == identity.id else {
+            // Batches that wait keep the old id's sequences unless they are numbered anew, so a new id waits for them.
+            guard self.waiting.isEmpty || self.isOutOfOrder else { return }
+            self.start(identity)
+            return
+        }
+        guard self.hasGap, current.epoch < Int16.max else { return }
+        self.start(ProducerIdentity(id: current.id, epoch: current.epoch + 1))
+    }
+
+    private mutating func start(_ identity: ProducerIdentity) {
+        self.identity = identity
+        self.sequenceNext = 0
+        self.isConfirmed = false
+        self.hasGap = false
+        self.isOutOfOrder = false
+    }
+
+    private mutating func renumber() {
+        guard let identity = self.identity else { return }
+        for index in self.waiting.indices {
+            self.waiting[index].sign(identity, sequence: self.sequenceNext)
+            self.sequenceNext = ProduceBatch.sequence(self.sequenceNext, after: self.waiting[index].recordCount)
+        }
+    }
+
+    /// The lane needs another epoch and there is none: the producer must ask for another id.
+    func isOutOfEpochs(of identity: ProducerIdentity?) -> Bool {
+        guard self.hasGap || self.isOutOfOrder, let current = self.identity else { return false }
+        return current.epoch == Int16.max && current.id == identity?.id
+    }
+
+    // MARK: What came back
+
+    /// - Parameter wait: before a retry, when this is a failure of its own.
+    mutating func answered(
+        _ number: BatchNumber, _ outcome: Outcome, at now: Instant, wait: Duration
+    ) -> Verdict? {
+        guard let index = self.inFlight.firstIndex(where: { $0.number == number }) else {
+            preconditionFailure("an answer for a batch that is not on its way")
+        }
+        var batch = self.inFlight.remove(at: index)
+        if self.inFlight.isEmpty { self.isResending = false }
+        let isFirst = index == 0 && (self.waiting.first.map { $0.number > batch.number } ?? true)
+        switch outcome {
+        case .written(let offset, let timestamp):
+            return self.delivered(batch, offset, timestamp)
+        case .refused(.duplicateSequenceNumber, _):
+            return self.delivered(batch, nil, .none)
+        case .refused(let code, let message):
+            if self.isIdempotent, Self.breaksSequence(code) {
+                if isFirst { self.isOutOfOrder = true }
+                batch.mayBeWritten = false
+                return self.retry(batch, code.error(self.subject, message: message), at: now, wait: isFirst ? wait : .zero)
+            }
+            if code.isIndefinite { batch.mayBeWritten = true }
+            let error = code.error(self.subject, message: message)
+            return code.isRetryable ? self.retry(batch, error, at: now, wait: wait) : self.failed(batch, error)
+        case .lost(let why):
+            batch.mayBeWritten = true
+            return self.retry(batch, ApusError(.connectionLost, why, isRetryable: true), at: now, wait: wait)
+        case .unsent(let why):
+            return self.retry(batch, ApusError(.unreachable, why, isRetryable: true), at: now, wait: wait)
+        }
+    }
+
+    private var subject: String { "\(self.topic)/\(self.partition)" }
+
+    private static func breaksSequence(_ code: KafkaErrorCode) -> Bool {
+        code == .outOfOrderSequenceNumber || code == .unknownProducerID || code == .invalidProducerEpoch
+    }
+
+    private mutating func delivered(_ batch: ProduceBatch, _ offset: Offset?, _ timestamp: Timestamp) -> Verdict {
+        self.isConfirmed = true
+        self.failures = 0
+        return .delivered(batch, offset, timestamp)
+    }
+
+    private mutating func failed(_ batch: ProduceBatch, _ error: ApusError) -> Verdict {
+        if batch.sequence >= 0 { self.hasGap = true }
+        var error = error
+        error.isIndefinite = batch.mayBeWritten
+        return .failed(batch, error)
+    }
+
+    private mutating func retry(
+        _ batch: ProduceBatch, _ error: ApusError, at now: Instant, wait: Duration
+    ) -> Verdict? {
+        guard now < batch.openedAt.advanced(by: self.deliveryTimeout) else { return self.gaveUp(batch, error) }
+        let index = self.waiting.firstIndex { $0.number > batch.number } ?? self.waiting.endIndex
+        self.waiting.insert(batch, at: index)
+        // What is still on its way was sent beside this one: it must come back before anything leaves again.
+        self.isResending = false
+        if self.waiting.count == 1 { self.failures += 1 }
+        self.notBefore = max(self.notBefore, now.advanced(by: wait))
+        return nil
+    }
+
+    private mutating func gaveUp(_ batch: ProduceBatch, _ error: ApusError) -> Verdict {
+        let words = "\(self.subject): not delivered within \(self.deliveryTimeout), \(batch.attempts) attempts"
+        return self.failed(
+            batch,
+            ApusError(
+                .timedOut, words, isRetryable: true, kafkaCode: error.kafkaCode, broker: error.broker, cause: error
+            )
+        )
+    }
+
+    /// Gives up what has waited too long to be sent again.
+    mutating func expire(at now: Instant) -> [Verdict] {
+        guard self.isSettled else { return [] }
+        var verdicts: [Verdict] = []
+        while let first = self.waiting.first, now >= first.openedAt.advanced(by: self.deliveryTimeout) {
+            self.waiting.removeFirst()
+            let error = ApusError(.unreachable, self.subject, isRetryable: true)
+            verdicts.append(self.gaveUp(first, error))
+        }
+        return verdicts
+    }
+
+    /// Everything that is not done with: the producer is closed.
+    mutating func drain() -> [ProduceBatch] {
+        let all = Array(self.waiting) + Array(self.inFlight)
+        self.waiting = []
+        self.inFlight = []
+        return all.sorted { $0.number < $1.number }
+    }
+}

@@ -1,0 +1,62 @@
+import ApusCore
+import KafkaWire
+import NIOCore
+
+/// One partition of one topic, as an index into a producer's tables. Never reused while the producer lives.
+struct LaneID: Hashable, Sendable {
+    var index: Int
+}
+
+/// A batch's place in the order in which a producer opened them: 0, 1, 2 …
+struct BatchNumber: RawRepresentable, Hashable, Comparable, Sendable {
+    var rawValue: UInt64
+
+    static func < (left: BatchNumber, right: BatchNumber) -> Bool { left.rawValue < right.rawValue }
+}
+
+/// Records for one partition that are not yet a batch: neither compressed nor given a sequence.
+struct OpenBatch: Sendable {
+    let number: BatchNumber
+    let lane: LaneID
+    let openedAt: Instant
+    private(set) var builder: RecordBatchBuilder
+    /// Keys and values, for the statistics.
+    private(set) var payloadBytes = 0
+    private(set) var waiters: [RecordWaiter] = []
+
+    init(number: BatchNumber, lane: LaneID, openedAt: Instant, codec: CompressionCodec, byteCountHint: Int) {
+        self.number = number
+        self.lane = lane
+        self.openedAt = openedAt
+        self.builder = RecordBatchBuilder(codec: codec, byteCountHint: byteCountHint)
+    }
+
+    var recordCount: Int { self.builder.recordCount }
+    /// Bytes of memory it holds, before compression.
+    var byteCount: Int { self.builder.byteCount }
+
+    mutating func append(_ record: ProducerRecord, timestamp: Timestamp, promise: DeliveryPromise?) {
+        if let promise {
+            self.waiters.append(
+                RecordWaiter(index: self.builder.recordCount, timestamp: timestamp, promise: promise))
+        }
+        self.payloadBytes += (record.key?.readableBytes ?? 0) + (record.value?.readableBytes ?? 0)
+        self.builder.append(
+            key: record.key, value: record.value, headers: record.wireHeaders, timestamp: timestamp.rawValue
+        )
+    }
+}
+
+/// Somebody who waits for one record of a batch.
+struct RecordWaiter: Sendable {
+    /// The record's place in its batch.
+    let index: Int
+    let timestamp: Timestamp
+    let promise: DeliveryPromise
+}
+
+extension ProducerRecord {
+    var wireHeaders: [Record.Header] {
+        self.headers.isEmpty ? [] : self.headers.map { Record.Header(key: $0.name, value: $0.value) }
+    }
+}
