@@ -56,7 +56,10 @@ enum Arrows {
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "GRDB"])),
         Part(
             "ApusClient", .doing,
-            ["ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging", "Synchronization"]
+            [
+                "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging", "Synchronization", "Glibc",
+                "Darwin",
+            ]
         ),
         Part("ApusFakes", .fake, ["ApusCore", "NIOCore", "Synchronization"]),
         Part(

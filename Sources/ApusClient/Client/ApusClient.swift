@@ -1,5 +1,6 @@
 @_exported public import ApusCore
 public import NIOCore
+import Synchronization
 
 /// A client of an Apus cluster, or of any cluster that speaks the Kafka protocol.
 ///
@@ -14,61 +15,109 @@ public import NIOCore
 /// }
 /// ```
 ///
-/// It holds one connection to each broker it needs, made when first needed, made again when lost. All of it lives on one
-/// event loop; the calls may come from any task.
+/// It holds one connection to each broker it needs, made when first needed, made again when lost. All of it lives on
+/// one event loop; the calls may come from any task.
 public final class ApusClient: Sendable {
     public let configuration: ClientConfiguration
+    let core: ClientCore
+    private let publisher: Mutex<Producer?>
 
-    public init(_ configuration: ClientConfiguration) {
+    /// Nothing is connected before something is asked for.
+    public convenience init(_ configuration: ClientConfiguration) {
+        self.init(configuration, environment: .system(configuration))
+    }
+
+    init(_ configuration: ClientConfiguration, environment: ClientEnvironment) {
         self.configuration = configuration
+        self.core = ClientCore(configuration, environment: environment)
+        self.publisher = Mutex(nil)
     }
 
     /// Keeps the client open until the task is cancelled or ``close()`` is called; then it is closed.
     ///
     /// The shape of a long-lived service. The client works without it too.
     public func run() async throws {
-        throw ApusError(.unsupported, "not there yet")
+        let core = self.core
+        let waiter = Waiter()
+        core.closed.whenComplete { _ in waiter.wake() }
+        do {
+            try await waiter.value()
+        } catch is CancellationError {
+            await self.close()
+        }
     }
 
     /// Connects (so a wrong address fails here), runs `body`, and closes the client.
     /// - Throws: `.unreachable` when no server answers within `callTimeout`, and what `body` throws.
-    public func withConnection<Result>(_ body: (ApusClient) async throws -> Result) async throws -> Result {
-        throw ApusError(.unsupported, "not there yet")
+    public func withConnection<Answer>(_ body: (ApusClient) async throws -> Answer) async throws -> Answer {
+        do {
+            try await self.core.learn([], within: self.configuration.callTimeout)
+            let answer = try await body(self)
+            await self.close()
+            return answer
+        } catch {
+            await self.close()
+            throw error
+        }
     }
 
     /// Closes the connections. Producers and readers that are still open fail with `.closed`; producers do not flush.
-    public func close() async {}
+    public func close() async {
+        let core = self.core
+        await core.ask { core.close() }
+    }
 
     /// Topics: create, delete, list, describe, grow, configure, trim, offsets.
-    public var topics: TopicAdmin { TopicAdmin() }
+    public var topics: TopicAdmin { TopicAdmin(core: self.core) }
 
     /// The cluster and its brokers.
-    public var cluster: ClusterAdmin { ClusterAdmin() }
+    public var cluster: ClusterAdmin { ClusterAdmin(core: self.core) }
 }
 
 extension ApusClient {
-    /// A producer for the length of `body`. On the way out it is flushed; if `body` succeeded but a record that was sent
-    /// did not make it, that record's error is thrown.
-    public func withProducer<Result>(
-        _ options: ProducerOptions = ProducerOptions(), _ body: (Producer) async throws -> Result
-    ) async throws -> Result {
-        throw ApusError(.unsupported, "not there yet")
+    /// A producer for the length of `body`. On the way out it is flushed; if `body` succeeded but a record that was
+    /// sent did not make it, that record's error is thrown.
+    public func withProducer<Answer>(
+        _ options: ProducerOptions = ProducerOptions(), _ body: (Producer) async throws -> Answer
+    ) async throws -> Answer {
+        let producer = try self.producer(options)
+        let answer: Answer
+        do {
+            answer = try await body(producer)
+        } catch {
+            // The body's own error is the one to be told; when cancelled, this does not wait.
+            try? await producer.close()
+            throw error
+        }
+        try await producer.close()
+        return answer
     }
 
     /// A producer that lives until its own ``Producer/close()``, or the client's.
+    /// - Throws: `.invalidArgument` for options that can not be right.
     public func producer(_ options: ProducerOptions = ProducerOptions()) throws -> Producer {
-        throw ApusError(.unsupported, "not there yet")
+        try options.check()
+        let engine = ProducerEngine(core: self.core, options: options)
+        self.core.loop.execute { engine.start() }
+        return Producer(engine)
     }
 
     /// Sends one record and waits until the brokers hold it as safely as the topic promises.
     ///
-    /// All calls of one client share a producer with the default options and no linger.
+    /// All calls of one client share a producer with the default options.
     @discardableResult
     public func publish(
         _ value: ByteBuffer?, key: ByteBuffer? = nil, headers: [RecordHeader] = [], to topic: String,
         partition: PartitionIndex? = nil
     ) async throws -> DeliveryReceipt {
-        throw ApusError(.unsupported, "not there yet")
+        let producer = try self.publisher.withLock { publisher in
+            if let publisher { return publisher }
+            let producer = try self.producer()
+            publisher = producer
+            return producer
+        }
+        return try await producer.sendAndWait(
+            ProducerRecord(value, key: key, headers: headers, topic: topic, partition: partition))
     }
 
     /// Sends one text as a record and waits until the brokers hold it as safely as the topic promises.
@@ -97,6 +146,7 @@ extension ApusClient {
         _ topic: String, partitions: [PartitionIndex]? = nil, from start: ReaderStart = .start,
         until end: ReaderEnd = .never, options: ReaderOptions = ReaderOptions()
     ) -> BatchSequence {
-        BatchSequence()
+        let plan = ReaderPlan(topic: topic, partitions: partitions, start: start, end: end, options: options)
+        return BatchSequence(core: self.core, plan: plan)
     }
 }

@@ -74,6 +74,13 @@ public struct ApusError: Error, Sendable {
     }
 }
 
+extension ApusError {
+    /// The broker answered, but not about that.
+    static func unanswered(_ subject: String) -> ApusError {
+        ApusError(.corrupt, "\(subject): the answer does not speak of it", isIndefinite: true)
+    }
+}
+
 extension ApusError: CustomStringConvertible {
     /// `unknown topic: orders (UNKNOWN_TOPIC_OR_PARTITION, code 3, from 127.0.0.1:9092)`
     public var description: String {

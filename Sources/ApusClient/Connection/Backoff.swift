@@ -1,7 +1,7 @@
 import ApusCore
 
-/// How long to wait before attempt number n: doubling from `base` up to `limit`, half of it random so that clients which
-/// failed together do not come back together.
+/// How long to wait before attempt number n: doubling from `base` up to `limit`, half of it random so that clients
+/// which failed together do not come back together.
 struct Backoff: Hashable, Sendable {
     var base: Duration
     var limit: Duration

@@ -3,8 +3,8 @@ import NIOCore
 
 /// Frames out of what a socket gives, in whatever pieces.
 ///
-/// Frames that came whole are slices of what was read. Of a frame that is longer, the first bytes say how long: room for
-/// exactly that is made once, and the rest is read into it.
+/// Frames that came whole are slices of what was read. Of a frame that is longer, the first bytes say how long: room
+/// for exactly that is made once, and the rest is read into it.
 struct FrameAssembler {
     private let bytesMax: Int
     /// What was read and not yet looked at.

@@ -5,8 +5,8 @@ import NIOCore
 
 /// Where records become batches: one open batch a partition, full ones queued behind each other.
 ///
-/// Owner: the producer, under its lock. Senders append; the event loop collects what is ready. It decides which partition
-/// a record goes to, when a batch is full, when it has lingered, and when there is no room.
+/// Owner: the producer, under its lock. Senders append; the event loop collects what is ready. It decides which
+/// partition a record goes to, when a batch is full, when it has lingered, and when there is no room.
 struct Accumulator: Sendable {
     struct Bounds: Sendable {
         /// A batch is closed before it grows over this many bytes, unless it is one record.
@@ -38,6 +38,8 @@ struct Accumulator: Sendable {
         var isActive = false
         /// Bytes of the batch before, as a guess for the next one.
         var byteCountHint = 1024
+
+        var isEmpty: Bool { self.open == nil && self.closed.isEmpty }
     }
 
     private struct Topic: Sendable {
@@ -58,6 +60,7 @@ struct Accumulator: Sendable {
     private var active: [LaneID] = []
     private var chance: SplitMix
     private var numberNext: UInt64 = 0
+    private var cursor = 0
     private var isWakePending = false
     /// Bytes of what was taken and not yet released, on its way or not.
     private(set) var bufferedBytes = 0
@@ -95,6 +98,8 @@ struct Accumulator: Sendable {
         return added
     }
 
+    var isEmpty: Bool { self.active.allSatisfy { self.lanes[$0.index].isEmpty } }
+
     func isKnown(_ topic: String) -> Bool { self.topicByName[topic] != nil }
 
     func address(of lane: LaneID) -> (topic: String, partition: PartitionIndex) {
@@ -105,9 +110,9 @@ struct Accumulator: Sendable {
     // MARK: Appending
 
     /// Takes a record, unless there is no room or its topic is not known.
-    /// - Parameter promise: who waits for this record; its batch then does not linger.
+    /// - Parameter reply: who waits for this record; its batch then does not linger.
     mutating func append(
-        _ record: ProducerRecord, at now: Instant, wall: Timestamp, promise: DeliveryPromise? = nil
+        _ record: ProducerRecord, at now: Instant, wall: Timestamp, reply: Reply<DeliveryReceipt>? = nil
     ) throws(ApusError) -> Answer {
         guard let name = record.topic ?? self.topicDefault else {
             throw ApusError(.invalidArgument, "neither the record nor the producer names a topic")
@@ -115,13 +120,14 @@ struct Accumulator: Sendable {
         let size = RecordBatchBuilder.byteCountMax(
             key: record.key, value: record.value, headers: record.wireHeaders)
         guard size <= self.bounds.recordBytesMax else {
-            throw ApusError(.recordTooLarge, "\(name): a record of \(size) bytes, at most \(self.bounds.recordBytesMax)")
+            throw ApusError(
+                .recordTooLarge, "\(name): a record of \(size) bytes, at most \(self.bounds.recordBytesMax)")
         }
         guard self.bufferedBytes < self.bounds.bufferedBytesMax else { return .full }
         guard let topic = self.topicByName[name] else { return .unknownTopic(name) }
         let lane = try self.lane(for: record, topic: topic)
 
-        var wakes = promise != nil
+        var wakes = reply != nil
         if let open = self.lanes[lane.index].open, open.byteCount + size > self.bounds.batchBytesMax {
             self.close(lane)
             wakes = true
@@ -131,9 +137,9 @@ struct Accumulator: Sendable {
             wakes = true
         }
         let before = self.lanes[lane.index].open?.byteCount ?? 0
-        self.lanes[lane.index].open?.append(record, timestamp: record.timestamp ?? wall, promise: promise)
+        self.lanes[lane.index].open?.append(record, timestamp: record.timestamp ?? wall, reply: reply)
         self.bufferedBytes += (self.lanes[lane.index].open?.byteCount ?? 0) - before
-        if promise != nil { self.lanes[lane.index].isUrgent = true }
+        if reply != nil { self.lanes[lane.index].isUrgent = true }
         return .taken(wakes: self.wake(if: wakes))
     }
 
@@ -199,48 +205,60 @@ struct Accumulator: Sendable {
     // MARK: Collecting
 
     struct Collected: Sendable {
-        /// In order within each lane.
         var batches: [OpenBatch] = []
         /// When the next batch that still lingers will have.
         var lingersUntil: Instant?
     }
 
-    /// Takes out what is ready: what is full, urgent or has lingered.
-    /// - Parameter room: how many batches of a lane may be taken now.
-    mutating func collect(at now: Instant, room: (LaneID) -> Int) -> Collected {
+    /// Takes out what is ready, at most one batch of each lane: what is full, urgent or has lingered.
+    ///
+    /// It begins with the lane after the one it ended at last time, so that busy lanes do not starve others.
+    /// - Parameters:
+    ///   - bytesMax: bytes over which no further batch is taken.
+    ///   - isFirst: the first one is taken whatever its size.
+    ///   - mayLeave: whether a batch of this lane may be taken now.
+    mutating func collect(at now: Instant, bytesMax: Int, isFirst: Bool, mayLeave: (LaneID) -> Bool) -> Collected {
         self.isWakePending = false
+        self.forgetEmptyLanes()
         var collected = Collected()
-        var index = 0
-        while index < self.active.count {
+        var bytes = 0
+        let start = self.active.isEmpty ? 0 : self.cursor % self.active.count
+        for step in self.active.indices {
+            let index = (start + step) % self.active.count
             let lane = self.active[index]
-            var rest = room(lane)
-            while rest > 0, let batch = self.takeReady(lane, at: now) {
-                collected.batches.append(batch)
-                rest -= 1
+            // A lane from which nothing may leave is looked at again when an answer comes, not by the clock.
+            guard mayLeave(lane) else { continue }
+            guard let size = self.readyByteCount(lane, at: now) else {
+                let until = self.lanes[lane.index].open?.openedAt.advanced(by: self.bounds.linger)
+                if let until { collected.lingersUntil = min(collected.lingersUntil ?? until, until) }
+                continue
             }
-            if let open = self.lanes[lane.index].open {
-                // A lane without room is looked at again when an answer makes room, not by the clock.
-                let until = open.openedAt.advanced(by: self.bounds.linger)
-                if rest > 0 { collected.lingersUntil = min(collected.lingersUntil ?? until, until) }
+            guard (bytes == 0 && isFirst) || bytes + size <= bytesMax else {
+                self.cursor = index
+                return collected
             }
-            if self.lanes[lane.index].open == nil, self.lanes[lane.index].closed.isEmpty {
-                self.lanes[lane.index].isActive = false
-                self.active.swapAt(index, self.active.count - 1)
-                self.active.removeLast()
-            } else {
-                index += 1
-            }
+            bytes += size
+            if self.lanes[lane.index].closed.isEmpty { self.close(lane) }
+            if let batch = self.lanes[lane.index].closed.popFirst() { collected.batches.append(batch) }
         }
         return collected
     }
 
-    private mutating func takeReady(_ lane: LaneID, at now: Instant) -> OpenBatch? {
-        if let batch = self.lanes[lane.index].closed.popFirst() { return batch }
+    private mutating func forgetEmptyLanes() {
+        self.active.removeAll { lane in
+            let isEmpty = self.lanes[lane.index].isEmpty
+            if isEmpty { self.lanes[lane.index].isActive = false }
+            return isEmpty
+        }
+    }
+
+    /// Bytes of the batch that is ready; nil when none is.
+    private func readyByteCount(_ lane: LaneID, at now: Instant) -> Int? {
+        if let batch = self.lanes[lane.index].closed.first { return batch.byteCount }
         guard let open = self.lanes[lane.index].open,
             self.lanes[lane.index].isUrgent || open.openedAt.advanced(by: self.bounds.linger) <= now
         else { return nil }
-        self.close(lane)
-        return self.lanes[lane.index].closed.popFirst()
+        return open.byteCount
     }
 
     /// Takes out what waited too long and was never sent.

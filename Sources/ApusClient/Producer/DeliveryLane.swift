@@ -2,29 +2,28 @@ import ApusCore
 import DequeModule
 import KafkaWire
 
-/// One partition's batches from the moment they are taken to be sent until they are delivered or given up: what is on its
-/// way, what must be sent again, and in which sequence. Owner: the producer's event loop.
+/// One partition's batches from the moment they are taken to be sent until they are delivered or given up: what is on
+/// its way, what must be sent again, and in which sequence. Owner: the producer's event loop.
 ///
 /// The rules of an idempotent producer (KIP-98, KIP-360):
 ///
 /// - A batch keeps its sequence through every retry. The broker knows the last five, so an attempt that was written and
 ///   not answered is answered like a new one and not written twice. Hence at most five are on their way.
-/// - After a failure nothing new leaves, and nothing is repeated, until all that is on its way is answered. Then all that
-///   failed is sent again, in order: a batch behind a failed one was refused for its sequence (OUT_OF_ORDER) or lost.
-/// - When a batch is given up, or the first in line is refused for its sequence, the sequence is broken. What waits then
-///   gets new sequences from 0 in the next epoch. This repeats nothing: the first in line was definitely not
+/// - After a failure nothing new leaves, and nothing is repeated, until all that is on its way is answered. Then all
+///   that failed is sent again, in order: a batch behind a failed one was refused for its sequence (OUT_OF_ORDER) or
+///   lost.
+/// - When a batch is given up, or the first in line is refused for its sequence, the sequence is broken. What waits
+///   then gets new sequences from 0 in the next epoch. This repeats nothing: the first in line was definitely not
 ///   written, so nothing behind it was either; and what an old attempt still carries is fenced by the new epoch.
 /// - Until the broker confirmed one batch it knows no sequence and takes any. So the first goes alone; else the second
 ///   could be written while the first is refused for another reason, and the order were lost.
 struct DeliveryLane: Sendable {
-    enum Outcome: Hashable, Sendable {
+    enum Outcome: Sendable {
         /// It is in the log.
         case written(Offset?, Timestamp)
-        case refused(KafkaErrorCode, message: String?)
-        /// There will be no answer; it may have been written.
-        case lost(String)
-        /// It never left.
-        case unsent(String)
+        case refused(KafkaErrorCode, ApusError)
+        /// There will be no answer. It may have been written, if the error is indefinite.
+        case lost(ApusError)
     }
 
     /// What became of batches that are done with.
@@ -174,20 +173,17 @@ struct DeliveryLane: Sendable {
             return self.delivered(batch, offset, timestamp)
         case .refused(.duplicateSequenceNumber, _):
             return self.delivered(batch, nil, .none)
-        case .refused(let code, let message):
+        case .refused(let code, let error):
             if self.isIdempotent, Self.breaksSequence(code) {
                 if isFirst { self.isOutOfOrder = true }
                 batch.mayBeWritten = false
-                return self.retry(batch, code.error(self.subject, message: message), at: now, wait: isFirst ? wait : .zero)
+                return self.retry(batch, error, at: now, wait: isFirst ? wait : .zero)
             }
             if code.isIndefinite { batch.mayBeWritten = true }
-            let error = code.error(self.subject, message: message)
-            return code.isRetryable ? self.retry(batch, error, at: now, wait: wait) : self.failed(batch, error)
-        case .lost(let why):
-            batch.mayBeWritten = true
-            return self.retry(batch, ApusError(.connectionLost, why, isRetryable: true), at: now, wait: wait)
-        case .unsent(let why):
-            return self.retry(batch, ApusError(.unreachable, why, isRetryable: true), at: now, wait: wait)
+            return code.isRetriable ? self.retry(batch, error, at: now, wait: wait) : self.failed(batch, error)
+        case .lost(let error):
+            if error.isIndefinite { batch.mayBeWritten = true }
+            return self.retry(batch, error, at: now, wait: wait)
         }
     }
 

@@ -1,7 +1,7 @@
 import NIOCore
 
-/// Austin Appleby's MurmurHash2, 32 bits, with the seed and the byte order of Kafka's Java client: records with the same
-/// key go to the same partition whichever client sent them.
+/// Austin Appleby's MurmurHash2, 32 bits, with the seed and the byte order of Kafka's Java client: records with the
+/// same key go to the same partition whichever client sent them.
 enum Murmur2 {
     private static let seed: UInt32 = 0x9747_B28C
     private static let multiplier: UInt32 = 0x5BD1_E995

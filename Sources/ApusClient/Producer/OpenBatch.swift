@@ -35,10 +35,10 @@ struct OpenBatch: Sendable {
     /// Bytes of memory it holds, before compression.
     var byteCount: Int { self.builder.byteCount }
 
-    mutating func append(_ record: ProducerRecord, timestamp: Timestamp, promise: DeliveryPromise?) {
-        if let promise {
+    mutating func append(_ record: ProducerRecord, timestamp: Timestamp, reply: Reply<DeliveryReceipt>?) {
+        if let reply {
             self.waiters.append(
-                RecordWaiter(index: self.builder.recordCount, timestamp: timestamp, promise: promise))
+                RecordWaiter(index: self.builder.recordCount, timestamp: timestamp, reply: reply))
         }
         self.payloadBytes += (record.key?.readableBytes ?? 0) + (record.value?.readableBytes ?? 0)
         self.builder.append(
@@ -52,7 +52,7 @@ struct RecordWaiter: Sendable {
     /// The record's place in its batch.
     let index: Int
     let timestamp: Timestamp
-    let promise: DeliveryPromise
+    let reply: Reply<DeliveryReceipt>
 }
 
 extension ProducerRecord {

@@ -48,6 +48,26 @@ public struct ProducerOptions: Sendable {
     }
 }
 
+extension ProducerOptions {
+    func check() throws(ApusError) {
+        guard (1...5).contains(self.requestsInFlightMax) else {
+            throw ApusError(.invalidArgument, "requestsInFlightMax is 1 to 5, not \(self.requestsInFlightMax)")
+        }
+        guard self.isIdempotent != true || self.acknowledgment == .all else {
+            throw ApusError(.invalidArgument, "an idempotent producer needs the acknowledgment of all")
+        }
+        guard self.batchBytesMax.rawValue > 0, self.batchBytesMax <= ClientLimits.recordBytesMax,
+            self.bufferedBytesMax.rawValue > 0
+        else {
+            throw ApusError(
+                .invalidArgument, "batchBytesMax is 1 to \(ClientLimits.recordBytesMax), bufferedBytesMax 1 or more")
+        }
+        guard self.linger >= .zero, self.deliveryTimeout > .zero, self.requestTimeout > .zero else {
+            throw ApusError(.invalidArgument, "linger is 0 or more, time-outs are more than 0")
+        }
+    }
+}
+
 /// How the records of a batch are compressed.
 public enum Compression: String, Hashable, Sendable, CaseIterable {
     case none, gzip, snappy, lz4, zstd
