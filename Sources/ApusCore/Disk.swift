@@ -97,8 +97,15 @@ public protocol Disk: Sendable {
     func list(_ directory: DiskPath) throws(DiskError) -> [String]
     /// Lets go of what is held open for this file, if anything. Never fails, never loses a write.
     func close(_ file: DiskPath)
+    /// Runs the lists of several logs, in order within each. Answers each one's failure, nil for success. A disk may
+    /// let the syncs at the ends of many lists share one.
+    func perform(group: [DiskCommands]) -> [DiskError?]
     /// Bytes that may still be written to the data directory.
     func freeBytes() throws(DiskError) -> ByteCount
+}
+
+extension Disk {
+    public func perform(group: [DiskCommands]) -> [DiskError?] { self.performEach(group) }
 }
 
 /// Why the disk refused, on what.

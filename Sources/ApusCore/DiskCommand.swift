@@ -38,6 +38,23 @@ extension Disk {
     }
 }
 
+/// What one log wants done together: nothing in it is promised before all of it is.
+public typealias DiskCommands = [DiskCommand]
+
+extension Disk {
+    /// Runs several lists that have nothing to do with one another. Answers each one's failure, nil for success.
+    public func performEach(_ group: [DiskCommands]) -> [DiskError?] {
+        group.map { commands in
+            do throws(DiskError) {
+                try self.perform(commands)
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+}
+
 /// The port that takes disk work off an event loop.
 ///
 /// Work submitted under one `lane` runs in order, one at a time; lanes run beside one another. The answer comes back

@@ -3,8 +3,8 @@
 public enum Limits {
     // MARK: The wire
 
-    /// The longest frame taken from a client, in bytes, without its length prefix. Kafka's `socket.request.max.bytes` is
-    /// 100 MiB; the largest batch is far smaller than that, and a frame is memory that somebody else pays for.
+    /// The longest frame taken from a client, in bytes, without its length prefix. Kafka allows 100 MiB; the largest
+    /// batch is far smaller than that, and a frame is memory that somebody else pays for.
     public static let frameBytesMax = ByteCount.mebibytes(16)
     /// The longest answer to one fetch, in bytes, whatever the client asks for (one batch may go over it, KIP-74).
     public static let fetchBytesMax = ByteCount.mebibytes(16)
@@ -58,7 +58,7 @@ public enum Limits {
     public static let peerLogCharactersMax = 512
     /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
     public static let fetchSessionsMax = 1000
-    /// A fetch session that was not used for so long is forgotten (Kafka's `min.incremental.fetch.session.eviction.ms`).
+    /// A fetch session unused for so long is forgotten (Kafka: min.incremental.fetch.session.eviction.ms).
     public static let fetchSessionIdleMax = Duration.seconds(120)
     /// Partitions in the fetch sessions of one event loop, all together.
     public static let fetchSessionPartitionsMax = 100_000
@@ -100,10 +100,10 @@ public enum Limits {
 
     /// Bytes after which a journal file is full; there are two.
     public static let journalBytesDefault = ByteCount.mebibytes(64)
-    /// A sync of more bytes than this goes to the file itself, not through the journal.
+    /// What one log may have written for its sync to go through the journal, in bytes; more is synced in its own file.
     public static let journalEntryBytesMax = ByteCount.kibibytes(128)
-    /// Bytes written and not yet synced that are remembered for the journal, all files together.
-    public static let journalUnsyncedBytesMax = ByteCount.mebibytes(64)
+    /// Logs in one group from which on the journal is worth its second copy of the bytes.
+    public static let journalGroupMin = 4
     /// Files synced at once when a journal file is checkpointed.
     public static let checkpointSyncsInFlight = 8
 

@@ -1,6 +1,5 @@
 import ApusCore
 import NIOCore
-import Synchronization
 
 /// One piece of disk work on its way: waiting in its lane, run by a disk thread, then waiting to be told on its loop.
 ///
@@ -56,7 +55,7 @@ final class LoopMailbox: Sendable {
     }
 
     let loop: any EventLoop
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     init(_ loop: any EventLoop) {
         self.loop = loop

@@ -1,5 +1,4 @@
 import ApusCore
-import Synchronization
 
 /// The descriptors that ``PosixDisk`` holds open, which of them have writes that were not synced, and which files are
 /// dead.
@@ -24,7 +23,7 @@ final class FileTable: Sendable {
         var nextChoiceAt: UInt64 = 0
     }
 
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     /// The open file of this name, pinned; nil when it must be opened first.
     ///

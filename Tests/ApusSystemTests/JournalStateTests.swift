@@ -7,101 +7,59 @@ import Testing
 @Suite struct JournalStateTests {
     let file = DiskPath("topics/a/0/0.log")
 
-    func bytes(_ text: String) -> [ByteBuffer] { [ByteBuffer(string: text)] }
-
-    func wrote(_ text: String, at position: Int64, in state: inout JournalState) {
-        state.wrote(
-            self.bytes(text), to: self.file, at: FilePosition(rawValue: position), limit: .bytes(100))
+    func entry(at position: Int64, _ text: String = "0123456789") -> JournalEntry {
+        JournalEntry(.write, self.file, at: FilePosition(rawValue: position), payload: [ByteBuffer(string: text)])
     }
 
-    /// Sends what was written through the journal and reports the group done.
-    func journal(_ state: inout JournalState) {
-        guard case .journal(let entries) = state.planSync(of: self.file, mayJournal: true) else {
-            Issue.record("expected a journaled sync")
-            return
-        }
-        let number = state.join(entries)
-        let group = state.takeGroup()
-        #expect(group.number == number)
-        state.finished(group, nil)
-        #expect(state.outcome(of: number) == .some(nil))
-    }
-
-    @Test("a small sync goes to the journal only when there is company")
-    func choosesByCompany() {
+    @Test("a file with bytes written beside the journal is not journaled before they are synced")
+    func mixedWriters() {
         var state = JournalState(generation: 1)
-        self.wrote("one", at: 0, in: &state)
-        if case .journal = state.planSync(of: self.file, mayJournal: false) { Issue.record("journaled alone") }
-        self.wrote("two", at: 3, in: &state)
-        if case .direct = state.planSync(of: self.file, mayJournal: true) { Issue.record("not journaled") }
+        #expect(state.mayJournal(self.file))
+        state.wrote(to: self.file, at: .start)
+        #expect(!state.mayJournal(self.file))
+        #expect(state.syncs(self.file) == .plain)
+        #expect(state.mayJournal(self.file))
     }
 
-    @Test("a large sync goes to its file")
-    func largeIsDirect() {
+    @Test("a direct write behind the journaled bytes leaves them, one over them voids them at its sync")
+    func overwritingForgets() throws {
         var state = JournalState(generation: 1)
-        self.wrote(String(repeating: "x", count: 101), at: 0, in: &state)
-        guard case .direct(forgets: false) = state.planSync(of: self.file, mayJournal: true) else {
-            Issue.record("a large sync was journaled")
-            return
-        }
+        _ = try state.append([self.entry(at: 0)])
+        state.wrote(to: self.file, at: FilePosition(rawValue: 10))
+        #expect(state.syncs(self.file) == .plain)
+        state.wrote(to: self.file, at: FilePosition(rawValue: 9))
+        #expect(state.syncs(self.file) == .voidEntries)
+        #expect(state.liveFiles == [])
     }
 
-    @Test("a direct sync behind the journaled bytes leaves them, one over them voids them")
-    func overwritingForgets() {
-        var state = JournalState(generation: 1)
-        self.wrote("0123456789", at: 0, in: &state)
-        self.journal(&state)
-        self.wrote("abc", at: 10, in: &state)
-        guard case .direct(forgets: false) = state.planSync(of: self.file, mayJournal: false) else {
-            Issue.record("an append voided what is before it")
-            return
-        }
-        self.wrote("abc", at: 9, in: &state)
-        guard case .direct(forgets: true) = state.planSync(of: self.file, mayJournal: false) else {
-            Issue.record("an overwrite left the old bytes to be replayed over it")
-            return
-        }
+    @Test("entries follow one another in the file, and the next life begins at its start")
+    func positions() throws {
+        var state = JournalState(generation: 7)
+        let first = try state.append([self.entry(at: 0), self.entry(at: 10)])
+        #expect(first.file == 0)
+        #expect(first.position == FilePosition(rawValue: Int64(JournalHeader.byteCount)))
+        let second = try state.append([self.entry(at: 20)])
+        let bytes = first.bytes.reduce(0) { $0 + $1.readableBytes }
+        #expect(second.position == first.position.advanced(by: .bytes(bytes)))
+        #expect(state.isFull(.bytes(bytes)))
+
+        let next = try #require(state.nextFile)
+        #expect(next == JournalState.NextFile(file: 1, generation: 8))
+        #expect(state.take(next) == [self.file])
+        #expect(!state.isCheckpointed)
+        let third = try state.append([self.entry(at: 30)])
+        #expect(third.file == 1)
+        #expect(third.position == first.position)
     }
 
-    @Test("a failed journal write reaches its waiters and ends the journal")
+    @Test("a journal that failed takes no more and is never written over")
     func failureEnds() {
         var state = JournalState(generation: 1)
-        self.wrote("one", at: 0, in: &state)
-        guard case .journal(let entries) = state.planSync(of: self.file, mayJournal: true) else { return }
-        let first = state.join(entries)
-        let second = state.join([])
-        #expect(first == second)
         let error = DiskError(.failed(5), "sync", DiskPath("journal.0"))
-        state.finished(state.takeGroup(), error)
-        #expect(state.outcome(of: first) == .some(error))
-        #expect(state.outcome(of: second) == .some(error))
-        self.wrote("two", at: 3, in: &state)
-        guard case .direct = state.planSync(of: self.file, mayJournal: true) else {
-            Issue.record("a dead journal was given more")
-            return
-        }
-        #expect(state.recyclePlan() == nil)
-    }
-
-    @Test("bytes that nobody syncs are not held")
-    func boundsWhatIsHeld() {
-        var state = JournalState(generation: 1)
-        let chunk = ByteBuffer(repeating: 1, count: 1_048_576)
-        for index in 0..<100 {
-            let path = DiskPath("f\(index)")
-            state.wrote([chunk], to: path, at: .start, limit: .mebibytes(2))
-        }
-        let held = (0..<100).filter { index in
-            if case .journal = state.planSync(of: DiskPath("f\(index)"), mayJournal: true) { return true }
-            return false
-        }
-        #expect(held.count == 64)
-    }
-}
-
-extension JournalState.Recycle: Equatable {
-    static func == (left: Self, right: Self) -> Bool {
-        left.file == right.file && left.generation == right.generation
+        state.end(error)
+        #expect(throws: error) { try state.append([self.entry(at: 0)]) }
+        #expect(!state.mayJournal(self.file))
+        #expect(state.nextFile == nil)
     }
 }
 

@@ -2,19 +2,19 @@ package import ApusCore
 import Dispatch
 package import NIOCore
 
-/// A disk whose small syncs share one: instead of one fdatasync for each of a thousand files, one for the journal.
+/// A disk on which the small syncs of many logs share one: instead of one fdatasync for each of a thousand files, one
+/// for the journal.
 ///
-/// Wraps any ``Disk`` and keeps its contract: when ``sync(_:)`` returns, the file's contents survive. Two ways lead
-/// there, chosen for each sync:
-///
-/// - *direct*: fdatasync of the file itself. For large writes, and when few files are being synced at once.
-/// - *journaled*: the bytes are in the file (page cache) and once more, as a ``JournalEntry``, in the journal, whose
-///   fdatasync many callers share. The file's own fdatasync is put off until the journal file is recycled.
+/// Wraps any ``Disk`` and keeps its contract: when a sync returns, the file's contents survive. Only
+/// ``perform(group:)`` ever journals. There the bytes of each list go into their file (page cache) and once more, as a
+/// ``JournalEntry``, into the journal, which is synced once for the whole group; the files' own fdatasync is put off
+/// until the journal file is recycled. Large writes, and groups of a few, are synced in their own files: that is one
+/// copy less.
 ///
 /// There are two journal files. Entries go to the current one; when it is full the other becomes current. The files
 /// that the full one speaks of are then synced in the background (the checkpoint), and only when that is done may it be
 /// written over. Blocks of a recycled file were written before, so syncing them does not have to wait for the file
-/// system to allocate. See `docs/decisions/` for the measurement behind this.
+/// system to allocate. `docs/decisions/` has the measurement behind this.
 ///
 /// A failed write or fdatasync of the journal, or of a file at a checkpoint, ends the journal: it is never recycled, so
 /// that what it holds stays durable there, and every sync from then on, also of those who waited, is direct.
@@ -24,10 +24,10 @@ package final class JournaledDisk: Disk {
     package struct Configuration: Sendable {
         /// Bytes after which a journal file is full and the other one is taken.
         package var journalBytes = Limits.journalBytesDefault
-        /// A sync of more than this goes to the file itself.
-        package var syncBytesMax = Limits.journalEntryBytesMax
-        /// Syncs under way at which the journal is worth its second copy of the bytes.
-        package var syncsInFlightMin = 12
+        /// A log that wrote more than this is synced in its own file.
+        package var listBytesMax = Limits.journalEntryBytesMax
+        /// Logs in a group from which on the journal is worth its second copy of the bytes.
+        package var groupMin = Limits.journalGroupMin
 
         package init() {}
     }
@@ -47,7 +47,8 @@ package final class JournaledDisk: Disk {
     ) throws(DiskError) -> (disk: JournaledDisk, report: JournalReplayReport) {
         let report = try JournalReplay.run(Self.files, on: base)
         let disk = JournaledDisk(over: base, configuration: configuration, generation: report.generationMax + 1)
-        try disk.startFile(0, generation: report.generationMax + 1, reset: Self.files[1])
+        do { try base.remove(Self.files[1]) } catch  where error.reason == .notFound {}
+        try disk.startFile(0, generation: report.generationMax + 1)
         return (disk, report)
     }
 
@@ -57,11 +58,8 @@ package final class JournaledDisk: Disk {
         self.state = JournalState(generation: generation)
     }
 
-    /// Makes the current file an empty one of this generation. At open the other one's old entries end here too.
-    private func startFile(_ index: Int, generation: UInt64, reset other: DiskPath?) throws(DiskError) {
-        if let other {
-            do { try self.base.remove(other) } catch  where error.reason == .notFound {}
-        }
+    /// Makes a journal file an empty one of this generation. Its old entries end here.
+    private func startFile(_ index: Int, generation: UInt64) throws(DiskError) {
         do { try self.base.create(Self.files[index]) } catch  where error.reason == .exists {}
         try self.base.write([JournalHeader(generation: generation).encoded()], to: Self.files[index], at: .start)
         try self.base.sync(Self.files[index])
@@ -70,93 +68,113 @@ package final class JournaledDisk: Disk {
 
     // MARK: What the journal is about
 
-    package func write(_ bytes: [ByteBuffer], to file: DiskPath, at position: FilePosition) throws(DiskError) {
-        try self.base.write(bytes, to: file, at: position)
+    package func perform(group: [DiskCommands]) -> [DiskError?] {
+        guard group.count >= self.configuration.groupMin else { return self.performEach(group) }
+        var failures = [DiskError?](repeating: nil, count: group.count)
+        var journaled: [(index: Int, file: DiskPath)] = []
+        var entries: [JournalEntry] = []
+        for (index, commands) in group.enumerated() {
+            do throws(DiskError) {
+                if let sync = try self.performJournaling(commands, into: &entries) { journaled.append((index, sync)) }
+            } catch {
+                failures[index] = error
+            }
+        }
+        guard !journaled.isEmpty else { return failures }
+        do throws(DiskError) {
+            try self.commit(entries)
+        } catch {
+            // The bytes are in the files as well, so without the journal their own syncs still keep the promise.
+            for (index, file) in journaled {
+                do throws(DiskError) { try self.base.sync(file) } catch { failures[index] = error }
+            }
+        }
+        return failures
+    }
+
+    /// Runs one list. When it ends with a sync of small writes that it made itself, that sync is left out: its file is
+    /// answered, and the writes are added to `entries`.
+    private func performJournaling(
+        _ commands: DiskCommands, into entries: inout [JournalEntry]
+    ) throws(DiskError) -> DiskPath? {
+        guard case .sync(let file) = commands.last, let own = self.entries(of: commands.dropLast(), in: file) else {
+            try self.perform(commands)
+            return nil
+        }
+        for entry in own { try self.base.write(entry.payload, to: file, at: entry.position) }
+        entries.append(contentsOf: own)
+        return file
+    }
+
+    /// The writes as entries; nil when they are not all small writes to this file, or when it has other bytes to sync.
+    private func entries(of commands: ArraySlice<DiskCommand>, in file: DiskPath) -> [JournalEntry]? {
+        var entries: [JournalEntry] = []
+        var bytes = 0
+        for command in commands {
+            guard case .write(let payload, let path, let position) = command, path == file else { return nil }
+            let entry = JournalEntry(.write, path, at: position, payload: payload)
+            bytes += entry.payloadBytes
+            entries.append(entry)
+        }
+        guard bytes <= self.configuration.listBytesMax.rawValue else { return nil }
         self.gate.lock()
         defer { self.gate.unlock() }
-        self.state.wrote(bytes, to: file, at: position, limit: self.configuration.syncBytesMax)
+        return self.state.mayJournal(file) ? entries : nil
     }
 
-    package func sync(_ file: DiskPath) throws(DiskError) {
-        self.gate.lock()
-        self.state.syncsInFlight += 1
-        let inFlight = self.state.syncsInFlight
-        let plan = self.state.planSync(of: file, mayJournal: inFlight >= self.configuration.syncsInFlightMin)
-        self.gate.unlock()
-        defer {
-            self.gate.lock()
-            self.state.syncsInFlight -= 1
-            self.gate.unlock()
-        }
-        switch plan {
-        case .direct(let forgets):
-            try self.base.sync(file)
-            if forgets { try self.commit([JournalEntry(.forgetFile, file)], for: file) }
-        case .journal(let entries):
-            // The bytes are in the file as well, so without the journal its own sync still keeps the promise.
-            do { try self.commit(entries, for: file) } catch { try self.base.sync(file) }
-        }
-    }
-
-    /// Makes the entries durable, together with everybody else's that wait at the same time.
-    private func commit(_ entries: [JournalEntry], for file: DiskPath) throws(DiskError) {
-        self.gate.lock()
-        let group = self.state.join(entries)
-        while true {
-            if let outcome = self.state.outcome(of: group) {
-                self.gate.unlock()
-                if let error = outcome { throw DiskError(error.reason, "journal", file) }
-                return
-            }
-            guard !self.state.isLeading else {
-                self.gate.wait()
-                continue
-            }
-            self.lead()
-        }
-    }
-
-    /// Writes the group that has formed. Entered and left with the gate locked; unlocked while the disk works.
-    private func lead() {
-        self.state.isLeading = true
-        if self.state.isFull(self.configuration.journalBytes) { self.recycle() }
-        let work = self.state.takeGroup()
-        self.gate.unlock()
-        var failure: DiskError?
+    /// Makes the entries durable in the journal. One caller at a time: `commits` is held while the disk works, which
+    /// only the loops' few group lanes and rare removals wait for.
+    private func commit(_ entries: [JournalEntry]) throws(DiskError) {
+        self.commits.lock()
+        defer { self.commits.unlock() }
+        if self.locked({ $0.isFull(self.configuration.journalBytes) }) { try self.recycle() }
+        let work = try self.locked { (state) throws(DiskError) in try state.append(entries) }
         do throws(DiskError) {
-            if let ended = work.ended { throw ended }
             try self.base.write(work.bytes, to: Self.files[work.file], at: work.position)
             try self.base.sync(Self.files[work.file])
         } catch {
-            failure = error
+            self.locked { $0.end(error) }
+            throw error
         }
-        self.gate.lock()
-        self.state.finished(work, failure)
-        self.state.isLeading = false
-        self.gate.wakeAll()
     }
 
-    /// Takes the other file, once its checkpoint is done. Gate locked on entry and exit.
-    private func recycle() {
+    private let commits = ThreadGate()
+
+    private func locked<Answer>(
+        _ body: (inout JournalState) throws(DiskError) -> Answer
+    ) throws(DiskError) -> Answer {
+        self.gate.lock()
+        defer { self.gate.unlock() }
+        return try body(&self.state)
+    }
+
+    private func locked<Answer>(_ body: (inout JournalState) -> Answer) -> Answer {
+        self.gate.lock()
+        defer { self.gate.unlock() }
+        return body(&self.state)
+    }
+
+    // MARK: Recycling
+
+    /// Takes the other file, once its checkpoint is done. Called under `commits`.
+    private func recycle() throws(DiskError) {
+        self.gate.lock()
         while !self.state.isCheckpointed { self.gate.wait() }
-        guard let next = self.state.recyclePlan() else { return }
+        let next = self.state.nextFile
         self.gate.unlock()
-        var failure: DiskError?
+        guard let next else { return }
         do throws(DiskError) {
-            try self.startFile(next.file, generation: next.generation, reset: nil)
+            try self.startFile(next.file, generation: next.generation)
         } catch {
-            failure = error
+            self.locked { $0.end(error) }
+            throw error
         }
-        self.gate.lock()
-        self.state.recycled(next, failure)
-        if failure == nil { self.startCheckpoint() }
+        self.startCheckpoint(of: self.locked { $0.take(next) })
     }
 
-    /// Syncs, beside everything else, every file that the full journal file speaks of. Gate locked on entry and exit.
-    private func startCheckpoint() {
-        let files = self.state.filesToCheckpoint()
-        let lanes = min(files.count, Limits.checkpointSyncsInFlight)
-        guard lanes > 0 else { return self.state.checkpointed(nil) }
+    /// Syncs, beside everything else, every file that the full journal file speaks of.
+    private func startCheckpoint(of files: [DiskPath]) {
+        let lanes = max(1, min(files.count, Limits.checkpointSyncsInFlight))
         let group = DispatchGroup()
         for lane in 0..<lanes {
             self.checkpoints.async(group: group) {
@@ -164,10 +182,8 @@ package final class JournaledDisk: Disk {
             }
         }
         group.notify(queue: self.checkpoints) {
-            self.gate.lock()
-            self.state.checkpointed(nil)
+            self.locked { $0.checkpointed() }
             self.gate.wakeAll()
-            self.gate.unlock()
         }
     }
 
@@ -175,28 +191,34 @@ package final class JournaledDisk: Disk {
         do throws(DiskError) {
             try self.base.sync(file)
         } catch {
-            guard error.reason != .notFound else { return }
-            self.gate.lock()
-            self.state.checkpointed(error)
-            self.gate.unlock()
+            if error.reason != .notFound { self.locked { $0.end(error) } }
         }
     }
 
     /// Syncs every file that only the journal holds durable, so that a clean stop leaves nothing to replay.
     package func checkpoint() throws(DiskError) {
-        self.gate.lock()
-        let files = self.state.liveFiles
-        self.gate.unlock()
-        for file in files {
+        for file in self.locked({ $0.liveFiles }) {
             do { try self.base.sync(file) } catch  where error.reason == .notFound {}
         }
     }
 
-    // MARK: What changes or removes a file under its entries
+    // MARK: What changes a file beside the journal
+
+    package func write(_ bytes: [ByteBuffer], to file: DiskPath, at position: FilePosition) throws(DiskError) {
+        self.locked { $0.wrote(to: file, at: position) }
+        try self.base.write(bytes, to: file, at: position)
+    }
+
+    package func sync(_ file: DiskPath) throws(DiskError) {
+        let plan = self.locked { $0.syncs(file) }
+        try self.base.sync(file)
+        if plan == .voidEntries { try self.commit([JournalEntry(.forgetFile, file)]) }
+    }
 
     package func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError) {
         try self.forget(file)
         try self.base.truncate(file, to: size)
+        self.locked { $0.wrote(to: file, at: .start.advanced(by: size)) }
     }
 
     package func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError) {
@@ -211,21 +233,17 @@ package final class JournaledDisk: Disk {
     }
 
     package func removeDirectory(_ directory: DiskPath) throws(DiskError) {
-        self.gate.lock()
-        let isLive = self.state.forgetDirectory(directory)
-        self.gate.unlock()
-        if isLive { try self.commit([JournalEntry(.forgetDirectory, directory)], for: directory) }
+        if self.locked({ $0.forgetDirectory(directory) }) {
+            try self.commit([JournalEntry(.forgetDirectory, directory)])
+        }
         try self.base.removeDirectory(directory)
     }
 
     /// Makes the file durable in place and its entries void, if it has any.
     private func forget(_ file: DiskPath, keepsContents: Bool = true) throws(DiskError) {
-        self.gate.lock()
-        let isLive = self.state.forgetFile(file)
-        self.gate.unlock()
-        guard isLive else { return }
+        guard self.locked({ $0.forgetFile(file) }) else { return }
         if keepsContents { try self.base.sync(file) }
-        try self.commit([JournalEntry(.forgetFile, file)], for: file)
+        try self.commit([JournalEntry(.forgetFile, file)])
     }
 
     // MARK: Passed on
