@@ -93,6 +93,8 @@ public enum Limits {
     public static let segmentAllocationStepMin = ByteCount.kibibytes(4)
     /// The longest index file that is read: a segment of the largest size has less.
     public static let indexFileBytesMax = ByteCount.mebibytes(8)
+    /// The longest `state` file of a log that is read.
+    public static let stateFileBytesMax = ByteCount.mebibytes(64)
     /// The longest segment file: positions in it fit into 32 bits.
     public static let segmentFileBytesMax = ByteCount.bytes(Int(UInt32.max))
     /// Kafka's `producer.id.expiration.ms`.

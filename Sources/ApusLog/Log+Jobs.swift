@@ -6,7 +6,8 @@ extension Log {
     ///
     /// The order inside a job is what makes a crash between any two steps harmless:
     /// - A new segment: finish and sync the one before, then the `state` file that says so, then make the file, write
-    ///   and sync its header, sync the directory, and only then write batches. So a file without a header holds nothing,
+    ///   and
+    ///   sync its header, sync the directory, and only then write batches. So a file without a header holds nothing,
     ///   and a file with batches and without a header is damaged, never unfinished.
     /// - Removed segments: the `state` file first, the files after. Leftovers are known as such.
     package mutating func nextJob() -> LogJob? {
@@ -127,9 +128,7 @@ extension Log {
         var steps: [LogJob.Step] = []
         if self.work.unfinished != nil {
             steps += self.finishSteps(&flight)
-            steps += self.stateSteps(
-                &flight, RecoveryPoint(offset: self.writing.base, position: SegmentHeader.byteCount)
-            )
+            steps += self.stateSteps(&flight)
         } else {
             steps.append(.run(.createDirectory(self.identity.directory)))
         }
@@ -193,21 +192,19 @@ extension Log {
             steps.append(.run(.createDirectory(self.identity.directory)))
             steps += self.finishSteps(&flight)
         }
-        steps += self.stateSteps(
-            &flight, RecoveryPoint(offset: self.writtenEnd, position: self.writing.written.byteCount)
-        )
+        steps += self.stateSteps(&flight)
         return steps
     }
 
-    /// Replaces the `state` file, then removes what it says is not in the log any more.
-    /// `point` must be durable, as far as these steps and those in front of them go.
-    private mutating func stateSteps(_ flight: inout LogWork.Flight, _ point: RecoveryPoint) -> [LogJob.Step] {
+    /// Replaces the `state` file, then removes what it says is not in the log any more. The recovery point becomes the
+    /// end of what is written, which must be durable by the steps in front of these.
+    private mutating func stateSteps(_ flight: inout LogWork.Flight) -> [LogJob.Step] {
+        let point = RecoveryPoint(offset: self.writing.written.end, position: self.writing.written.byteCount)
         var epochs = self.epochs
         epochs.rewind(to: point.offset)
         let state = LogState(
-            topicPartition: self.identity.topicPartition, start: self.startOffset, recovery: point,
-            activeBase: self.writing.base, activeSalt: self.writing.salt, closed: self.closed, epochs: epochs.entries,
-            producers: self.producers.rewound(to: point.offset).sorted
+            topicPartition: self.identity.topicPartition, start: self.startOffset, active: self.writing.checked,
+            closed: self.closed, epochs: epochs, producers: self.producers.rewound(to: point.offset).sorted
         )
         flight.recovery = point
         flight.start = self.startOffset

@@ -3,7 +3,8 @@ package import ApusCore
 /// Disk work that a log asks for: run the steps in order, on a disk thread, and tell the log how it went.
 ///
 ///     while let job = log.nextJob() {
-///         queue.run(in: lane, on: loop, { job.run(on: $0) }) { progress = log.finished(job.token, $0) }
+///         queue.run(in: lane, on: loop, { job.run(on: $0) }) { outcome in progress = log.finished(job.token, outcome)
+/// }
 ///     }
 ///
 /// A log has at most one job in flight; everything that is appended meanwhile goes into the next one.

@@ -3,9 +3,10 @@ import NIOCore
 
 /// The `state` file: what of a log must survive and can not be read off its segments quickly.
 ///
-///     APUSSTA1 │ format UInt32 │ partition Int32 │ topic id 2 × UInt64
-///     │ start Int64 │ recovery offset Int64 │ recovery position UInt32 │ active base Int64 │ its salt UInt64
-///     │ count UInt32 │ { base, end Int64, salt UInt64, bytes UInt32, largest time, its offset, last append Int64 }
+///     APUSSTA1 │ format UInt32 │ partition Int32 │ topic id 2 × UInt64 │ start Int64
+///     │ active segment, as far as it is checked: { base, end Int64, salt UInt64, bytes UInt32,
+///     │                                            largest timestamp, its offset, last append Int64 }
+///     │ count UInt32 │ closed segments, each like the active one
 ///     │ count UInt32 │ { epoch Int32, start Int64 }
 ///     │ count UInt32 │ { id Int64, epoch Int16, flags UInt8, next sequence Int32, last append, last offset Int64,
 ///     │                  count UInt8 × { first, last sequence Int32, base, last offset, timestamp Int64 } }
@@ -20,23 +21,19 @@ struct LogState: Hashable {
 
     var topicPartition: TopicPartition
     var start: Offset
-    var recovery: RecoveryPoint
-    /// The segment that is written to. Its file may not have been made yet.
-    var activeBase: Offset
-    var activeSalt: UInt64
+    /// The segment that is written to, up to the recovery point: `end` and `byteCount`. Its file may not be made yet.
+    var active: ClosedSegment
     var closed: [ClosedSegment]
-    var epochs: [LeaderEpochs.Entry]
+    var epochs: LeaderEpochs
     var producers: [ProducerStates.Producer]
 
     init(
-        topicPartition: TopicPartition, start: Offset, recovery: RecoveryPoint, activeBase: Offset,
-        activeSalt: UInt64, closed: [ClosedSegment], epochs: [LeaderEpochs.Entry], producers: [ProducerStates.Producer]
+        topicPartition: TopicPartition, start: Offset, active: ClosedSegment, closed: [ClosedSegment],
+        epochs: LeaderEpochs, producers: [ProducerStates.Producer]
     ) {
         self.topicPartition = topicPartition
         self.start = start
-        self.recovery = recovery
-        self.activeBase = activeBase
-        self.activeSalt = activeSalt
+        self.active = active
         self.closed = closed
         self.epochs = epochs
         self.producers = producers
@@ -44,7 +41,7 @@ struct LogState: Hashable {
 
     func encoded() -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(
-            capacity: 128 + self.closed.count * 52 + self.epochs.count * 12 + self.producers.count * 192
+            capacity: 160 + self.closed.count * 52 + self.epochs.entries.count * 12 + self.producers.count * 192
         )
         buffer.writeInteger(Self.magic)
         buffer.writeInteger(Self.format)
@@ -52,22 +49,11 @@ struct LogState: Hashable {
         buffer.writeInteger(self.topicPartition.topic.high)
         buffer.writeInteger(self.topicPartition.topic.low)
         buffer.writeInteger(self.start.rawValue)
-        buffer.writeInteger(self.recovery.offset.rawValue)
-        buffer.writeInteger(UInt32(clamping: self.recovery.position))
-        buffer.writeInteger(self.activeBase.rawValue)
-        buffer.writeInteger(self.activeSalt)
+        buffer.write(self.active)
         buffer.writeInteger(UInt32(clamping: self.closed.count))
-        for segment in self.closed {
-            buffer.writeInteger(segment.base.rawValue)
-            buffer.writeInteger(segment.end.rawValue)
-            buffer.writeInteger(segment.salt)
-            buffer.writeInteger(UInt32(clamping: segment.byteCount.rawValue))
-            buffer.writeInteger(segment.largestTimestamp.rawValue)
-            buffer.writeInteger(segment.largestTimestampOffset.rawValue)
-            buffer.writeInteger(segment.lastAppendAt.rawValue)
-        }
-        buffer.writeInteger(UInt32(clamping: self.epochs.count))
-        for entry in self.epochs {
+        for segment in self.closed { buffer.write(segment) }
+        buffer.writeInteger(UInt32(clamping: self.epochs.entries.count))
+        for entry in self.epochs.entries {
             buffer.writeInteger(entry.epoch.rawValue)
             buffer.writeInteger(entry.start.rawValue)
         }
@@ -81,18 +67,14 @@ struct LogState: Hashable {
     init?(from buffer: ByteBuffer) {
         guard var reader = buffer.checked(magic: Self.magic, format: Self.format),
             let topicPartition = reader.readTopicPartition(),
-            let start = reader.readOffset(), let recovery = reader.readOffset(),
-            let position = reader.readInteger(as: UInt32.self), let activeBase = reader.readOffset(),
-            let activeSalt = reader.readInteger(as: UInt64.self),
-            Int(position) >= SegmentHeader.byteCount, activeBase <= recovery, start <= recovery,
-            let closed = reader.readClosedSegments(before: activeBase),
+            let start = reader.readOffset(), let active = reader.readSegment(),
+            active.byteCount.rawValue >= SegmentHeader.byteCount, start <= active.end,
+            let closed = reader.readClosedSegments(before: active.base),
             let epochs = reader.readEpochs(), let producers = reader.readProducers(), reader.readableBytes == 0
         else { return nil }
         self.topicPartition = topicPartition
         self.start = start
-        self.recovery = RecoveryPoint(offset: recovery, position: Int(position))
-        self.activeBase = activeBase
-        self.activeSalt = activeSalt
+        self.active = active
         self.closed = closed
         self.epochs = epochs
         self.producers = producers
@@ -100,6 +82,16 @@ struct LogState: Hashable {
 }
 
 extension ByteBuffer {
+    fileprivate mutating func write(_ segment: ClosedSegment) {
+        self.writeInteger(segment.base.rawValue)
+        self.writeInteger(segment.end.rawValue)
+        self.writeInteger(segment.salt)
+        self.writeInteger(UInt32(clamping: segment.byteCount.rawValue))
+        self.writeInteger(segment.largestTimestamp.rawValue)
+        self.writeInteger(segment.largestTimestampOffset.rawValue)
+        self.writeInteger(segment.lastAppendAt.rawValue)
+    }
+
     fileprivate mutating func write(_ producer: ProducerStates.Producer) {
         self.writeInteger(producer.id)
         self.writeInteger(producer.epoch)
@@ -135,28 +127,32 @@ extension ByteBuffer {
         return Int(count)
     }
 
+    fileprivate mutating func readSegment() -> ClosedSegment? {
+        guard let base = self.readOffset(), let end = self.readOffset(),
+            let salt = self.readInteger(as: UInt64.self), let byteCount = self.readInteger(as: UInt32.self),
+            let largest = self.readTimestamp(), let largestOffset = self.readOffset(),
+            let lastAppendAt = self.readTimestamp(), base <= end
+        else { return nil }
+        return ClosedSegment(
+            base: base, end: end, salt: salt, byteCount: .bytes(Int(byteCount)), largestTimestamp: largest,
+            largestTimestampOffset: largestOffset, lastAppendAt: lastAppendAt
+        )
+    }
+
     fileprivate mutating func readClosedSegments(before activeBase: Offset) -> [ClosedSegment]? {
         guard let count = self.readCount(ofBytes: 52) else { return nil }
         var segments: [ClosedSegment] = []
         segments.reserveCapacity(count)
         for _ in 0..<count {
-            guard let base = self.readOffset(), let end = self.readOffset(),
-                let salt = self.readInteger(as: UInt64.self), let byteCount = self.readInteger(as: UInt32.self),
-                let largest = self.readTimestamp(), let largestOffset = self.readOffset(),
-                let lastAppendAt = self.readTimestamp(),
-                base < end, segments.last.map({ $0.end <= base }) ?? true, end <= activeBase
+            guard let segment = self.readSegment(), segment.base < segment.end, segment.end <= activeBase,
+                segments.last.map({ $0.end <= segment.base }) ?? true
             else { return nil }
-            segments.append(
-                ClosedSegment(
-                    base: base, end: end, salt: salt, byteCount: .bytes(Int(byteCount)), largestTimestamp: largest,
-                    largestTimestampOffset: largestOffset, lastAppendAt: lastAppendAt
-                )
-            )
+            segments.append(segment)
         }
         return segments
     }
 
-    fileprivate mutating func readEpochs() -> [LeaderEpochs.Entry]? {
+    fileprivate mutating func readEpochs() -> LeaderEpochs? {
         guard let count = self.readCount(ofBytes: 12) else { return nil }
         var entries: [LeaderEpochs.Entry] = []
         entries.reserveCapacity(count)
@@ -164,7 +160,7 @@ extension ByteBuffer {
             guard let epoch = self.readInteger(as: Int32.self), let start = self.readOffset() else { return nil }
             entries.append(LeaderEpochs.Entry(epoch: Epoch(rawValue: epoch), start: start))
         }
-        return LeaderEpochs(entries: entries) == nil ? nil : entries
+        return LeaderEpochs(entries: entries)
     }
 
     fileprivate mutating func readProducers() -> [ProducerStates.Producer]? {

@@ -60,7 +60,7 @@ package struct SegmentHeader: Hashable, Sendable {
 
     /// Reads the first 64 bytes of a file.
     /// - Throws: what is wrong with them. `.blank` when they are all zero or not there: a file whose making was cut
-    /// off.
+    ///   off.
     package init(from buffer: ByteBuffer) throws(LogDamage.Kind) {
         var rest = buffer
         guard let bytes = rest.readSlice(length: Self.byteCount), !bytes.isAllZero else {

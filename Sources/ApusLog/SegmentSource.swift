@@ -46,7 +46,7 @@ struct SegmentSource: Hashable, Sendable {
     }
 
     /// What an index file says, if it is whole and about this very segment up to its end.
-    private static func load(_ file: DiskPath, of source: SegmentSource, on disk: any Disk) -> SparseIndex? {
+    static func load(_ file: DiskPath, of source: SegmentSource, on disk: any Disk) -> SparseIndex? {
         // Whatever keeps the file from being read, the segment itself says the same.
         guard let size = try? disk.size(of: file), size <= Limits.indexFileBytesMax,
             let bytes = try? disk.read(file, at: .start, upTo: size), let index = IndexFile(from: bytes),

@@ -65,11 +65,16 @@ struct OpenSegment: Sendable {
         self.allocated = 0
     }
 
-    var closed: ClosedSegment {
+    /// As it is when it takes nothing more.
+    var closed: ClosedSegment { self.summary(self.mark) }
+    /// As far as it is written.
+    var checked: ClosedSegment { self.summary(self.written) }
+
+    private func summary(_ mark: Mark) -> ClosedSegment {
         ClosedSegment(
-            base: self.base, end: self.mark.end, salt: self.salt, byteCount: .bytes(self.mark.byteCount),
-            largestTimestamp: self.mark.largestTimestamp,
-            largestTimestampOffset: self.mark.largestTimestampOffset, lastAppendAt: self.mark.lastAppendAt
+            base: self.base, end: mark.end, salt: self.salt, byteCount: .bytes(mark.byteCount),
+            largestTimestamp: mark.largestTimestamp, largestTimestampOffset: mark.largestTimestampOffset,
+            lastAppendAt: mark.lastAppendAt
         )
     }
 
