@@ -1,9 +1,16 @@
 package import NIOCore
+import ApusCore
 
 extension Broker {
     /// Every option of a resource, sorted by name.
     package func describeConfiguration(_ resource: ConfigurationResource) -> Result<[ConfigurationEntry], BrokerError> {
-        .failure(.shuttingDown)
+        let table = self.table
+        return Broker.catching { () throws(BrokerError) in
+            switch resource {
+            case .topic(let name): table.describe(try self.topics.topic(.name(name)))
+            case .broker(let broker): try table.describe(broker)
+            }
+        }
     }
 
     /// Alters each resource on its own, in order; one that is refused does not touch the others.
@@ -12,6 +19,29 @@ extension Broker {
         validateOnly: Bool = false, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([BrokerError?]) -> Void
     ) {
-        loop.execute { then(alterations.map { _ in .shuttingDown }) }
+        let home = self.mailbox(of: loop)
+        self.registry.submit { draft in
+            var trial = draft
+            let errors = alterations.map { resource, alteration -> BrokerError? in
+                do throws(BrokerError) {
+                    try trial.alter(resource, by: alteration)
+                    return nil
+                } catch {
+                    return error
+                }
+            }
+            if !validateOnly { draft = trial }
+            return { outcome in
+                switch outcome {
+                case .success: home.run { then(errors) }
+                case .failure(let failure): home.run { then(errors.map { $0 ?? failure }) }
+                }
+            }
+        }
+    }
+
+    /// What a topic with these wishes would be described as (CreateTopics answers with it).
+    package func describeConfiguration(of topic: Topic) -> [ConfigurationEntry] {
+        self.table.describe(topic)
     }
 }

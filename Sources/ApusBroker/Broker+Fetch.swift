@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusCore
 
 extension Broker {
     /// Reads whole batches, waiting for `limits.bytesMin` for at most `limits.waitMax`. Answers in the entries' order.
@@ -9,12 +10,51 @@ extension Broker {
         _ entries: [FetchEntry], limits: FetchLimits, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([FetchResult]) -> Void
     ) -> FetchTicket {
-        loop.execute { then(entries.map { _ in FetchResult(error: .shuttingDown) }) }
-        return FetchTicket()
+        var limits = limits
+        limits.bytesMax = min(max(limits.bytesMax, .zero), Limits.fetchBytesMax)
+        limits.waitMax = min(limits.waitMax, Limits.fetchWaitMax)
+        limits.bytesMin = min(limits.bytesMin, limits.bytesMax)
+        let topics = self.topics
+        var results = [FetchResult](repeating: FetchResult(), count: entries.count)
+        var parts: [(shard: Int, entries: [FetchPart.Entry])] = []
+        var last: (reference: TopicReference, topic: Topic)?
+        for (position, entry) in entries.enumerated() {
+            do throws(BrokerError) {
+                let topic: Topic
+                if let last, last.reference == entry.topic {
+                    topic = last.topic
+                } else {
+                    topic = try topics.topic(entry.topic)
+                    last = (entry.topic, topic)
+                }
+                guard topic.contains(entry.partition) else { throw .unknownTopicOrPartition }
+                let shard = self.shard(of: topic, entry.partition).index
+                let place = parts.firstIndex { $0.shard == shard }
+                if place == nil { parts.append((shard, [])) }
+                parts[place ?? parts.count - 1].entries.append(
+                    FetchPart.Entry(topic: topic, wish: entry, position: position)
+                )
+            } catch {
+                results[position] = FetchResult(error: error)
+            }
+        }
+        let operation = FetchOperation(
+            home: self.mailbox(of: loop), limits: limits, now: self.ports.clock.now,
+            parts: parts.map { FetchPart(shard: self.shards[$0.shard], limits: limits, entries: $0.entries) },
+            results: results, then: then
+        )
+        operation.start()
+        return FetchTicket(operation)
     }
 }
 
 /// Lets go of a fetch whose client has gone. Any thread.
 package final class FetchTicket: Sendable {
-    package func cancel() {}
+    private let operation: FetchOperation
+
+    init(_ operation: FetchOperation) {
+        self.operation = operation
+    }
+
+    package func cancel() { self.operation.cancel() }
 }

@@ -1,19 +1,74 @@
 package import NIOCore
+import ApusCore
+import ApusLog
 
 extension Broker {
     /// Reads the registry and answers with a broker that serves. Opens no partition: that happens at its first use.
     ///
-    /// `loops`: each becomes one shard. The broker keeps using them until ``close(on:then:)`` has answered.
+    /// - Parameter loops: each becomes one shard. The broker uses them until ``close(on:then:)`` has answered.
     package static func open(
         _ settings: BrokerSettings, ports: BrokerPorts, shards loops: [any EventLoop], on loop: any EventLoop,
         then: @escaping @Sendable (Result<Broker, BrokerError>) -> Void
     ) {
-        loop.execute { then(.failure(.shuttingDown)) }
+        precondition(!loops.isEmpty, "a broker needs a loop")
+        let table: ConfigurationTable
+        do throws(BrokerError) {
+            table = try ConfigurationTable(
+                brokerID: settings.identity.brokerID, started: settings.configuration, facts: self.facts(of: settings)
+            )
+        } catch {
+            return loop.execute { then(.failure(error)) }
+        }
+        let empty = TopicRegistry(table: table, leaderEpoch: settings.incarnation)
+        let published = BrokerPublication(empty)
+        let world = ShardWorld(ports: ports, settings: settings) { published.current.snapshot.topic(id: $0) }
+        let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
+        let shards = loops.enumerated().map { index, loop in
+            Shard(index: index, loop: loop, world: world, tailCache: tailCache)
+        }
+        let registry = BrokerRegistry(empty, store: ports.store, loop: loops[0], logger: ports.logger) {
+            published.publish($0)
+        }
+        let broker = Broker(
+            settings: settings, ports: ports, shards: shards, registry: registry, published: published
+        )
+        shards[0].mailbox.run {
+            registry.load { result in
+                switch result {
+                case .success(let registry):
+                    for shard in shards { shard.mailbox.run { shard.startSeconds() } }
+                    for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
+                    loop.execute { then(.success(broker)) }
+                case .failure(let error):
+                    loop.execute { then(.failure(error)) }
+                }
+            }
+        }
     }
 
-    /// Refuses new work, answers what waits, closes every log cleanly. Answers whether all of them were: only then may
-    /// the data directory be marked clean.
+    /// Refuses new work, lets what is appended reach the disk, closes every log. Answers whether all is closed cleanly:
+    /// only then may the data directory be marked so.
     package func close(on loop: any EventLoop, then: @escaping @Sendable (Bool) -> Void) {
-        loop.execute { then(true) }
+        // A life that began after a crash and did not look at every log can not vouch for those it did not open.
+        let wasClean = self.settings.wasCleanShutdown
+        let gather = BrokerGather([Bool](repeating: false, count: self.shards.count), missing: self.shards.count) {
+            let isClean = wasClean && $0.allSatisfy { $0 }
+            loop.execute { then(isClean) }
+        }
+        for shard in self.shards {
+            shard.mailbox.run { shard.close { gather.put($0, at: shard.index) } }
+        }
+    }
+
+    private static func facts(of settings: BrokerSettings) -> [String: String] {
+        [
+            BrokerOption.brokerID.rawValue: "\(settings.identity.brokerID)",
+            BrokerOption.nodeID.rawValue: "\(settings.identity.brokerID)",
+            BrokerOption.clusterID.rawValue: settings.identity.clusterID,
+            BrokerOption.logDirectories.rawValue: settings.dataDirectory,
+            BrokerOption.requestMemory.rawValue: "\(settings.requestMemory.rawValue)",
+            BrokerOption.tailCache.rawValue: "\(settings.tailCache.rawValue)",
+            BrokerOption.freeBytesFloor.rawValue: "\(settings.freeBytesFloor.rawValue)",
+        ]
     }
 }

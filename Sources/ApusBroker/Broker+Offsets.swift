@@ -1,48 +1,84 @@
-package import ApusCore
 package import NIOCore
+package import ApusCore
 
 extension Broker {
     package func listOffsets(
         _ queries: [OffsetQuery], isolation: IsolationLevel, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<OffsetAnswer, BrokerError>]) -> Void
     ) {
-        loop.execute { then(queries.map { _ in .failure(.shuttingDown) }) }
+        self.each(queries, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, query, answer in
+            shard.offset(topic, query, isolation: isolation, then: answer)
+        } then: {
+            then($0)
+        }
     }
 
     package func epochEnds(
         _ queries: [EpochQuery], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<EpochEnd, BrokerError>]) -> Void
     ) {
-        loop.execute { then(queries.map { _ in .failure(.shuttingDown) }) }
+        self.each(queries, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, query, answer in
+            shard.epochEnd(topic, query, then: answer)
+        } then: {
+            then($0)
+        }
     }
 
-    /// Answers with the log's start offset, durable before it is told.
+    /// Answers with the log's start offset, durable before it is told. After `timeout` the answer is
+    /// ``BrokerError/timedOut``, and the records may still go.
     package func deleteRecords(
         _ deletions: [RecordDeletion], timeout: Duration, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Offset, BrokerError>]) -> Void
     ) {
-        loop.execute { then(deletions.map { _ in .failure(.shuttingDown) }) }
+        self.each(deletions, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, deletion, answer in
+            shard.deleteRecords(topic, deletion, timeout: timeout, then: answer)
+        } then: {
+            then($0)
+        }
     }
 
     package func describeProducers(
         _ partitions: [PartitionReference], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<[ProducerDescription], BrokerError>]) -> Void
     ) {
-        loop.execute { then(partitions.map { _ in .failure(.shuttingDown) }) }
-    }
-
-    /// Nil asks for every partition there is. Partitions that were never written to are left out.
-    package func describeLogDirectory(
-        _ partitions: [PartitionReference]?, client: ClientContext, on loop: any EventLoop,
-        then: @escaping @Sendable (Result<LogDirectoryDescription, BrokerError>) -> Void
-    ) {
-        loop.execute { then(.failure(.shuttingDown)) }
+        self.each(partitions, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, reference, answer in
+            shard.producers(topic, reference.partition, then: answer)
+        } then: {
+            then($0)
+        }
     }
 
     /// A producer id never given before, with epoch 0.
     package func initProducerID(
         on loop: any EventLoop, then: @escaping @Sendable (Result<ProducerIdentity, BrokerError>) -> Void
     ) {
-        loop.execute { then(.failure(.shuttingDown)) }
+        let home = self.mailbox(of: loop)
+        self.producerIDs.next { result in home.run { then(result) } }
+    }
+
+    /// Asks each item's shard, and answers when all of them have, in the items' order.
+    private func each<Item: Sendable, Value: Sendable>(
+        _ items: [Item], of place: (Item) -> (TopicReference, PartitionIndex), on loop: any EventLoop,
+        _ ask: @escaping @Sendable (Shard, Topic, Item, @escaping Shard.Answer<Value>) -> Void,
+        then: @escaping @Sendable ([Result<Value, BrokerError>]) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        guard !items.isEmpty else { return home.run { then([]) } }
+        let nothing = [Result<Value, BrokerError>](repeating: .failure(.shuttingDown), count: items.count)
+        let gather = BrokerGather(nothing, missing: items.count) { results in home.run { then(results) } }
+        let topics = self.topics
+        for (position, item) in items.enumerated() {
+            let (reference, partition) = place(item)
+            do throws(BrokerError) {
+                let topic = try topics.topic(reference)
+                guard topic.contains(partition) else { throw .unknownTopicOrPartition }
+                let shard = self.shard(of: topic, partition)
+                shard.mailbox.run {
+                    ask(shard, topic, item) { gather.put($0, at: position) }
+                }
+            } catch {
+                gather.put(.failure(error), at: position)
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusCore
 
 extension Broker {
     /// Writes one batch to each named partition. Answers in the entries' order, per partition; one refused entry does
@@ -8,6 +9,82 @@ extension Broker {
         _ entries: [ProduceEntry], acks: Acks, timeout: Duration, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([ProduceResult]) -> Void
     ) {
-        loop.execute { then(entries.map { _ in ProduceResult(error: .shuttingDown) }) }
+        let home = self.mailbox(of: loop)
+        var route = ProduceRoute(capacity: entries.count)
+        let topics = self.topics
+        for (position, entry) in entries.enumerated() {
+            do throws(BrokerError) {
+                let topic = try route.topic(entry.topic, in: topics)
+                guard topic.contains(entry.partition) else { throw .unknownTopicOrPartition }
+                let shard = self.shard(of: topic, entry.partition)
+                route.add(
+                    ProduceOperation.Entry(topic: topic, partition: entry.partition, records: entry.records),
+                    to: shard.index, at: position
+                )
+            } catch {
+                route.refused.append((position, ProduceResult(error: error)))
+            }
+        }
+        if route.refused.isEmpty, route.parts.count == 1 {
+            // Nearly always: all entries are one shard's, and the answer is the operation's own.
+            let operation = ProduceOperation(entries: route.parts[0].entries, acks: acks, timeout: timeout) { results in
+                home.run { then(results) }
+            }
+            let shard = self.shards[route.parts[0].shard]
+            return shard.mailbox.run { shard.produce(operation) }
+        }
+        let gather = BrokerGather(
+            [ProduceResult](repeating: ProduceResult(), count: entries.count), missing: entries.count
+        ) { results in
+            home.run { then(results) }
+        }
+        guard !entries.isEmpty else { return home.run { then([]) } }
+        for part in route.parts {
+            let positions = part.positions
+            let operation = ProduceOperation(entries: part.entries, acks: acks, timeout: timeout) { results in
+                gather.put(zip(positions, results))
+            }
+            let shard = self.shards[part.shard]
+            shard.mailbox.run { shard.produce(operation) }
+        }
+        gather.put(route.refused)
+    }
+}
+
+/// The entries of one produce, sorted by shard.
+private struct ProduceRoute {
+    struct Part {
+        let shard: Int
+        var entries: [ProduceOperation.Entry]
+        var positions: [Int]
+    }
+
+    var parts: [Part] = []
+    var refused: [(Int, ProduceResult)] = []
+    private let capacity: Int
+    /// Requests name a topic once for many partitions.
+    private var last: (reference: TopicReference, topic: Topic)?
+
+    init(capacity: Int) {
+        self.capacity = capacity
+    }
+
+    mutating func topic(_ reference: TopicReference, in topics: TopicSnapshot) throws(BrokerError) -> Topic {
+        if let last = self.last, last.reference == reference { return last.topic }
+        let topic = try topics.topic(reference)
+        self.last = (reference, topic)
+        return topic
+    }
+
+    mutating func add(_ entry: ProduceOperation.Entry, to shard: Int, at position: Int) {
+        guard let place = self.parts.firstIndex(where: { $0.shard == shard }) else {
+            var part = Part(shard: shard, entries: [], positions: [])
+            part.entries.reserveCapacity(self.capacity)
+            part.entries.append(entry)
+            part.positions.append(position)
+            return self.parts.append(part)
+        }
+        self.parts[place].entries.append(entry)
+        self.parts[place].positions.append(position)
     }
 }

@@ -1,4 +1,7 @@
 package import NIOCore
+import ApusCore
+import ApusLog
+import Logging
 
 extension Broker {
     /// Creates topics, each on its own: one that is refused does not touch the others. A topic that is answered can be
@@ -7,7 +10,21 @@ extension Broker {
         _ specifications: [TopicSpecification], validateOnly: Bool = false, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
-        loop.execute { then(specifications.map { _ in .failure(.shuttingDown) }) }
+        let randomness = self.ports.randomness
+        let wishes = specifications.map { (wish: $0, newID: TopicID(from: randomness)) }
+        let twice = Broker.repeated(specifications.map(\.name))
+        self.decide(on: loop, validateOnly: validateOnly) { draft in
+            wishes.map { wish, newID in
+                Broker.catching { () throws(BrokerError) in
+                    guard !twice.contains(wish.name) else {
+                        throw .invalidRequest("'\(wish.name.limited)' is asked for more than once")
+                    }
+                    return try draft.create(wish, newID: newID)
+                }
+            }
+        } then: { results, _ in
+            then(results)
+        }
     }
 
     /// Creates a topic because a client asked for it, if `auto.create.topics.enable`; answers the one that is there.
@@ -15,21 +32,130 @@ extension Broker {
         _ name: String, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable (Result<Topic, BrokerError>) -> Void
     ) {
-        loop.execute { then(.failure(.shuttingDown)) }
+        let home = self.mailbox(of: loop)
+        if let topic = self.topics.topic(named: name) { return home.run { then(.success(topic)) } }
+        guard self.allowsAutoCreate else { return home.run { then(.failure(.unknownTopicOrPartition)) } }
+        self.create([TopicSpecification(name: name)], client: client, on: loop) { results in
+            // Another client may have been faster.
+            if case .failure(.topicExists) = results[0], let topic = self.topics.topic(named: name) {
+                return then(.success(topic))
+            }
+            then(results[0])
+        }
     }
+
+    package var allowsAutoCreate: Bool { self.table.value(.autoCreate).lowercased() == "true" }
 
     /// Deletes topics for good: the names are free when this answers, the files go soon after. Answers what was deleted.
     package func deleteTopics(
         _ topics: [TopicReference], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
-        loop.execute { then(topics.map { _ in .failure(.shuttingDown) }) }
+        self.decide(on: loop) { draft in
+            topics.map { reference in
+                Broker.catching { () throws(BrokerError) in try draft.delete(reference) }
+            }
+        } then: { results, isCommitted in
+            if isCommitted {
+                for case .success(let topic) in results { self.removeFiles(of: topic.id, topic.partitionCount) }
+            }
+            then(results)
+        }
     }
 
     package func createPartitions(
         _ growths: [PartitionGrowth], validateOnly: Bool = false, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
-        loop.execute { then(growths.map { _ in .failure(.shuttingDown) }) }
+        let twice = Broker.repeated(growths.map(\.topic))
+        self.decide(on: loop, validateOnly: validateOnly) { draft in
+            growths.map { growth in
+                Broker.catching { () throws(BrokerError) in
+                    guard !twice.contains(growth.topic) else {
+                        throw .invalidRequest("'\(growth.topic.limited)' is named more than once")
+                    }
+                    return try draft.grow(growth)
+                }
+            }
+        } then: { results, _ in
+            then(results)
+        }
+    }
+
+    /// Lets the registry decide, and answers with the topics as they are then. `isCommitted`: the store has it.
+    private func decide(
+        on loop: any EventLoop, validateOnly: Bool = false,
+        _ decision: @escaping @Sendable (inout TopicRegistry) -> [Result<Topic, BrokerError>],
+        then: @escaping @Sendable (_ results: [Result<Topic, BrokerError>], _ isCommitted: Bool) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        self.registry.submit { draft in
+            let results: [Result<Topic, BrokerError>]
+            if validateOnly {
+                var trial = draft
+                results = decision(&trial)
+            } else {
+                results = decision(&draft)
+            }
+            return { outcome in
+                switch outcome {
+                case .success(let registry):
+                    let current = results.map { $0.map { registry.snapshot.topic(id: $0.id) ?? $0 } }
+                    home.run { then(current, !validateOnly) }
+                case .failure(let error):
+                    home.run { then(results.map { $0.flatMap { _ in .failure(error) } }, false) }
+                }
+            }
+        }
+    }
+
+    // MARK: Files of deleted topics
+
+    /// Lets every shard let go of the topic, then removes its directory, then forgets that it is to be removed. A crash
+    /// anywhere between is made good at the next start.
+    func removeFiles(of id: TopicID, _ partitionCount: Int32) {
+        let gather = BrokerGather([Bool](repeating: true, count: self.shards.count), missing: self.shards.count) { _ in
+            let home = self.shards[0]
+            home.mailbox.run {
+                // One lane for all removals: they rename within the same two directories.
+                self.ports.disk.run(in: Self.removalLane, on: home.loop) { disk -> DiskError? in
+                    do throws(DiskError) {
+                        try TopicDirectory.remove(id, on: disk)
+                        return nil
+                    } catch {
+                        return error
+                    }
+                } then: { error in
+                    if let error {
+                        self.ports.logger.error(
+                            "files of a deleted topic could not be removed; the next start tries again",
+                            metadata: ["topic": "\(id)", "reason": "\(error)"])
+                        return
+                    }
+                    self.registry.submit { draft in
+                        draft.removed(id)
+                        return { _ in }
+                    }
+                }
+            }
+        }
+        for shard in self.shards {
+            shard.mailbox.run {
+                shard.drop(id, partitionCount: partitionCount) { gather.put(true, at: shard.index) }
+            }
+        }
+    }
+
+    private static let removalLane = DiskLane(rawValue: 2)
+
+    // MARK: Small parts
+
+    static func catching<Value>(_ body: () throws(BrokerError) -> Value) -> Result<Value, BrokerError> {
+        do throws(BrokerError) { return .success(try body()) } catch { return .failure(error) }
+    }
+
+    private static func repeated(_ names: [String]) -> Set<String> {
+        var seen: Set<String> = []
+        return Set(names.filter { !seen.insert($0).inserted })
     }
 }

@@ -1,39 +1,79 @@
 package import ApusCore
 package import Logging
+import NIOCore
 import Synchronization
 
 /// The verbs of a pub-sub system, for every door: callable from any thread, answered exactly once on the event loop
 /// that the caller names.
 ///
 /// The broker does nothing itself: topics are decided by the registry on one loop, data by the shard that owns the
-/// partition. Owner of what is shared between threads: the published topics, the listeners' addresses, the memory.
+/// partition. Owner of what is shared between threads: the published topics and the listeners' addresses.
 package final class Broker: Sendable {
     package let settings: BrokerSettings
     package let memory: MemoryBudget
+    let ports: BrokerPorts
+    let shards: [Shard]
+    let registry: BrokerRegistry
+    let producerIDs: BrokerProducerIDs
 
-    private let published: Mutex<TopicSnapshot>
+    private let published: BrokerPublication
     private let listeners = Mutex<[String: Endpoint]>([:])
 
-    init(settings: BrokerSettings) {
+    init(
+        settings: BrokerSettings, ports: BrokerPorts, shards: [Shard], registry: BrokerRegistry,
+        published: BrokerPublication
+    ) {
         self.settings = settings
+        self.ports = ports
         self.memory = MemoryBudget(limit: settings.requestMemory)
-        self.published = Mutex(TopicSnapshot())
+        self.shards = shards
+        self.registry = registry
+        self.producerIDs = BrokerProducerIDs(registry: registry)
+        self.published = published
     }
 
     package var identity: BrokerIdentity { self.settings.identity }
 
     /// All topics as they are now.
-    package var topics: TopicSnapshot { self.published.withLock { $0 } }
+    package var topics: TopicSnapshot { self.published.current.snapshot }
 
-    func publish(_ topics: TopicSnapshot) {
-        self.published.withLock { $0 = topics }
-    }
+    /// The configuration of brokers and topics as it is now.
+    var table: ConfigurationTable { self.published.current.table }
 
     /// Where clients reach each listener, by the listener's name. Told by the assembly once the port is known.
     package var endpoints: [String: Endpoint] { self.listeners.withLock { $0 } }
 
     package func advertise(_ endpoint: Endpoint, for listener: String) {
         self.listeners.withLock { $0[listener] = endpoint }
+    }
+
+    // MARK: Loops
+
+    /// The shard that owns a partition: the partitions of one topic go around all of them.
+    func shard(of topic: Topic, _ partition: PartitionIndex) -> Shard {
+        let start = (topic.id.low ^ topic.id.high) &+ UInt64(truncatingIfNeeded: partition.rawValue)
+        return self.shards[Int(start % UInt64(self.shards.count))]
+    }
+
+    /// The way to a caller's loop: mostly a shard's own.
+    func mailbox(of loop: any EventLoop) -> ShardMailbox {
+        for shard in self.shards where shard.loop === loop { return shard.mailbox }
+        return ShardMailbox(loop: loop)
+    }
+}
+
+/// What is published to all threads. Replaced as a whole by the registry.
+final class BrokerPublication: Sendable {
+    private let state: Mutex<TopicRegistry>
+
+    init(_ registry: TopicRegistry) {
+        self.state = Mutex(registry)
+    }
+
+    var current: TopicRegistry { self.state.withLock { $0 } }
+
+    func publish(_ registry: TopicRegistry) {
+        self.state.withLock { $0 = registry }
     }
 }
 
@@ -42,22 +82,22 @@ package struct BrokerSettings: Sendable {
     package var identity: BrokerIdentity
     /// This start's number, larger than at every start before: the leader epoch of every partition of a lone broker.
     package var incarnation: Epoch
-    /// Whether the last run closed its logs (the data directory's clean mark). False makes recovery read more.
+    /// Whether the life before ended with ``Broker/close(on:then:)`` answering true (or there was none). Otherwise the
+    /// end of a log may be torn, and is cut where it is.
     package var wasCleanShutdown: Bool
     /// Where the data is, for people.
     package var dataDirectory: String
+    /// For all shards together.
     package var tailCache: ByteCount = Limits.tailCacheDefault
     package var requestMemory: ByteCount = Limits.requestMemoryDefault
     package var freeBytesFloor: ByteCount = Limits.freeBytesFloorDefault
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
 
-    package init(
-        identity: BrokerIdentity, incarnation: Epoch, wasCleanShutdown: Bool, dataDirectory: String
-    ) {
+    package init(identity: BrokerIdentity, incarnation: Epoch, wasCleanShutdown: Bool, dataDirectory: String) {
         self.identity = identity
-        self.incarnation = incarnation
         self.wasCleanShutdown = wasCleanShutdown
+        self.incarnation = incarnation
         self.dataDirectory = dataDirectory
     }
 }

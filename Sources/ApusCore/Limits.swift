@@ -144,6 +144,12 @@ public enum Limits {
     public static let openWaitersPerPartitionMax = 10_000
     /// Produce bytes of one partition that are not yet written; more are refused until the disk catches up.
     public static let unwrittenBytesPerPartitionMax = ByteCount.mebibytes(64)
+    /// The longest value of a configuration option, in bytes.
+    public static let configurationValueBytesMax = ByteCount.kibibytes(4)
+    /// Topics that one commit to the coordinator store creates, deletes or changes.
+    public static let topicsPerCommitMax = 1_000
+    /// Requests to the topic registry that wait for the coordinator store.
+    public static let registryRequestsWaitingMax = 10_000
     /// Producer ids taken from the coordinator store at a time.
     public static let producerIDBlock: Int64 = 1_000
 }

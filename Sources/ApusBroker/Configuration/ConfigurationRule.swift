@@ -13,6 +13,9 @@ enum ConfigurationRule: Sendable {
 
     /// Nil when the value is allowed, else why not.
     func refusal(of value: String) -> String? {
+        guard value.utf8.count <= Limits.configurationValueBytesMax.rawValue else {
+            return "has \(value.utf8.count) bytes, at most \(Limits.configurationValueBytesMax.rawValue) are allowed"
+        }
         switch self {
         case .number(let range):
             guard let number = Int64(value) else { return "must be a whole number, is '\(value.limited)'" }
@@ -32,6 +35,9 @@ enum ConfigurationRule: Sendable {
             return allowed.contains(value)
                 ? nil : "must be one of \(allowed.joined(separator: ", ")), is '\(value.limited)'"
         case .list(let allowed):
+            guard !ConfigurationRule.parts(of: value).isEmpty else {
+                return "must be some of \(allowed.joined(separator: ", ")), is empty"
+            }
             let strangers = ConfigurationRule.parts(of: value).filter { !allowed.contains($0) }
             return strangers.isEmpty
                 ? nil : "must be some of \(allowed.joined(separator: ", ")), has '\(strangers[0].limited)'"

@@ -1,4 +1,5 @@
 package import ApusCore
+package import KafkaWire
 
 /// A topic's configuration as it holds now: what was set on the topic, else the broker's defaults, else Kafka's.
 ///
@@ -32,6 +33,8 @@ package final class TopicConfiguration: Sendable {
     /// How far after the broker's clock a producer's time may be; nil: any.
     package let timestampAfterMax: Duration?
     package let inSyncReplicasMin: Int32
+    /// What batches are rewritten to; nil keeps them as they came.
+    package let compression: CompressionCodec?
     package let durability: Durability
     /// What was set on the topic itself, by name.
     package let overrides: [String: String]
@@ -45,16 +48,18 @@ package final class TopicConfiguration: Sendable {
         }
         self.retentionAge = duration(.retentionAge)
         let retentionBytes = number(.retentionBytes)
-        self.retentionBytes = retentionBytes < 0 ? nil : ByteCount(rawValue: Int(retentionBytes))
-        self.segmentBytes = ByteCount(rawValue: Int(number(.segmentBytes)))
+        self.retentionBytes = retentionBytes < 0 ? nil : ByteCount(rawValue: Int(clamping: retentionBytes))
+        self.segmentBytes = ByteCount(rawValue: Int(clamping: number(.segmentBytes)))
         self.segmentAge = duration(.segmentAge) ?? .seconds(Int64.max / 1_000_000)
-        self.indexIntervalBytes = ByteCount(rawValue: Int(number(.indexInterval)))
-        self.batchBytesMax = ByteCount(rawValue: Int(number(.batchBytesMax)))
+        self.indexIntervalBytes = ByteCount(rawValue: Int(clamping: number(.indexInterval)))
+        self.batchBytesMax = ByteCount(rawValue: Int(clamping: number(.batchBytesMax)))
         self.timestampType = TimestampType(rawValue: value(.timestampType)) ?? .createTime
         self.timestampBeforeMax = duration(.timestampBeforeMax)
         self.timestampAfterMax = duration(.timestampAfterMax)
         self.inSyncReplicasMin = Int32(clamping: number(.inSyncReplicasMin))
         self.durability = Durability(rawValue: value(.durability)) ?? .fsync
+        let compression = value(.compressionType)
+        self.compression = compression == "uncompressed" ? CompressionCodec.none : CompressionCodec(name: compression)
         self.overrides = overrides
     }
 }

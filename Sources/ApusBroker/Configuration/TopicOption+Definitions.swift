@@ -16,7 +16,7 @@ extension TopicOption {
             "How batches are kept: 'producer' keeps the bytes as they came; any other value rewrites batches to it."
         ),
         .compressionGzipLevel: OptionDefinition(
-            .int, "-1", .number(-1...9), "The gzip level when compression.type is gzip; -1 is the library's default."
+            .int, "-1", .number(-1...9), unused + "gzip is always written at its default level."
         ),
         .compressionLZ4Level: OptionDefinition(
             .int, "9", .number(1...17), unused + "lz4 is always written at its fast level."

@@ -1,0 +1,189 @@
+import ApusCore
+import NIOCore
+
+/// One fetch request: read all of its partitions; if that is too little, park on all of them, and read again when one
+/// of them has enough or the time is over. Answers once, for all shards together.
+///
+/// Unchecked because: everything but ``cancel()`` is touched on the home loop only, the one that the caller named.
+final class FetchOperation: @unchecked Sendable {
+    private enum State {
+        case reading
+        case parked
+        case answered
+    }
+
+    private let home: ShardMailbox
+    private let limits: FetchLimits
+    private let deadline: Instant
+    private let parts: [FetchPart]
+    private var results: [FetchResult]
+    private var state = State.reading
+    private var partsReading = 0
+    /// Counts the parkings, so that a late wake-up of an earlier one is known as such.
+    private var round: UInt32 = 0
+    private var isTimeOver: Bool
+    private var then: (([FetchResult]) -> Void)?
+
+    /// - Parameter results: one for each entry; those that are no part's business have their error already.
+    init(
+        home: ShardMailbox, limits: FetchLimits, now: Instant, parts: [FetchPart], results: [FetchResult],
+        then: @escaping ([FetchResult]) -> Void
+    ) {
+        self.home = home
+        self.limits = limits
+        self.deadline = now.advanced(by: limits.waitMax)
+        self.parts = parts
+        self.results = results
+        self.isTimeOver = limits.waitMax <= .zero
+        self.then = then
+    }
+
+    /// From any thread, once.
+    func start() {
+        self.home.run {
+            guard !self.parts.isEmpty else { return self.answer() }
+            for part in self.parts { part.operation = self }
+            self.read()
+        }
+    }
+
+    private func read() {
+        self.state = .reading
+        self.partsReading = self.parts.count
+        for part in self.parts { part.shard.mailbox.run { part.shard.read(part) } }
+    }
+
+    /// From the part's shard, once for each read. The part is untouched there until it is told to park or read.
+    func partRead(_ part: FetchPart) {
+        self.home.run {
+            guard self.state == .reading else {
+                part.operation = nil
+                return
+            }
+            for (entry, result) in zip(part.entries, part.results) { self.results[entry.position] = result }
+            self.partsReading -= 1
+            if self.partsReading == 0 { self.decide() }
+        }
+    }
+
+    private func decide() {
+        var byteCount = 0
+        var isUrgent = self.isTimeOver
+        for result in self.results {
+            for batch in result.batches { byteCount += batch.readableBytes }
+            if result.error != nil || result.divergingEpoch != nil { isUrgent = true }
+        }
+        guard !isUrgent, byteCount < self.limits.bytesMin.rawValue else { return self.answer() }
+        self.state = .parked
+        self.round &+= 1
+        let missing = self.limits.bytesMin.rawValue - byteCount
+        let round = self.round
+        let deadline = self.deadline
+        for part in self.parts {
+            part.shard.mailbox.run { part.shard.park(part, missing: missing, until: deadline, round: round) }
+        }
+    }
+
+    /// From a part's shard: there is enough to read now, or the time is over, or something about a partition changed.
+    func woken(round: UInt32, isTimeOver: Bool) {
+        self.home.run {
+            guard self.state == .parked, round == self.round else { return }
+            self.isTimeOver = isTimeOver
+            self.unpark()
+            self.read()
+        }
+    }
+
+    /// The client has gone. Any thread.
+    func cancel() {
+        self.home.run {
+            guard self.state != .answered else { return }
+            if self.state == .parked {
+                for part in self.parts { part.shard.mailbox.run { part.shard.forget(part) } }
+            }
+            self.state = .answered
+            self.then = nil
+        }
+    }
+
+    private func unpark() {
+        for part in self.parts { part.shard.mailbox.run { part.shard.unpark(part) } }
+    }
+
+    private func answer() {
+        self.state = .answered
+        // No part is parked or reading now; they and we must not keep one another.
+        for part in self.parts { part.operation = nil }
+        self.trim()
+        let then = self.then
+        self.then = nil
+        then?(self.results)
+    }
+
+    /// Partitions are read beside one another, so together they may have found more than was asked for. What is first
+    /// in the request stays; the first batch of all stays even when it alone is too large (KIP-74).
+    private func trim() {
+        var byteCount = 0
+        for index in self.results.indices where !self.results[index].batches.isEmpty {
+            let whole = self.results[index].byteCount.rawValue
+            if byteCount + whole <= self.limits.bytesMax.rawValue {
+                byteCount += whole
+                continue
+            }
+            var kept = 0
+            for batch in self.results[index].batches {
+                guard byteCount == 0 || byteCount + batch.readableBytes <= self.limits.bytesMax.rawValue else { break }
+                byteCount += batch.readableBytes
+                kept += 1
+            }
+            self.results[index].batches.removeSubrange(kept...)
+        }
+    }
+}
+
+/// The entries of one fetch that one shard owns.
+///
+/// Unchecked because: it goes back and forth whole. The operation leaves it alone between handing it to the shard and
+/// ``FetchOperation/partRead(_:)``; what says "shard" is touched on the shard's loop only.
+final class FetchPart: @unchecked Sendable {
+    struct Entry {
+        let topic: Topic
+        let wish: FetchEntry
+        /// Its place in the request.
+        let position: Int
+
+        var id: TopicPartition { TopicPartition(topic: self.topic.id, partition: self.wish.partition) }
+    }
+
+    let shard: Shard
+    let limits: FetchLimits
+    let entries: [Entry]
+    /// Set before the first read.
+    var operation: FetchOperation?
+    /// One for each entry, complete when the part is read.
+    var results: [FetchResult]
+
+    // MARK: Shard
+
+    /// What was seen of each partition at the last read; parking is for what comes after it.
+    var seen: [Seen]
+    var readsPending = 0
+    var bytesFound = 0
+    var isParked = false
+    var bytesMissing = 0
+    var round: UInt32 = 0
+    var timer: TimerWheel<ShardDeadline>.Timer?
+
+    struct Seen {
+        var slot: PartitionSlot?
+        var visibleBytes: Int64 = 0
+    }
+
+    init(shard: Shard, limits: FetchLimits, entries: [Entry]) {
+        self.shard = shard
+        self.limits = limits
+        self.entries = entries
+        self.results = [FetchResult](repeating: FetchResult(), count: entries.count)
+        self.seen = [Seen](repeating: Seen(), count: entries.count)
+    }
+}

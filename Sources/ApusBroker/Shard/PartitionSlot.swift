@@ -1,0 +1,65 @@
+import ApusCore
+import ApusLog
+
+/// A partition's place in its shard, from the first request for it until it is closed again.
+///
+/// Owner: its shard; touched on that loop only.
+final class PartitionSlot {
+    /// Goes on with the open partition, or with why there is none.
+    typealias Waiter = (Result<PartitionSlot, BrokerError>) -> Void
+
+    enum State {
+        /// The disk looks for the log.
+        case opening
+        case open
+        /// The last job is under way; then the slot goes away, and a new one comes if somebody waits.
+        case closing
+        /// The log could not be opened; tried again after a while.
+        case unopenable(BrokerError)
+        /// The log failed. It stays so until the broker starts again: what is on the disk is not known any more.
+        case failed(BrokerError)
+        /// The topic was deleted.
+        case gone
+    }
+
+    let id: TopicPartition
+    /// Writes go through `lane`, cold reads through `readLane`, so that a read never waits for a sync.
+    let lane: DiskLane
+    let readLane: DiskLane
+    /// As the last request saw it.
+    var topic: Topic
+    var state = State.opening
+    /// Nil before it was opened.
+    var partition: Partition?
+    let tail = TailRing()
+    /// Who waits for it to be opened, in order.
+    var waiters: [Waiter] = []
+    var parked: [FetchPart] = []
+    /// In the shard's list of partitions whose log may have a job.
+    var isDirty = false
+    /// A job is with the disk.
+    var isInFlight = false
+    /// The disk was full twice in a row: wait before it is tried again.
+    var isMending = false
+    /// The shard's count of seconds when it was last used.
+    var usedAt: UInt32 = 0
+    var retentionAt: UInt32 = 0
+    /// Its place in the shard's sweep.
+    var sweepIndex = 0
+    /// Called when nothing of it is with the disk any more, for the deletion of its topic.
+    var whenAtRest: (() -> Void)?
+
+    init(id: TopicPartition, topic: Topic, lane: DiskLane, readLane: DiskLane) {
+        self.id = id
+        self.topic = topic
+        self.lane = lane
+        self.readLane = readLane
+    }
+}
+
+/// What a shard's timer wheel holds.
+enum ShardDeadline {
+    case produce(ProduceOperation)
+    case fetch(FetchPart)
+    case deletion(ParkedDeletion)
+}

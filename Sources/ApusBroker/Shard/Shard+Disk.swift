@@ -1,0 +1,157 @@
+import ApusCore
+import ApusLog
+import Logging
+import NIOCore
+
+extension Shard {
+    /// The log may have something for the disk. It is asked at the end of the tick, once for all that came in it.
+    func markDirty(_ slot: PartitionSlot) {
+        guard !slot.isDirty else { return }
+        slot.isDirty = true
+        self.dirty.append(slot)
+        guard !self.isFlushScheduled else { return }
+        self.isFlushScheduled = true
+        self.loop.execute { self.flush() }
+    }
+
+    private func flush() {
+        self.isFlushScheduled = false
+        let dirty = self.dirty
+        self.dirty.removeAll(keepingCapacity: true)
+        for slot in dirty {
+            slot.isDirty = false
+            self.submit(slot)
+        }
+    }
+
+    /// Gives the disk what the log wants done, unless it is busy with this log already.
+    func submit(_ slot: PartitionSlot) {
+        guard !slot.isInFlight, case .open = slot.state, let job = slot.partition?.nextJob() else {
+            return self.restIfDone(slot)
+        }
+        slot.isInFlight = true
+        let box = SlotBox(slot)
+        self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk in
+            job.run(on: disk)
+        } then: { result in
+            self.finished(box.slot, job, result)
+        }
+    }
+
+    private func finished(_ slot: PartitionSlot, _ job: LogJob, _ result: Result<Void, LogJob.Failure>) {
+        slot.isInFlight = false
+        if case .gone = slot.state { return self.atRest(slot) }
+        guard let outcome = slot.partition?.finished(job.token, bytes: job.byteCount, result) else { return }
+        switch outcome {
+        case .advanced(let isVisible):
+            slot.isMending = false
+            if isVisible { self.highWatermarkMoved(slot) }
+            self.releaseDeletions(slot)
+        case .full:
+            self.world.ports.logger.error("the disk is full", metadata: ["partition": "\(slot.id)"])
+            // Cleaning up needs no room and is begun at once; if even that fails, not in a circle.
+            if slot.isMending {
+                self.mending.append(slot)
+                return
+            }
+            slot.isMending = true
+        case .withdrawn(let end):
+            slot.isMending = false
+            self.tail.withdraw(from: end, of: slot.tail)
+            self.refuseAcks(slot, above: end, .storageFull)
+        case .failed(let reason):
+            return self.fail(slot, reason)
+        }
+        self.markDirty(slot)
+    }
+
+    /// The log is dead; everybody who waits for this partition hears of it. Other partitions go on.
+    private func fail(_ slot: PartitionSlot, _ reason: String) {
+        self.world.ports.logger.critical(
+            "partition failed and takes no more writes until the broker starts again",
+            metadata: ["partition": "\(slot.id)", "reason": "\(reason)"])
+        let error = BrokerError.storage(reason)
+        self.isClean = false
+        if let durable = slot.partition?.highWatermark {
+            self.tail.withdraw(from: durable, of: slot.tail)
+            self.refuseAcks(slot, above: durable, error)
+        }
+        for deletion in slot.partition?.dropDeletions() ?? [] { deletion.answer(.failure(error)) }
+        self.restIfDone(slot)
+    }
+
+    func highWatermarkMoved(_ slot: PartitionSlot) {
+        self.releaseAcks(slot)
+        self.wakeReaders(slot)
+    }
+
+    // MARK: Rest
+
+    private func restIfDone(_ slot: PartitionSlot) {
+        if self.isClosing { self.closeIfQuiet(slot) }
+    }
+
+    /// Nothing of the slot is with the disk any more.
+    func atRest(_ slot: PartitionSlot) {
+        let whenAtRest = slot.whenAtRest
+        slot.whenAtRest = nil
+        whenAtRest?()
+    }
+
+    /// Writes what a clean close needs and forgets the partition. Nothing when somebody still waits for it.
+    func closeIfQuiet(_ slot: PartitionSlot) {
+        switch slot.state {
+        case .open: break
+        case .unopenable, .failed: return self.closed(slot, isClean: false)
+        case .opening, .closing, .gone: return
+        }
+        guard !slot.isInFlight, !slot.isDirty, slot.parked.isEmpty, slot.waiters.isEmpty else { return }
+        if slot.partition?.log.failure != nil {
+            // It stays, because it must not be opened again in this life of the process.
+            if self.isClosing { self.closed(slot, isClean: false) }
+            return
+        }
+        guard slot.partition?.isQuiet ?? false else { return }
+        guard let job = slot.partition?.close() else { return self.closed(slot, isClean: true) }
+        slot.state = .closing
+        slot.isInFlight = true
+        let box = SlotBox(slot)
+        self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk in
+            job.run(on: disk)
+        } then: { result in
+            box.slot.isInFlight = false
+            if case .gone = box.slot.state { return self.atRest(box.slot) }
+            if case .failure(let failure) = result {
+                self.world.ports.logger.error(
+                    "partition did not close cleanly",
+                    metadata: ["partition": "\(box.slot.id)", "reason": "\(failure.error)"])
+                self.closeFailed(box.slot, "\(failure.error)")
+            } else {
+                self.closed(box.slot, isClean: true)
+            }
+        }
+    }
+
+    /// What is on the disk is not known any more, so the slot stays: the log must not be opened again before a restart.
+    private func closeFailed(_ slot: PartitionSlot, _ reason: String) {
+        let error = BrokerError.storage("\(slot.id): \(reason)")
+        slot.state = .failed(error)
+        slot.partition = nil
+        self.tail.removeAll(of: slot.tail)
+        self.proceed(slot, .failure(error))
+        self.isClean = false
+        if self.isClosing { self.closed(slot, isClean: false) }
+    }
+
+    private func closed(_ slot: PartitionSlot, isClean: Bool) {
+        if isClean { self.closedCleanly(slot.id) } else { self.isClean = false }
+        self.remove(slot, reopening: self.world.topic(slot.id.topic))
+        self.tellIfClosed()
+    }
+
+    func tellIfClosed() {
+        guard self.isClosing, self.slots.isEmpty, let whenClosed = self.whenClosed else { return }
+        self.whenClosed = nil
+        whenClosed(self.isClean)
+    }
+}

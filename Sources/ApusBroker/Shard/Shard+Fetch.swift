@@ -1,0 +1,167 @@
+import ApusCore
+import ApusLog
+import Logging
+import NIOCore
+
+extension Shard {
+    /// Reads every entry of the part; hands the part back when all of them have a result.
+    func read(_ part: FetchPart) {
+        self.loop.assertInEventLoop()
+        part.bytesFound = 0
+        // One for this walk, so that the part is not complete before its last entry was looked at.
+        part.readsPending = 1
+        for index in part.entries.indices {
+            let entry = part.entries[index]
+            if let slot = self.openSlot(entry.id, entry.topic) {
+                self.read(part, index, slot)
+            } else {
+                part.readsPending += 1
+                self.withSlot(of: entry.topic, entry.wish.partition) { [unowned self] result in
+                    switch result {
+                    case .success(let slot): self.read(part, index, slot)
+                    case .failure(let error): part.results[index] = FetchResult(error: error)
+                    }
+                    self.readDone(part)
+                }
+            }
+        }
+        self.readDone(part)
+    }
+
+    private func readDone(_ part: FetchPart) {
+        part.readsPending -= 1
+        if part.readsPending == 0 { part.operation?.partRead(part) }
+    }
+
+    private func read(_ part: FetchPart, _ index: Int, _ slot: PartitionSlot, isSecondTry: Bool = false) {
+        guard let partition = slot.partition else {
+            part.results[index] = FetchResult(error: .unknownTopicOrPartition)
+            return
+        }
+        part.seen[index] = FetchPart.Seen(slot: slot, visibleBytes: partition.visibleBytes)
+        let wish = part.entries[index].wish
+        let left = max(0, part.limits.bytesMax.rawValue - part.bytesFound)
+        let limit = ByteCount(rawValue: min(wish.bytesMax.rawValue, left))
+        switch partition.read(wish, upTo: limit, tail: slot.tail) {
+        case .now(var result):
+            self.fit(&result, into: limit, part)
+            part.results[index] = result
+        case .onDisk(let result, let read):
+            part.readsPending += 1
+            part.results[index] = result
+            // As if it found all it may: what comes behind it in the request gets the rest.
+            part.bytesFound += limit.rawValue
+            let box = SlotBox(slot)
+            self.world.ports.disk.run(in: slot.readLane, on: self.loop) { disk in
+                Shard.run(read, on: disk)
+            } then: { outcome in
+                part.bytesFound -= limit.rawValue
+                self.readFromDisk(part, index, box.slot, read, outcome, limit: limit, isSecondTry: isSecondTry)
+            }
+        }
+    }
+
+    private func readFromDisk(
+        _ part: FetchPart, _ index: Int, _ slot: PartitionSlot, _ read: LogRead,
+        _ outcome: Result<LogRead.Result, LogError>, limit: ByteCount, isSecondTry: Bool
+    ) {
+        slot.partition?.learned(from: read, outcome)
+        switch outcome {
+        case .success(let found):
+            part.results[index].batches = found.batches
+            self.fit(&part.results[index], into: limit, part)
+        case .failure(.gone) where !isSecondTry:
+            // Retention was faster than the disk: plan again, now from the new start of the log.
+            self.read(part, index, slot, isSecondTry: true)
+        case .failure(let error):
+            if case .damaged(let damage) = error {
+                self.world.ports.logger.error(
+                    "damaged records", metadata: ["partition": "\(slot.id)", "damage": "\(damage)"])
+            }
+            part.results[index].error = slot.partition?.error(error) ?? .storage("\(error)")
+        }
+        self.readDone(part)
+    }
+
+    private static func run(_ read: LogRead, on disk: any Disk) -> Result<LogRead.Result, LogError> {
+        do throws(LogError) { return .success(try read.run(on: disk)) } catch { return .failure(error) }
+    }
+
+    /// Only the first batch of an answer may be larger than what was asked for. Many small batches become one buffer,
+    /// because a buffer costs a socket more than the copying of a few hundred bytes.
+    private func fit(_ result: inout FetchResult, into limit: ByteCount, _ part: FetchPart) {
+        guard !result.batches.isEmpty else { return }
+        let byteCount = result.byteCount.rawValue
+        guard byteCount <= limit.rawValue || part.bytesFound == 0 else {
+            result.batches = []
+            return
+        }
+        part.bytesFound += byteCount
+        guard result.batches.count > 4, byteCount / result.batches.count < 4096 else { return }
+        var joined = ByteBufferAllocator().buffer(capacity: byteCount)
+        for batch in result.batches { joined.writeImmutableBuffer(batch) }
+        result.batches = [joined]
+    }
+
+    // MARK: Parking
+
+    /// Waits on every partition of the part, until `missing` bytes became visible there or the time is over. At once
+    /// when something has happened since the part was read.
+    func park(_ part: FetchPart, missing: Int, until deadline: Instant, round: UInt32) {
+        part.isParked = true
+        part.round = round
+        part.bytesMissing = missing
+        for (entry, seen) in zip(part.entries, part.seen) {
+            guard let slot = seen.slot, self.slots[entry.id] === slot, case .open = slot.state,
+                let visible = slot.partition?.visibleBytes
+            else { return self.wake(part) }
+            part.bytesMissing -= Int(visible - seen.visibleBytes)
+            slot.parked.append(part)
+        }
+        guard part.bytesMissing > 0, !self.isClosing else { return self.wake(part) }
+        part.timer = self.wheel.insert(.fetch(part), at: deadline)
+        self.keepTicking()
+    }
+
+    func unpark(_ part: FetchPart) {
+        guard part.isParked else { return }
+        part.isParked = false
+        if let timer = part.timer { self.wheel.cancel(timer) }
+        part.timer = nil
+        for seen in part.seen {
+            guard let slot = seen.slot, let place = slot.parked.lastIndex(where: { $0 === part }) else { continue }
+            slot.parked.swapAt(place, slot.parked.count - 1)
+            slot.parked.removeLast()
+        }
+    }
+
+    /// Nobody wants the part any more.
+    func forget(_ part: FetchPart) {
+        self.unpark(part)
+        part.operation = nil
+    }
+
+    func wake(_ part: FetchPart, isTimeOver: Bool = false) {
+        guard part.isParked else { return }
+        self.unpark(part)
+        part.operation?.woken(round: part.round, isTimeOver: isTimeOver)
+    }
+
+    /// The high watermark of the slot moved.
+    func wakeReaders(_ slot: PartitionSlot) {
+        guard !slot.parked.isEmpty, let visible = slot.partition?.visibleBytes else { return }
+        var ready: [FetchPart] = []
+        for part in slot.parked {
+            guard let place = part.seen.firstIndex(where: { $0.slot === slot }) else { continue }
+            part.bytesMissing -= Int(visible - part.seen[place].visibleBytes)
+            part.seen[place].visibleBytes = visible
+            if part.bytesMissing <= 0 { ready.append(part) }
+        }
+        for part in ready { self.wake(part) }
+    }
+
+    func wakeAll(_ slot: PartitionSlot) {
+        let parked = slot.parked
+        for part in parked { self.wake(part) }
+    }
+}

@@ -1,0 +1,96 @@
+import ApusCore
+import ApusLog
+import NIOCore
+
+extension Shard {
+    typealias Answer<Value> = @Sendable (Result<Value, BrokerError>) -> Void
+
+    func offset(
+        _ topic: Topic, _ query: OffsetQuery, isolation: IsolationLevel, then: @escaping Answer<OffsetAnswer>
+    ) {
+        self.withSlot(of: topic, query.partition) { [unowned self] result in
+            do throws(BrokerError) {
+                let slot = try result.get()
+                guard let partition = slot.partition else { throw .unknownTopicOrPartition }
+                switch try partition.offset(query, isolation: isolation) {
+                case .now(let answer): then(.success(answer))
+                case .onDisk(let lookup): self.look(lookup, slot, then)
+                }
+            } catch {
+                then(.failure(error))
+            }
+        }
+    }
+
+    private func look(_ lookup: LogLookup, _ slot: PartitionSlot, _ then: @escaping Answer<OffsetAnswer>) {
+        let id = slot.id
+        self.world.ports.disk.run(in: slot.readLane, on: self.loop) { disk -> Result<LogLookup.Answer?, LogError> in
+            do throws(LogError) { return .success(try lookup.run(on: disk)) } catch { return .failure(error) }
+        } then: { outcome in
+            switch outcome {
+            case .success(let found):
+                let answer = found.map {
+                    OffsetAnswer(offset: $0.offset, timestamp: $0.timestamp, leaderEpoch: $0.epoch)
+                }
+                then(.success(answer ?? .nothing))
+            case .failure(let error):
+                then(.failure(.storage("\(id): \(error)")))
+            }
+        }
+    }
+
+    func epochEnd(_ topic: Topic, _ query: EpochQuery, then: @escaping Answer<EpochEnd>) {
+        self.withPartition(of: topic, query.partition, then) { partition throws(BrokerError) in
+            try partition.epochEnd(query)
+        }
+    }
+
+    func producers(_ topic: Topic, _ partition: PartitionIndex, then: @escaping Answer<[ProducerDescription]>) {
+        self.withPartition(of: topic, partition, then) { partition in partition.producers() }
+    }
+
+    func deleteRecords(
+        _ topic: Topic, _ deletion: RecordDeletion, timeout: Duration, then: @escaping Answer<Offset>
+    ) {
+        let parked = ParkedDeletion(then)
+        let deadline = self.world.ports.clock.now.advanced(by: timeout)
+        let timer = self.wheel.insert(.deletion(parked), at: deadline)
+        self.keepTicking()
+        parked.whenAnswered = { [unowned self] in self.wheel.cancel(timer) }
+        self.withSlot(of: topic, deletion.partition) { [unowned self] result in
+            do throws(BrokerError) {
+                let slot = try result.get()
+                try slot.partition?.deleteRecords(before: deletion.before, parked)
+                self.releaseDeletions(slot)
+                self.markDirty(slot)
+            } catch {
+                parked.answer(.failure(error))
+            }
+        }
+    }
+
+    func releaseDeletions(_ slot: PartitionSlot) {
+        while let deletion = slot.partition?.nextDeleted() { deletion.answer(.success(deletion.start)) }
+    }
+
+    /// The bytes of those partitions of a topic that are open here, by index.
+    func openByteCounts() -> [TopicPartition: ByteCount] {
+        var counts: [TopicPartition: ByteCount] = [:]
+        for slot in self.sweep { counts[slot.id] = slot.partition?.log.byteCount }
+        return counts
+    }
+
+    private func withPartition<Value: Sendable>(
+        of topic: Topic, _ partition: PartitionIndex, _ then: @escaping Answer<Value>,
+        _ body: @escaping (borrowing Partition) throws(BrokerError) -> Value
+    ) {
+        self.withSlot(of: topic, partition) { result in
+            do throws(BrokerError) {
+                guard let partition = try result.get().partition else { throw .unknownTopicOrPartition }
+                then(.success(try body(partition)))
+            } catch {
+                then(.failure(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,226 @@
+import ApusCore
+import ApusLog
+import ApusReplication
+import Logging
+import NIOCore
+
+/// The partitions of one event loop, and all that is done for them: opening, appending, disk jobs, parked requests,
+/// the tail cache, retention, closing.
+///
+/// One partition belongs to one shard for the life of the process, so nothing here is locked and requests of one
+/// partition keep their order. What ``Partition`` decides, this does.
+///
+/// Unchecked because: all state is touched on `loop` only; other threads come in through ``mailbox``.
+final class Shard: @unchecked Sendable {
+    let index: Int
+    let mailbox: ShardMailbox
+    let world: ShardWorld
+    var slots: [TopicPartition: PartitionSlot] = [:]
+    /// The slots in the order of the sweep; a slot knows its index.
+    var sweep: [PartitionSlot] = []
+    var sweepCursor = 0
+    var closeCursor = 0
+    /// Slots whose log may have a job; emptied once at the end of each tick.
+    var dirty: [PartitionSlot] = []
+    var isFlushScheduled = false
+    var mending: [PartitionSlot] = []
+    var tail: TailCache
+    var wheel: TimerWheel<ShardDeadline>
+    var isTicking = false
+    /// Since the shard began, counted by its own timer.
+    var seconds: UInt32 = 0
+    var retentionClock: RetentionClock
+    private(set) var isClosing = false
+    /// Tells that the last slot is closed, and whether all of them closed cleanly.
+    var whenClosed: ((Bool) -> Void)?
+    var isClean = true
+    /// Closed cleanly in this life, while the life before was not: their ends are whole. Empty after a clean start.
+    private var closedHere: Set<TopicPartition> = []
+    private var lanesUsed: UInt64 = 0
+
+    init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
+        self.index = index
+        self.mailbox = ShardMailbox(loop: loop)
+        self.world = world
+        self.tail = TailCache(limit: tailCache)
+        let now = world.ports.clock.now
+        self.wheel = TimerWheel(tick: Limits.wheelTick, now: now)
+        self.retentionClock = RetentionClock(wall: world.ports.clock.wallTime, now: now)
+    }
+
+    var loop: any EventLoop { self.mailbox.loop }
+
+    // MARK: Slots
+
+    /// Goes on with the open partition: at once when it is open, else when the disk has it. In order of the calls.
+    func withSlot(of topic: Topic, _ partition: PartitionIndex, _ body: @escaping PartitionSlot.Waiter) {
+        self.loop.assertInEventLoop()
+        let id = TopicPartition(topic: topic.id, partition: partition)
+        if let slot = self.openSlot(id, topic) { return body(.success(slot)) }
+        guard !self.isClosing else { return body(.failure(.shuttingDown)) }
+        if let slot = self.slots[id] {
+            switch slot.state {
+            case .unopenable(let error), .failed(let error): return body(.failure(error))
+            case .gone: return body(.failure(.unknownTopicOrPartition))
+            case .open, .opening, .closing:
+                guard slot.waiters.count < Limits.openWaitersPerPartitionMax else {
+                    return body(.failure(.overloaded("too many requests wait for \(id) to be opened")))
+                }
+                return slot.waiters.append(body)
+            }
+        }
+        self.begin(id, topic, waiters: [body])
+    }
+
+    /// The slot if it is open and needs nothing first: the hot path.
+    func openSlot(_ id: TopicPartition, _ topic: Topic) -> PartitionSlot? {
+        guard let slot = self.slots[id], case .open = slot.state else { return nil }
+        slot.usedAt = self.seconds
+        if slot.topic !== topic { self.refresh(slot, topic) }
+        return slot
+    }
+
+    /// Makes a changed configuration hold. Nothing when the slot has seen this topic, or a newer one.
+    func refresh(_ slot: PartitionSlot, _ topic: Topic) {
+        guard slot.topic !== topic, slot.topic.revision <= topic.revision else { return }
+        slot.topic = topic
+        if case .raiseHighWatermark? = slot.partition?.configured(topic) { self.highWatermarkMoved(slot) }
+    }
+
+    private func begin(_ id: TopicPartition, _ topic: Topic, waiters: [PartitionSlot.Waiter]) {
+        let slot = PartitionSlot(id: id, topic: topic, lane: self.newLane(), readLane: self.newLane())
+        slot.waiters = waiters
+        slot.usedAt = self.seconds
+        slot.sweepIndex = self.sweep.count
+        self.sweep.append(slot)
+        self.slots[id] = slot
+        let configuration = LogConfiguration(topic.configuration)
+        let wall = self.world.ports.clock.wallTime
+        let seed = self.world.ports.randomness.next()
+        let wasClosed = self.world.settings.wasCleanShutdown || self.closedHere.contains(id)
+        let box = SlotBox(slot)
+        self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk -> Result<OpenedLog, LogError> in
+            Shard.open(id, configuration, on: disk, wasClosed: wasClosed, seed: seed, wall: wall)
+        } then: { opened in
+            self.opened(box.slot, opened)
+        }
+        self.closeUnused()
+    }
+
+    private static func open(
+        _ id: TopicPartition, _ configuration: LogConfiguration, on disk: any Disk, wasClosed: Bool, seed: UInt64,
+        wall: Timestamp
+    ) -> Result<OpenedLog, LogError> {
+        do throws(LogError) {
+            return .success(
+                try Log.open(
+                    identity: LogIdentity(id), configuration: configuration, on: disk, cleanShutdown: wasClosed,
+                    wall: wall, seed: seed
+                )
+            )
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func opened(_ slot: PartitionSlot, _ opened: Result<OpenedLog, LogError>) {
+        if case .gone = slot.state { return self.atRest(slot) }
+        switch opened {
+        case .success(let opened):
+            self.report(opened.report, of: slot.id)
+            // The topic may have been changed while the disk was busy.
+            slot.topic = self.world.topic(slot.id.topic) ?? slot.topic
+            slot.partition = Partition(id: slot.id, topic: slot.topic, log: opened.log)
+            slot.state = .open
+            self.proceed(slot, .success(slot))
+            self.markDirty(slot)
+        case .failure(let error):
+            self.world.ports.logger.error(
+                "partition can not be opened", metadata: ["partition": "\(slot.id)", "reason": "\(error)"])
+            let error = BrokerError.storage("\(slot.id): \(error)")
+            slot.state = .unopenable(error)
+            self.proceed(slot, .failure(error))
+        }
+        if self.isClosing { self.closeIfQuiet(slot) }
+    }
+
+    /// Lets those who waited for the slot go on.
+    func proceed(_ slot: PartitionSlot, _ result: Result<PartitionSlot, BrokerError>) {
+        let waiters = slot.waiters
+        slot.waiters = []
+        for waiter in waiters { waiter(result) }
+    }
+
+    /// Takes the slot out of the shard. Who waits for it gets a new one.
+    func remove(_ slot: PartitionSlot, reopening topic: Topic?) {
+        self.tail.removeAll(of: slot.tail)
+        let last = self.sweep.removeLast()
+        if last !== slot {
+            self.sweep[slot.sweepIndex] = last
+            last.sweepIndex = slot.sweepIndex
+        }
+        self.slots[slot.id] = nil
+        let waiters = slot.waiters
+        slot.waiters = []
+        guard !waiters.isEmpty else { return }
+        if let topic, !self.isClosing {
+            self.begin(slot.id, topic, waiters: waiters)
+        } else {
+            for waiter in waiters { waiter(.failure(self.isClosing ? .shuttingDown : .unknownTopicOrPartition)) }
+        }
+    }
+
+    func closedCleanly(_ id: TopicPartition) {
+        if !self.world.settings.wasCleanShutdown { self.closedHere.insert(id) }
+    }
+
+    func beginClosing() {
+        self.isClosing = true
+    }
+
+    private func newLane() -> DiskLane {
+        self.lanesUsed += 1
+        return DiskLane(rawValue: UInt64(self.index + 1) << 48 | self.lanesUsed)
+    }
+
+    private func report(_ report: LogReport, of id: TopicPartition) {
+        let logger = self.world.ports.logger
+        for damage in report.damage {
+            logger.error("damaged records", metadata: ["partition": "\(id)", "damage": "\(damage)"])
+        }
+        if let cut = report.cut {
+            logger.notice(
+                "the torn end of the last write was cut off",
+                metadata: ["partition": "\(id)", "at": "\(cut)", "bytes": "\(report.cutBytes.rawValue)"])
+        }
+        for file in report.unknownFiles {
+            logger.warning("not one of our files, left alone", metadata: ["file": "\(file)"])
+        }
+    }
+}
+
+/// What all shards share.
+final class ShardWorld: Sendable {
+    let ports: BrokerPorts
+    let settings: BrokerSettings
+    let space = ShardSpace()
+    /// The topic as it is published now.
+    let topic: @Sendable (TopicID) -> Topic?
+
+    init(ports: BrokerPorts, settings: BrokerSettings, topic: @escaping @Sendable (TopicID) -> Topic?) {
+        self.ports = ports
+        self.settings = settings
+        self.topic = topic
+    }
+}
+
+/// Carries a slot through the disk queue's closures, which may be made on one thread and dropped on another.
+///
+/// Unchecked because only the shard's loop opens it.
+struct SlotBox: @unchecked Sendable {
+    let slot: PartitionSlot
+
+    init(_ slot: PartitionSlot) {
+        self.slot = slot
+    }
+}

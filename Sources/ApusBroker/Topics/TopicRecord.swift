@@ -1,0 +1,116 @@
+import ApusCore
+import NIOCore
+
+/// What the coordinator store keeps of a topic, under `topics/<id>`; `names/<name>` keeps the id, so that a transaction
+/// that requires both keys to be absent can never give two topics one name or one id.
+///
+///     version UInt8 = 1 │ partitions Int32 │ name │ option count UInt16 │ { name, value } …
+///
+/// A string is a UInt16 length and UTF-8. Integers are big-endian. Decoding is total: the store may be damaged or be
+/// that of a newer version.
+struct TopicRecord: Hashable, Sendable {
+    static let version: UInt8 = 1
+
+    var name: String
+    var partitionCount: Int32
+    var configuration: [String: String]
+
+    func encoded() -> [UInt8] {
+        var buffer = ByteBuffer()
+        buffer.writeInteger(Self.version)
+        buffer.writeInteger(self.partitionCount)
+        buffer.writeText(self.name)
+        ConfigurationRecord(values: self.configuration).write(to: &buffer)
+        return Array(buffer.readableBytesView)
+    }
+
+    init(name: String, partitionCount: Int32, configuration: [String: String]) {
+        self.name = name
+        self.partitionCount = partitionCount
+        self.configuration = configuration
+    }
+
+    /// Nil for anything that ``encoded()`` does not write.
+    init?(_ bytes: [UInt8]) {
+        var buffer = ByteBuffer(bytes: bytes)
+        guard buffer.readInteger(as: UInt8.self) == Self.version,
+            let partitionCount = buffer.readInteger(as: Int32.self),
+            partitionCount > 0, Int(partitionCount) <= Limits.partitionsPerTopicMax,
+            let name = buffer.readText(), TopicName.refusal(of: name) == nil,
+            let configuration = ConfigurationRecord(from: &buffer), buffer.readableBytes == 0
+        else { return nil }
+        self.init(name: name, partitionCount: partitionCount, configuration: configuration.values)
+    }
+}
+
+/// Option names and values in the store: a topic's own within its record, a broker's behind a version byte.
+struct ConfigurationRecord: Hashable, Sendable {
+    var values: [String: String]
+
+    init(values: [String: String]) {
+        self.values = values
+    }
+
+    func encoded() -> [UInt8] {
+        var buffer = ByteBuffer(integer: TopicRecord.version)
+        self.write(to: &buffer)
+        return Array(buffer.readableBytesView)
+    }
+
+    init?(_ bytes: [UInt8]) {
+        var buffer = ByteBuffer(bytes: bytes)
+        guard buffer.readInteger(as: UInt8.self) == TopicRecord.version else { return nil }
+        self.init(from: &buffer)
+        guard buffer.readableBytes == 0 else { return nil }
+    }
+
+    fileprivate func write(to buffer: inout ByteBuffer) {
+        buffer.writeInteger(UInt16(clamping: self.values.count))
+        for (name, value) in self.values.sorted(by: { $0.key < $1.key }) {
+            buffer.writeText(name)
+            buffer.writeText(value)
+        }
+    }
+
+    fileprivate init?(from buffer: inout ByteBuffer) {
+        guard let count = buffer.readInteger(as: UInt16.self) else { return nil }
+        var values: [String: String] = [:]
+        for _ in 0..<count {
+            guard let name = buffer.readText(), let value = buffer.readText(),
+                values.updateValue(value, forKey: name) == nil
+            else { return nil }
+        }
+        self.values = values
+    }
+}
+
+extension ByteBuffer {
+    fileprivate mutating func writeText(_ text: String) {
+        let bytes = text.utf8
+        precondition(bytes.count <= Int(UInt16.max), "longer than any name or value that passed its rule")
+        self.writeInteger(UInt16(bytes.count))
+        self.writeBytes(bytes)
+    }
+
+    fileprivate mutating func readText() -> String? {
+        guard let length = self.readInteger(as: UInt16.self), let bytes = self.readBytes(length: Int(length))
+        else { return nil }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}
+
+/// The keys of the coordinator store that the broker uses.
+enum StoreKey {
+    static let topics = "topics/"
+    static let names = "names/"
+    /// Topics whose files must go: written with the deletion, removed when the files are gone.
+    static let deleted = "deleted/"
+    static let configuration = "configuration/"
+    static let defaults = "configuration/brokers"
+    static let producerIDs = "producers/next"
+
+    static func topic(_ id: TopicID) -> String { "topics/\(id)" }
+    static func name(_ name: String) -> String { "names/\(name)" }
+    static func deleted(_ id: TopicID) -> String { "deleted/\(id)" }
+    static func configuration(of broker: BrokerID) -> String { "configuration/broker-\(broker)" }
+}
