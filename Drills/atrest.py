@@ -232,21 +232,47 @@ def refusals(apus, baseline, work, report):
         ("a format of the future", lambda data: future(find(data, "json"))),
         ("another owner", lambda data: hand_over(data)),
         ("a file instead of a directory", lambda data: (shutil.rmtree(data), overwrite(data, b"x"))),
+        ("somebody else's directory", lambda data: (empty(data), overwrite(os.path.join(data, "photo.jpg"), b"x"))),
+        ("an empty mount point", empty, "--data-must-exist"),
+        ("a directory that is gone", shutil.rmtree, "--data-must-exist"),
     ]
-    for what, change in cases:
+    for what, change, *extra in cases:
         if None in names.values():
             report.problem(f"no identity or no store found in {os.listdir(baseline)}")
             break
         data = os.path.join(work, "data")
         shutil.copytree(baseline, data)
         change(data)
-        must_refuse(Broker(apus, data), what, report)
-        shutil.rmtree(data) if os.path.isdir(data) else os.remove(data)
+        before = listing(data)
+        must_refuse(Broker(apus, data, extra=extra), what, report)
+        if listing(data) != before:
+            report.problem(f"{what}: refused, and yet changed: {sorted(set(listing(data)) ^ set(before))}")
+        discard(data)
     data = os.path.join(work, "data")
     shutil.copytree(baseline, data)
     second_instance(apus, data, report)
     taken_port(apus, data, report)
     shutil.rmtree(data)
+
+
+def empty(data):
+    shutil.rmtree(data)
+    os.mkdir(data)
+
+
+def discard(data):
+    if os.path.isdir(data):
+        shutil.rmtree(data)
+    elif os.path.exists(data):
+        os.remove(data)
+
+
+def listing(data):
+    """Every file below with its size; the lock may come and go."""
+    if not os.path.isdir(data):
+        return [os.path.exists(data)]
+    paths = (os.path.join(folder, name) for folder, _, names in os.walk(data) for name in names)
+    return sorted((os.path.relpath(path, data), os.path.getsize(path)) for path in paths if not path.endswith("/lock"))
 
 
 def find(data, suffix):
