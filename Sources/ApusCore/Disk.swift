@@ -99,13 +99,13 @@ public protocol Disk: Sendable {
     func close(_ file: DiskPath)
     /// Runs the lists of several logs, in order within each. Answers each one's failure, nil for success. A disk may
     /// let the syncs at the ends of many lists share one.
-    func perform(group: [DiskCommands]) -> [DiskError?]
+    func perform(group: [DiskCommands]) -> [DiskFailure?]
     /// Bytes that may still be written to the data directory.
     func freeBytes() throws(DiskError) -> ByteCount
 }
 
 extension Disk {
-    public func perform(group: [DiskCommands]) -> [DiskError?] { self.performEach(group) }
+    public func perform(group: [DiskCommands]) -> [DiskFailure?] { self.performEach(group) }
 }
 
 /// Why the disk refused, on what.

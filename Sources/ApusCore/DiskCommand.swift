@@ -41,16 +41,26 @@ extension Disk {
 /// What one log wants done together: nothing in it is promised before all of it is.
 public typealias DiskCommands = [DiskCommand]
 
+/// Where a list of commands ended, and why. What is behind that place was not run.
+public struct DiskFailure: Error, Hashable, Sendable {
+    public var error: DiskError
+    /// The failed command's place in its list, from 0.
+    public var index: Int
+
+    public init(_ error: DiskError, at index: Int) {
+        self.error = error
+        self.index = index
+    }
+}
+
 extension Disk {
     /// Runs several lists that have nothing to do with one another. Answers each one's failure, nil for success.
-    public func performEach(_ group: [DiskCommands]) -> [DiskError?] {
+    public func performEach(_ group: [DiskCommands]) -> [DiskFailure?] {
         group.map { commands in
-            do throws(DiskError) {
-                try self.perform(commands)
-                return nil
-            } catch {
-                return error
+            for (index, command) in commands.enumerated() {
+                do throws(DiskError) { try self.perform(command) } catch { return DiskFailure(error, at: index) }
             }
+            return nil
         }
     }
 }

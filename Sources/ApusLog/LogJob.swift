@@ -31,6 +31,24 @@ package struct LogJob: Sendable {
     package let byteCount: ByteCount
     var steps: [Step]
 
+    /// The job as a list that a disk may run in a group with those of other logs; nil when it has steps that only
+    /// ``run(on:)`` knows.
+    package var commands: DiskCommands? {
+        var commands: DiskCommands = []
+        for step in self.steps {
+            guard case .run(let command) = step else { return nil }
+            commands.append(command)
+        }
+        return commands
+    }
+
+    /// What ``run(on:)`` would have answered, of a run of `commands` in a group.
+    package func outcome(_ failure: DiskFailure?) -> Result<Void, Failure> {
+        guard let failure else { return .success(()) }
+        let isSync = self.steps.indices.contains(failure.index) && self.steps[failure.index].isSync
+        return .failure(Failure(error: failure.error, isFull: failure.error.reason == .full && !isSync))
+    }
+
     /// Blocking: disk threads only.
     package func run(on disk: any Disk) -> Result<Void, Failure> {
         for step in self.steps {

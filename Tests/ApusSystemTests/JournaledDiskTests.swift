@@ -108,7 +108,7 @@ import Testing
             Self.write("no such file", to: other),
         ])
         #expect(failures[0] == nil)
-        #expect(failures[1]?.reason == .notFound)
+        #expect(failures[1] == DiskFailure(DiskError(.notFound, "write", other), at: 0))
         #expect(try self.text(of: file, on: base) == "hello")
         #expect(try JournaledDisk.open(over: base, configuration: Self.eager()).report.entries == 0)
     }

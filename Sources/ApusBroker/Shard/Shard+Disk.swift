@@ -14,27 +14,71 @@ extension Shard {
         self.loop.execute { self.flush() }
     }
 
+    /// A few logs go to the disk each by itself. Many go as a group, and while that is under way everything that
+    /// arrives joins the next one: a thread woken for each, and a sync for each, would cost more than the writes.
     private func flush() {
         self.isFlushScheduled = false
-        let dirty = self.dirty
-        self.dirty.removeAll(keepingCapacity: true)
-        for slot in dirty {
-            slot.isDirty = false
-            self.submit(slot)
+        if self.dirty.count < Limits.journalGroupMin {
+            let dirty = self.dirty
+            self.dirty.removeAll(keepingCapacity: true)
+            for slot in dirty {
+                slot.isDirty = false
+                self.submit(slot)
+            }
+        } else if !self.isGroupInFlight {
+            let dirty = self.dirty
+            self.dirty.removeAll(keepingCapacity: true)
+            self.submitGroup(dirty)
         }
     }
 
     /// Gives the disk what the log wants done, unless it is busy with this log already.
     func submit(_ slot: PartitionSlot) {
+        guard let job = self.takeJob(of: slot) else { return }
+        self.run(job, of: slot)
+    }
+
+    private func takeJob(of slot: PartitionSlot) -> LogJob? {
         guard !slot.isInFlight, case .open = slot.state, let job = slot.partition?.nextJob() else {
-            return self.restIfDone(slot)
+            self.restIfDone(slot)
+            return nil
         }
         slot.isInFlight = true
+        return job
+    }
+
+    private func run(_ job: LogJob, of slot: PartitionSlot) {
         let box = SlotBox(slot)
         self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk in
             job.run(on: disk)
         } then: { result in
             self.finished(box.slot, job, result)
+        }
+    }
+
+    private func submitGroup(_ slots: [PartitionSlot]) {
+        var group: [(box: SlotBox, job: LogJob)] = []
+        var lists: [DiskCommands] = []
+        for slot in slots {
+            slot.isDirty = false
+            guard let job = self.takeJob(of: slot) else { continue }
+            guard job.byteCount <= Limits.journalEntryBytesMax, let commands = job.commands else {
+                self.run(job, of: slot)
+                continue
+            }
+            group.append((SlotBox(slot), job))
+            lists.append(commands)
+        }
+        guard !group.isEmpty else { return }
+        self.isGroupInFlight = true
+        self.world.ports.disk.run(in: self.groupLane, on: self.loop) { [lists] disk in
+            disk.perform(group: lists)
+        } then: { [group] failures in
+            self.isGroupInFlight = false
+            for (member, failure) in zip(group, failures) {
+                self.finished(member.box.slot, member.job, member.job.outcome(failure))
+            }
+            if !self.dirty.isEmpty { self.flush() }
         }
     }
 

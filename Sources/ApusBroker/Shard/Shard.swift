@@ -23,6 +23,9 @@ final class Shard: @unchecked Sendable {
     /// Slots whose log may have a job; emptied once at the end of each tick.
     var dirty: [PartitionSlot] = []
     var isFlushScheduled = false
+    /// Jobs of many logs that are with the disk together, in a lane of their own.
+    var isGroupInFlight = false
+    let groupLane: DiskLane
     var mending: [PartitionSlot] = []
     var tail: TailCache
     var wheel: TimerWheel<ShardDeadline>
@@ -40,6 +43,7 @@ final class Shard: @unchecked Sendable {
 
     init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
         self.index = index
+        self.groupLane = DiskLane(rawValue: UInt64(index + 1) << 48)
         self.mailbox = ShardMailbox(loop: loop)
         self.world = world
         self.tail = TailCache(limit: tailCache)

@@ -68,17 +68,20 @@ package final class JournaledDisk: Disk {
 
     // MARK: What the journal is about
 
-    package func perform(group: [DiskCommands]) -> [DiskError?] {
+    package func perform(group: [DiskCommands]) -> [DiskFailure?] {
         guard group.count >= self.configuration.groupMin else { return self.performEach(group) }
-        var failures = [DiskError?](repeating: nil, count: group.count)
+        var failures = [DiskFailure?](repeating: nil, count: group.count)
         var journaled: [(index: Int, file: DiskPath)] = []
         var entries: [JournalEntry] = []
         for (index, commands) in group.enumerated() {
-            do throws(DiskError) {
-                if let sync = try self.performJournaling(commands, into: &entries) { journaled.append((index, sync)) }
-            } catch {
-                failures[index] = error
+            guard let (file, own) = self.journalable(commands) else {
+                failures[index] = self.performEach([commands]).first ?? nil
+                continue
             }
+            failures[index] = self.performBeside(commands.dropLast())
+            guard failures[index] == nil else { continue }
+            entries.append(contentsOf: own)
+            journaled.append((index, file))
         }
         guard !journaled.isEmpty else { return failures }
         do throws(DiskError) {
@@ -86,40 +89,48 @@ package final class JournaledDisk: Disk {
         } catch {
             // The bytes are in the files as well, so without the journal their own syncs still keep the promise.
             for (index, file) in journaled {
-                do throws(DiskError) { try self.base.sync(file) } catch { failures[index] = error }
+                do throws(DiskError) {
+                    try self.base.sync(file)
+                } catch {
+                    failures[index] = DiskFailure(error, at: group[index].count - 1)
+                }
             }
         }
         return failures
     }
 
-    /// Runs one list. When it ends with a sync of small writes that it made itself, that sync is left out: its file is
-    /// answered, and the writes are added to `entries`.
-    private func performJournaling(
-        _ commands: DiskCommands, into entries: inout [JournalEntry]
-    ) throws(DiskError) -> DiskPath? {
-        guard case .sync(let file) = commands.last, let own = self.entries(of: commands.dropLast(), in: file) else {
-            try self.perform(commands)
-            return nil
+    /// Runs commands that the journal answers for, so the files do not count as written beside it.
+    private func performBeside(_ commands: ArraySlice<DiskCommand>) -> DiskFailure? {
+        for (index, command) in commands.enumerated() {
+            do throws(DiskError) {
+                try self.base.perform(command)
+            } catch {
+                return DiskFailure(error, at: index)
+            }
         }
-        for entry in own { try self.base.write(entry.payload, to: file, at: entry.position) }
-        entries.append(contentsOf: own)
-        return file
+        return nil
     }
 
-    /// The writes as entries; nil when they are not all small writes to this file, or when it has other bytes to sync.
-    private func entries(of commands: ArraySlice<DiskCommand>, in file: DiskPath) -> [JournalEntry]? {
+    /// A list that only writes a little to one file and then syncs it: that file, and the writes as entries. Nil for
+    /// any other list, and when the file has bytes from elsewhere that its sync must cover.
+    private func journalable(_ commands: DiskCommands) -> (file: DiskPath, entries: [JournalEntry])? {
+        guard case .sync(let file) = commands.last else { return nil }
         var entries: [JournalEntry] = []
         var bytes = 0
-        for command in commands {
-            guard case .write(let payload, let path, let position) = command, path == file else { return nil }
-            let entry = JournalEntry(.write, path, at: position, payload: payload)
-            bytes += entry.payloadBytes
-            entries.append(entry)
+        for command in commands.dropLast() {
+            switch command {
+            case .write(let payload, file, let position):
+                let entry = JournalEntry(.write, file, at: position, payload: payload)
+                bytes += entry.payloadBytes
+                entries.append(entry)
+            case .allocate(file, upTo: _): continue
+            default: return nil
+            }
         }
-        guard bytes <= self.configuration.listBytesMax.rawValue else { return nil }
-        self.gate.lock()
-        defer { self.gate.unlock() }
-        return self.state.mayJournal(file) ? entries : nil
+        guard bytes <= self.configuration.listBytesMax.rawValue, self.locked({ $0.mayJournal(file) }) else {
+            return nil
+        }
+        return (file, entries)
     }
 
     /// Makes the entries durable in the journal. One caller at a time: `commits` is held while the disk works, which
