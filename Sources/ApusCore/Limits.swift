@@ -127,6 +127,12 @@ public enum Limits {
     public static let openFilesHotMax = 8000
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
+    /// Threads that do disk work, at most.
+    public static let diskThreadsMax = 1024
+    /// Event loops of one server, at most.
+    public static let loopsMax = 1024
+    /// How often the free space is looked at, to give the ballast back or take it again.
+    public static let ballastLookPeriod = Duration.seconds(1)
     /// Space set aside in the data directory, given back when the disk is full so that metadata can still be written.
     public static let ballastBytes = ByteCount.mebibytes(8)
     /// Free space below which produce is refused so that offsets and metadata can still be written.

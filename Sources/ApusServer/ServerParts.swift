@@ -1,0 +1,322 @@
+import ApusBroker
+import ApusCore
+import ApusSQLite
+import ApusSystem
+import KafkaDoor
+import Logging
+import NIOCore
+import NIOPosix
+
+/// The concrete parts of one server, in the order in which they start; they stop in the opposite one. A part that is
+/// not there was not started, or has stopped.
+struct ServerParts: Sendable {
+    /// What a start that went well answers.
+    struct Started: Sendable {
+        var kafka: ServerAddress
+        var broker: Broker
+        var recovery: RecoveryReport
+    }
+
+    private let logger: Logger
+    private var stopWaitMax = Limits.drainWaitMax
+    /// For blocking calls at start and stop, when there is no event loop to keep waiting and no disk thread yet.
+    private var helper: NIOThreadPool?
+    private var directory: DataDirectory?
+    private var journal: JournaledDisk?
+    private var hasBallast = false
+    private var store: SQLiteCoordinatorStore?
+    private var loops: MultiThreadedEventLoopGroup?
+    private var threads: DiskThreads?
+    private var broker: Broker?
+    private var ballast: BallastKeeper?
+    private var listener: KafkaListener?
+
+    init(logger: Logger) {
+        self.logger = logger
+    }
+
+    // MARK: Start
+
+    mutating func start(_ configuration: ServerConfiguration) async throws(ServerError) -> Started {
+        let clock = SystemClock()
+        let began = clock.now
+        self.stopWaitMax = configuration.stopWaitMax
+        try Self.check(configuration)
+        let helper = NIOThreadPool(numberOfThreads: 1)
+        helper.start()
+        self.helper = helper
+        let address = try await self.blocking { () throws(ServerError) in
+            try ListenAddress(configuration.kafka, isInsecure: configuration.isInsecure)
+        }
+        DescriptorLimit.raise()
+        let (directory, replay) = try await self.openData(configuration)
+        let claim = try await self.claim(directory, configuration, clock)
+        let broker = try await self.startBroker(configuration, directory, claim, clock)
+        let endpoint = try await self.listen(on: address, configuration, broker)
+        let topics = broker.topics.all
+        let recovery = RecoveryReport(
+            isNew: directory.identity == nil, wasClean: directory.wasCleanShutdown, topics: topics.count,
+            partitions: topics.reduce(0) { $0 + Int($1.partitionCount) }, bytesReplayed: replay.bytes,
+            duration: clock.now.since(began))
+        self.tell(recovery, broker, endpoint)
+        return Started(kafka: endpoint, broker: broker, recovery: recovery)
+    }
+
+    private static func check(_ configuration: ServerConfiguration) throws(ServerError) {
+        if let loops = configuration.loops, !(1...Limits.loopsMax).contains(loops) {
+            throw ServerError(.configuration, "\(loops) event loops: from 1 to \(Limits.loopsMax) can be had")
+        }
+        guard (1...Limits.diskThreadsMax).contains(configuration.diskThreads) else {
+            throw ServerError(
+                .configuration,
+                "\(configuration.diskThreads) disk threads: from 1 to \(Limits.diskThreadsMax) can be had")
+        }
+        guard configuration.requestMemory >= configuration.frameBytesMax, configuration.frameBytesMax > .zero else {
+            throw ServerError(
+                .configuration,
+                "\(configuration.requestMemory) of request memory cannot hold one request of "
+                    + "\(configuration.frameBytesMax)")
+        }
+        guard configuration.tailCache >= .zero, configuration.freeBytesFloor >= .zero else {
+            throw ServerError(.configuration, "a size is 0 or more")
+        }
+        guard configuration.partitionsDefault > 0, configuration.partitionsDefault <= Limits.partitionsPerTopicMax
+        else {
+            throw ServerError(
+                .configuration,
+                "\(configuration.partitionsDefault) partitions: from 1 to \(Limits.partitionsPerTopicMax) can be had")
+        }
+        if let brokerID = configuration.brokerID, brokerID.rawValue < 0 {
+            throw ServerError(.configuration, "broker id \(brokerID): it is 0 or more")
+        }
+        if let clusterID = configuration.clusterID, clusterID.isEmpty || clusterID.contains("\n") {
+            throw ServerError(.configuration, "a cluster id is one line of text")
+        }
+    }
+
+    private mutating func openData(
+        _ configuration: ServerConfiguration
+    ) async throws(ServerError) -> (DataDirectory, JournalReplayReport) {
+        let logger = self.logger
+        let opened = try await self.blocking { () throws(ServerError) in
+            let directory: DataDirectory
+            do throws(DataDirectoryError) {
+                directory = try DataDirectory(
+                    at: configuration.dataDirectory, brokerID: configuration.brokerID,
+                    clusterID: configuration.clusterID, mustHoldData: configuration.dataMustExist)
+            } catch {
+                throw ServerError(error)
+            }
+            do throws(DiskError) {
+                let (journal, report) = try JournaledDisk.open(over: directory.disk)
+                let hasBallast = try directory.takeBallast()
+                // Without it a full disk is met with less in hand.
+                if !hasBallast { logger.warning("no room for the ballast file") }
+                return (directory, journal, report, hasBallast)
+            } catch {
+                throw ServerError(.disk, "data directory \(configuration.dataDirectory): \(error)", cause: error)
+            }
+        }
+        self.directory = opened.0
+        self.journal = opened.1
+        self.hasBallast = opened.3
+        return (opened.0, opened.2)
+    }
+
+    /// Opens the coordinator store and takes this start's number; a new data directory becomes ours for good.
+    private mutating func claim(
+        _ directory: DataDirectory, _ configuration: ServerConfiguration, _ clock: SystemClock
+    ) async throws(ServerError) -> StoreClaim {
+        let store = try await self.blocking { () throws(ServerError) in
+            do throws(SQLiteStoreError) {
+                return try SQLiteCoordinatorStore(at: directory.storePath, mustExist: directory.identity != nil)
+            } catch {
+                if case .unavailable = error { throw ServerError(.disk, "\(error)", cause: error) }
+                throw ServerError(.dataRefused, "\(error)", cause: error)
+            }
+        }
+        self.store = store
+        let snapshot = await withCheckedContinuation { continuation in
+            store.read(prefix: "") { continuation.resume(returning: $0) }
+        }
+        let fallback = DirectoryIdentity(
+            clusterID: configuration.clusterID ?? DirectoryIdentity.newClusterID(from: SystemRandomness()),
+            brokerID: configuration.brokerID ?? BrokerID(rawValue: 1), createdAt: clock.wallTime)
+        let claim: StoreClaim
+        switch snapshot {
+        case .success(let snapshot):
+            claim = try StoreClaim(
+                snapshot, identity: directory.identity, fallback: fallback, path: configuration.dataDirectory)
+        case .failure(let error): throw StoreClaim.refusal(error)
+        }
+        try await claim.take(in: store)
+        guard directory.identity == nil else { return claim }
+        try await self.blocking { () throws(ServerError) in
+            let identity = DirectoryIdentity(
+                clusterID: claim.clusterID, brokerID: claim.brokerID, createdAt: fallback.createdAt)
+            do throws(DiskError) {
+                try directory.initialise(identity)
+            } catch {
+                throw ServerError(.disk, "data directory \(directory.path): \(error)", cause: error)
+            }
+        }
+        return claim
+    }
+
+    private mutating func startBroker(
+        _ configuration: ServerConfiguration, _ directory: DataDirectory, _ claim: StoreClaim, _ clock: SystemClock
+    ) async throws(ServerError) -> Broker {
+        guard let journal = self.journal, let store = self.store else { preconditionFailure("started out of order") }
+        let loops = MultiThreadedEventLoopGroup(
+            numberOfThreads: configuration.loops ?? max(1, System.coreCount / 2))
+        let threads = DiskThreads(count: configuration.diskThreads, disk: journal)
+        self.loops = loops
+        self.threads = threads
+        var settings = BrokerSettings(
+            identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
+            incarnation: claim.incarnation, wasCleanShutdown: directory.wasCleanShutdown, dataDirectory: directory.path)
+        settings.tailCache = configuration.tailCache
+        settings.requestMemory = configuration.requestMemory
+        settings.freeBytesFloor = configuration.freeBytesFloor
+        settings.configuration = configuration.brokerOptions
+        let ports = BrokerPorts(
+            disk: threads, store: store, clock: clock, randomness: SystemRandomness(), logger: self.logger)
+        let result = await withCheckedContinuation { [settings] continuation in
+            Broker.open(settings, ports: ports, shards: Array(loops.makeIterator()), on: loops.any()) {
+                continuation.resume(returning: $0)
+            }
+        }
+        switch result {
+        case .success(let broker):
+            self.broker = broker
+            let ballast = BallastKeeper(
+                directory, hasBallast: self.hasBallast, threads: threads, floor: configuration.freeBytesFloor,
+                logger: self.logger)
+            ballast.start(on: loops.any())
+            self.ballast = ballast
+            return broker
+        case .failure(let error):
+            throw ServerError(.broker, "the broker does not start: \(error)", cause: error)
+        }
+    }
+
+    private mutating func listen(
+        on address: ListenAddress, _ configuration: ServerConfiguration, _ broker: Broker
+    ) async throws(ServerError) -> ServerAddress {
+        guard let loops = self.loops else { preconditionFailure("started out of order") }
+        var door = KafkaListener.Configuration(host: address.host, port: address.port)
+        door.frameBytesMax = configuration.frameBytesMax
+        door.connectionsMax = configuration.connectionsMax
+        door.connectionsPerAddressMax = configuration.connectionsPerAddressMax
+        if let advertised = configuration.advertised {
+            guard let port = UInt16(exactly: advertised.port) else {
+                throw ServerError(.configuration, "--advertise \(advertised): a port is a number from 0 to 65535")
+            }
+            broker.advertise(Endpoint(host: advertised.host, port: port), for: door.name)
+        }
+        do {
+            let listener = try await KafkaListener.start(door, broker: broker, on: loops, logger: self.logger).get()
+            self.listener = listener
+            return ServerAddress(host: listener.endpoint.host, port: Int(listener.endpoint.port))
+        } catch {
+            throw address.refusal(of: error)
+        }
+    }
+
+    private func tell(_ recovery: RecoveryReport, _ broker: Broker, _ kafka: ServerAddress) {
+        self.logger.info(
+            "ready",
+            metadata: [
+                "cluster": "\(broker.identity.clusterID)", "broker": "\(broker.identity.brokerID)",
+                "kafka": "\(kafka)", "incarnation": "\(broker.settings.incarnation)",
+                "topics": "\(recovery.topics)", "partitions": "\(recovery.partitions)",
+                "clean": "\(recovery.wasClean)", "replayed": "\(recovery.bytesReplayed)",
+                "ms": "\(recovery.duration.wholeMilliseconds)",
+            ])
+    }
+
+    // MARK: Stop
+
+    /// Stops what was started, newest first. True: every log was closed whole, and the data directory says so.
+    mutating func stop(within patience: Duration?) async -> Bool {
+        if let listener = self.listener {
+            do {
+                try await listener.stop(within: patience ?? self.stopWaitMax).get()
+            } catch {
+                self.logger.warning("the listener did not stop well", metadata: ["error": "\(error)"])
+            }
+        }
+        // A start that ended before there was a broker has touched no log.
+        var isClean = self.directory?.wasCleanShutdown ?? false
+        if let broker = self.broker, let loop = self.loops?.any() {
+            await self.ballast?.stop(on: loop)
+            isClean = await withCheckedContinuation { continuation in
+                broker.close(on: loop) { continuation.resume(returning: $0) }
+            }
+        }
+        await self.threads?.shutdown()
+        (self.listener, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil)
+        if let helper = self.helper {
+            isClean = await self.closeData(isClean, helper)
+            await self.quietly("threads") { try await helper.shutdownGracefully() }
+        }
+        if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
+        // The last thing to go is the lock.
+        (self.journal, self.store, self.loops, self.helper, self.directory) = (nil, nil, nil, nil, nil)
+        return isClean
+    }
+
+    private func closeData(_ isClean: Bool, _ helper: NIOThreadPool) async -> Bool {
+        let (journal, store, directory, logger) = (self.journal, self.store, self.directory, self.logger)
+        let result = await Self.run(on: helper) {
+            do {
+                try journal?.checkpoint()
+                try store?.close()
+                if isClean { try directory?.markClean() }
+                return isClean
+            } catch {
+                logger.error("the data directory was not closed whole", metadata: ["error": "\(error)"])
+                return false
+            }
+        }
+        if directory != nil { logger.info("stopped", metadata: ["clean": "\(result)"]) }
+        return result
+    }
+
+    private func quietly(_ part: String, _ stop: () async throws -> Void) async {
+        do {
+            try await stop()
+        } catch {
+            self.logger.warning("\(part) did not stop well", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Blocking calls
+
+    private func blocking<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(ServerError) -> Value
+    ) async throws(ServerError) -> Value {
+        guard let helper = self.helper else { preconditionFailure("no thread for a blocking call") }
+        return try await Self.run(on: helper) { Result(catching: body) }.get()
+    }
+
+    private static func run<Value: Sendable>(
+        on helper: NIOThreadPool, _ body: @escaping @Sendable () -> Value
+    ) async -> Value {
+        await withCheckedContinuation { continuation in
+            helper.submit { _ in continuation.resume(returning: body()) }
+        }
+    }
+}
+
+extension ServerError {
+    fileprivate init(_ error: DataDirectoryError) {
+        let code: Code =
+            switch error {
+            case .inUse: .dataInUse
+            case .failed, .cannotCreate: .disk
+            default: .dataRefused
+            }
+        self.init(code, "\(error)", cause: error)
+    }
+}
