@@ -174,7 +174,8 @@ struct ServerParts: Sendable {
         self.threads = threads
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
-            incarnation: claim.incarnation, wasCleanShutdown: directory.wasCleanShutdown, dataDirectory: directory.path)
+            incarnation: claim.incarnation,  // A new directory has no log that could be damaged.
+            wasCleanShutdown: directory.identity == nil || directory.wasCleanShutdown, dataDirectory: directory.path)
         settings.tailCache = configuration.tailCache
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
