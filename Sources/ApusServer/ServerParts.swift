@@ -172,10 +172,11 @@ struct ServerParts: Sendable {
         let threads = DiskThreads(count: configuration.diskThreads, disk: journal)
         self.loops = loops
         self.threads = threads
+        // A new directory has no log that could be damaged.
+        let wasClean = directory.identity == nil || directory.wasCleanShutdown
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
-            incarnation: claim.incarnation,  // A new directory has no log that could be damaged.
-            wasCleanShutdown: directory.identity == nil || directory.wasCleanShutdown, dataDirectory: directory.path)
+            incarnation: claim.incarnation, wasCleanShutdown: wasClean, dataDirectory: directory.path)
         settings.tailCache = configuration.tailCache
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
