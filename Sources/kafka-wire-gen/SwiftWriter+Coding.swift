@@ -168,17 +168,16 @@ extension SwiftWriter {
         }
         let depth = isMixed ? 3 : 2
         if isMixed { self.line(2, "if flexible {") }
-        self.line(depth, "var tags = TaggedFields()")
+        self.line(depth, "var tags = writer.beginTaggedFields()")
         for field in fields {
             var conditions = self.taggedCondition(field).map { [$0] } ?? []
             conditions.append("self.\(field.name) != \(self.comparable(field))")
             self.line(depth, "if \(conditions.joined(separator: ", ")) {")
-            self.line(depth + 1, "tags.add(\(field.tag ?? 0)) { writer in")
+            self.line(depth + 1, "writer.writeTaggedField(\(field.tag ?? 0), in: &tags) { writer in")
             self.writeWrite(field, depth: depth + 2)
             self.line(depth + 1, "}")
             self.line(depth, "}")
         }
-        self.line(depth, "writer.writeTaggedFields(tags)")
         if isMixed { self.line(2, "}") }
     }
 }

@@ -190,3 +190,14 @@ struct HostileTests {
         #expect(refused > 100)
     }
 }
+
+extension ByteBuffer {
+    fileprivate mutating func writeVarint(_ value: UInt64) {
+        withUnsafeTemporaryAllocation(byteCount: 10, alignment: 1) { room in
+            guard let start = room.baseAddress else { return }
+            var place = start
+            Varint.write(value, to: &place)
+            self.writeBytes(UnsafeRawBufferPointer(start: start, count: start.distance(to: place)))
+        }
+    }
+}

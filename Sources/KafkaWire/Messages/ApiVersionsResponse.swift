@@ -81,28 +81,27 @@ extension ApiVersionsResponse {
         writer.writeArray(self.apiKeys, version, flexible)
         if version >= 1 { writer.writeInt32(self.throttleTimeMs) }
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if self.supportedFeatures != [] {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeArray(self.supportedFeatures, version, flexible)
                 }
             }
             if self.finalizedFeaturesEpoch != -1 {
-                tags.add(1) { writer in
+                writer.writeTaggedField(1, in: &tags) { writer in
                     writer.writeInt64(self.finalizedFeaturesEpoch)
                 }
             }
             if self.finalizedFeatures != [] {
-                tags.add(2) { writer in
+                writer.writeTaggedField(2, in: &tags) { writer in
                     writer.writeArray(self.finalizedFeatures, version, flexible)
                 }
             }
             if self.zkMigrationReady != false {
-                tags.add(3) { writer in
+                writer.writeTaggedField(3, in: &tags) { writer in
                     writer.writeBool(self.zkMigrationReady)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }

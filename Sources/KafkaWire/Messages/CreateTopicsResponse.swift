@@ -96,13 +96,12 @@ extension CreateTopicsResponse.Topic: WireElement {
         if version >= 5 { writer.writeInt16(self.replicationFactor) }
         if version >= 5 { writer.writeNullableArray(self.configs, version, flexible) }
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if self.topicConfigErrorCode != .none {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeError(self.topicConfigErrorCode)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }

@@ -118,18 +118,17 @@ extension FetchRequest {
         if version >= 7 { writer.writeArray(self.forgottenTopicsData, version, flexible) }
         if version >= 11 { writer.writeString(self.rackID, flexible) }
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if self.clusterID != nil {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeNullableString(self.clusterID, flexible)
                 }
             }
             if version >= 15, self.replicaState != .init() {
-                tags.add(1) { writer in
+                writer.writeTaggedField(1, in: &tags) { writer in
                     self.replicaState.encode(into: &writer, version: version)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }
@@ -205,13 +204,12 @@ extension FetchRequest.Partition: WireElement {
         if version >= 5 { writer.writeInt64(self.logStartOffset) }
         writer.writeInt32(self.partitionMaxBytes)
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if version >= 17, self.replicaDirectoryID != .zero {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeUUID(self.replicaDirectoryID)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }

@@ -117,13 +117,12 @@ extension FetchResponse {
         if version >= 7 { writer.writeInt32(self.sessionID) }
         writer.writeArray(self.responses, version, flexible)
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if version >= 16, self.nodeEndpoints != [] {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeArray(self.nodeEndpoints, version, flexible)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }
@@ -190,23 +189,22 @@ extension FetchResponse.Partition: WireElement {
         if version >= 11 { writer.writeInt32(self.preferredReadReplica) }
         writer.writeNullableRecords(self.records, flexible)
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if self.divergingEpoch != .init() {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     self.divergingEpoch.encode(into: &writer, version: version)
                 }
             }
             if self.currentLeader != .init() {
-                tags.add(1) { writer in
+                writer.writeTaggedField(1, in: &tags) { writer in
                     self.currentLeader.encode(into: &writer, version: version)
                 }
             }
             if self.snapshotID != .init() {
-                tags.add(2) { writer in
+                writer.writeTaggedField(2, in: &tags) { writer in
                     self.snapshotID.encode(into: &writer, version: version)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }

@@ -91,13 +91,12 @@ extension ProduceResponse {
         writer.writeArray(self.responses, version, flexible)
         writer.writeInt32(self.throttleTimeMs)
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if version >= 10, self.nodeEndpoints != [] {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     writer.writeArray(self.nodeEndpoints, version, flexible)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }
@@ -158,13 +157,12 @@ extension ProduceResponse.Partition: WireElement {
         if version >= 8 { writer.writeArray(self.recordErrors, version, flexible) }
         if version >= 8 { writer.writeNullableString(self.errorMessage, flexible) }
         if flexible {
-            var tags = TaggedFields()
+            var tags = writer.beginTaggedFields()
             if version >= 10, self.currentLeader != .init() {
-                tags.add(0) { writer in
+                writer.writeTaggedField(0, in: &tags) { writer in
                     self.currentLeader.encode(into: &writer, version: version)
                 }
             }
-            writer.writeTaggedFields(tags)
         }
     }
 }

@@ -1,5 +1,3 @@
-import NIOCore
-
 /// Variable-length integers: seven bits a byte, least significant first, the top bit says that more follow.
 /// Signed ones are zig-zag encoded first (0, −1, 1, −2 … become 0, 1, 2, 3 …), so that small magnitudes stay short.
 enum Varint {
@@ -12,40 +10,53 @@ enum Varint {
     static func byteCount(_ value: UInt64) -> Int {
         (70 - (value | 1).leadingZeroBitCount) / 7
     }
-}
 
-extension ByteBuffer {
-    /// nil, and the reader stays, when it does not end within `T`'s length or the buffer, or has bits `T` has not.
-    mutating func readVarint<T: FixedWidthInteger & UnsignedInteger>(as _: T.Type) -> T? {
-        let (value, length) = self.withUnsafeReadableBytes { bytes -> (T, Int) in
-            var value: T = 0
-            var shift = 0
-            for (index, byte) in bytes.prefix((T.bitWidth + 6) / 7).enumerated() {
-                let bits = T(truncatingIfNeeded: byte & 0x7F)
-                if shift + 7 > T.bitWidth, bits >> (T.bitWidth - shift) != 0 { return (0, 0) }
-                value |= bits << shift
-                if byte < 0x80 { return (value, index + 1) }
-                shift += 7
-            }
-            return (0, 0)
+    /// The varint at `position`, which moves past it; nil, and `position` stays, when it does not end within `T`'s
+    /// longest form or the bytes, or has bits that `T` has not.
+    @inline(__always)
+    static func read<T: FixedWidthInteger & UnsignedInteger>(
+        _: T.Type, from bytes: UnsafeRawBufferPointer, at position: inout Int
+    ) -> T? {
+        guard position < bytes.count else { return nil }
+        let first = bytes[position]
+        if first < 0x80 {
+            position += 1
+            return T(truncatingIfNeeded: first)
         }
-        guard length > 0 else { return nil }
-        self.moveReaderIndex(forwardBy: length)
-        return value
+        return self.readLong(T.self, from: bytes, at: &position)
     }
 
-    mutating func readZigZag32() -> Int32? { self.readVarint(as: UInt32.self).map(Varint.signed) }
-    mutating func readZigZag64() -> Int64? { self.readVarint(as: UInt64.self).map(Varint.signed) }
+    private static func readLong<T: FixedWidthInteger & UnsignedInteger>(
+        _: T.Type, from bytes: UnsafeRawBufferPointer, at position: inout Int
+    ) -> T? {
+        var value: T = 0
+        var shift = 0
+        var index = position
+        while index < bytes.count, shift < T.bitWidth {
+            let byte = bytes[index]
+            let bits = T(truncatingIfNeeded: byte & 0x7F)
+            if shift + 7 > T.bitWidth, bits >> (T.bitWidth - shift) != 0 { return nil }
+            value |= bits << shift
+            index += 1
+            if byte < 0x80 {
+                position = index
+                return value
+            }
+            shift += 7
+        }
+        return nil
+    }
 
-    mutating func writeVarint(_ value: UInt64) {
+    /// Writes at `place`, which must have room for 10 bytes, and moves it past them.
+    @inline(__always)
+    static func write(_ value: UInt64, to place: inout UnsafeMutableRawPointer) {
         var rest = value
         while rest >= 0x80 {
-            self.writeInteger(UInt8(truncatingIfNeeded: rest) | 0x80)
+            place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
+            place += 1
             rest >>= 7
         }
-        self.writeInteger(UInt8(truncatingIfNeeded: rest))
+        place.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+        place += 1
     }
-
-    mutating func writeZigZag(_ value: Int32) { self.writeVarint(UInt64(Varint.zigZag(value))) }
-    mutating func writeZigZag(_ value: Int64) { self.writeVarint(Varint.zigZag(value)) }
 }

@@ -2,67 +2,114 @@ public import NIOCore
 
 /// Writes the protocol's primitive values and makes a frame of them.
 ///
-/// Small fields go into one growing buffer. Record bytes of `WireLimits.sharedChunkBytesMin` or more are not copied:
-/// they are passed on as the buffers they came in, between slices of the small one. A fetch answer that carries ten
-/// batches is then eleven small slices of one allocation and ten shared buffers, ready for one gathered write.
-public struct WireWriter: Sendable {
-    private var small: ByteBuffer
-    /// Shared buffers, each with the place in `small` that it comes before.
+/// Small fields go into one growing block. Record bytes of `WireLimits.sharedChunkBytesMin` or more are not copied: they
+/// are passed on as the buffers they came in, between slices of the small block. A fetch answer that carries ten batches
+/// is then eleven small slices of one allocation and ten shared buffers, ready for one gathered write.
+///
+/// The block is plain memory with one owner, not a `ByteBuffer`: a response is some thirty integers, and each would ask
+/// whether the buffer is shared. That is most of the cost of encoding; `finish()` copies the block once instead.
+public struct WireWriter: ~Copyable {
+    private var bytes: UnsafeMutableRawPointer
+    private var capacity: Int
+    private var count: Int
+    /// Shared buffers, each with the place in the block that it comes before.
     private var shared: [(at: Int, ByteBuffer)] = []
     private var sharedByteCount = 0
 
     /// Bytes of the length in front of a frame.
-    static let lengthByteCount = 4
+    private static let lengthByteCount = Frame.lengthByteCount
 
     /// - Parameter byteCountHint: bytes to reserve for everything but shared record bytes.
     public init(byteCountHint: Int = 256) {
-        self.small = ByteBufferAllocator().buffer(capacity: byteCountHint)
-        self.small.writeInteger(0 as Int32)
+        self.capacity = max(byteCountHint, 64)
+        self.bytes = .allocate(byteCount: self.capacity, alignment: 16)
+        self.count = 0
+        self.writeInt32(0)
     }
 
+    deinit { self.bytes.deallocate() }
+
     /// Bytes of the frame so far, its length field included.
-    public var byteCount: Int { self.small.writerIndex + self.sharedByteCount }
+    public var byteCount: Int { self.count + self.sharedByteCount }
 
     /// The frame, with its length in front, as buffers to be written one after another.
     /// - Precondition: the frame is shorter than 2 GiB.
     public consuming func finish() -> [ByteBuffer] {
         let length = self.byteCount - Self.lengthByteCount
         precondition(length <= Int(Int32.max), "a frame longer than its length field can say")
-        self.small.setInteger(Int32(length), at: 0)
-        return self.pieces()
-    }
-
-    private func pieces() -> [ByteBuffer] {
-        if self.shared.isEmpty { return [self.small] }
+        self.bytes.storeBytes(of: Int32(length).bigEndian, as: Int32.self)
+        let block = ByteBuffer(bytes: UnsafeRawBufferPointer(start: self.bytes, count: self.count))
+        if self.shared.isEmpty { return [block] }
         var pieces: [ByteBuffer] = []
         pieces.reserveCapacity(self.shared.count * 2 + 1)
         var start = 0
         for (at, chunk) in self.shared {
-            if at > start, let piece = self.small.getSlice(at: start, length: at - start) { pieces.append(piece) }
+            if at > start, let piece = block.getSlice(at: start, length: at - start) { pieces.append(piece) }
             pieces.append(chunk)
             start = at
         }
-        let end = self.small.writerIndex
-        if end > start, let piece = self.small.getSlice(at: start, length: end - start) { pieces.append(piece) }
+        if self.count > start, let piece = block.getSlice(at: start, length: self.count - start) {
+            pieces.append(piece)
+        }
         return pieces
+    }
+
+    // MARK: The block
+
+    /// Room for `count` bytes, which the caller fills.
+    @inline(__always)
+    private mutating func room(_ count: Int) -> UnsafeMutableRawPointer {
+        if self.capacity - self.count < count { self.grow(count) }
+        let place = self.bytes + self.count
+        self.count += count
+        return place
+    }
+
+    @inline(never)
+    private mutating func grow(_ count: Int) {
+        self.capacity = max(self.capacity * 2, self.count + count)
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: self.capacity, alignment: 16)
+        larger.copyMemory(from: self.bytes, byteCount: self.count)
+        self.bytes.deallocate()
+        self.bytes = larger
+    }
+
+    @inline(__always)
+    private mutating func writeInteger<T: FixedWidthInteger & BitwiseCopyable>(_ value: T) {
+        self.room(MemoryLayout<T>.size).storeBytes(of: value.bigEndian, as: T.self)
+    }
+
+    private mutating func write(_ buffer: ByteBuffer) {
+        let place = self.room(buffer.readableBytes)
+        buffer.withUnsafeReadableBytes { bytes in
+            if let base = bytes.baseAddress { place.copyMemory(from: base, byteCount: bytes.count) }
+        }
     }
 
     // MARK: Integers
 
-    public mutating func writeInt8(_ value: Int8) { self.small.writeInteger(value) }
-    public mutating func writeInt16(_ value: Int16) { self.small.writeInteger(value) }
-    public mutating func writeUInt16(_ value: UInt16) { self.small.writeInteger(value) }
-    public mutating func writeInt32(_ value: Int32) { self.small.writeInteger(value) }
-    public mutating func writeInt64(_ value: Int64) { self.small.writeInteger(value) }
-    public mutating func writeFloat64(_ value: Double) { self.small.writeInteger(value.bitPattern) }
-    public mutating func writeBool(_ value: Bool) { self.small.writeInteger(value ? 1 : 0 as UInt8) }
-    public mutating func writeError(_ value: KafkaErrorCode) { self.small.writeInteger(value.rawValue) }
+    public mutating func writeInt8(_ value: Int8) { self.writeInteger(value) }
+    public mutating func writeInt16(_ value: Int16) { self.writeInteger(value) }
+    public mutating func writeUInt16(_ value: UInt16) { self.writeInteger(value) }
+    public mutating func writeInt32(_ value: Int32) { self.writeInteger(value) }
+    public mutating func writeInt64(_ value: Int64) { self.writeInteger(value) }
+    public mutating func writeFloat64(_ value: Double) { self.writeInteger(value.bitPattern) }
+    public mutating func writeBool(_ value: Bool) { self.writeInteger(value ? 1 : 0 as UInt8) }
+    public mutating func writeError(_ value: KafkaErrorCode) { self.writeInteger(value.rawValue) }
 
     public mutating func writeUUID(_ value: WireUUID) {
-        self.small.writeMultipleIntegers(value.high, value.low)
+        self.writeInteger(value.high)
+        self.writeInteger(value.low)
     }
 
-    public mutating func writeUnsignedVarint(_ value: UInt32) { self.small.writeVarint(UInt64(value)) }
+    public mutating func writeUnsignedVarint(_ value: UInt32) {
+        var rest = value
+        while rest >= 0x80 {
+            self.writeInteger(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        self.writeInteger(UInt8(truncatingIfNeeded: rest))
+    }
 
     // MARK: Lengths
 
@@ -70,9 +117,9 @@ public struct WireWriter: Sendable {
     mutating func writeLength(_ length: Int?, _ isFlexible: Bool) {
         precondition((length ?? 0) < Int(Int32.max), "longer than its length field can say")
         if isFlexible {
-            self.small.writeVarint(UInt64((length ?? -1) + 1))
+            self.writeUnsignedVarint(UInt32((length ?? -1) + 1))
         } else {
-            self.small.writeInteger(Int32(length ?? -1))
+            self.writeInteger(Int32(length ?? -1))
         }
     }
 
@@ -80,17 +127,19 @@ public struct WireWriter: Sendable {
 
     public mutating func writeString(_ value: String, _ isFlexible: Bool) {
         var value = value
-        let length = value.withUTF8 { $0.count }
-        if isFlexible {
-            self.small.writeVarint(UInt64(length) + 1)
-            self.small.writeString(value)
-        } else if length <= Int(Int16.max) {
-            self.small.writeInteger(Int16(length))
-            self.small.writeString(value)
-        } else {
-            // No field of ours comes near 32 KiB; a peer's text that we repeat might. Cut it rather than trap.
-            self.writeString(Self.cut(value, toBytes: Int(Int16.max)), false)
+        let isWritten = value.withUTF8 { text in
+            guard isFlexible || text.count <= Int(Int16.max) else { return false }
+            if isFlexible {
+                self.writeLength(text.count, true)
+            } else {
+                self.writeInteger(Int16(text.count))
+            }
+            let place = self.room(text.count)
+            if let base = text.baseAddress { place.copyMemory(from: base, byteCount: text.count) }
+            return true
         }
+        // No field of ours comes near 32 KiB; a peer's text that we repeat might. Cut it rather than trap.
+        if !isWritten { self.writeString(Self.cut(value, toBytes: Int(Int16.max)), false) }
     }
 
     private static func cut(_ value: String, toBytes count: Int) -> String {
@@ -105,7 +154,7 @@ public struct WireWriter: Sendable {
 
     public mutating func writeNullableString(_ value: String?, _ isFlexible: Bool) {
         guard let value else {
-            if isFlexible { self.small.writeInteger(0 as UInt8) } else { self.small.writeInteger(-1 as Int16) }
+            if isFlexible { self.writeInteger(0 as UInt8) } else { self.writeInteger(-1 as Int16) }
             return
         }
         self.writeString(value, isFlexible)
@@ -113,7 +162,7 @@ public struct WireWriter: Sendable {
 
     public mutating func writeBytes(_ value: ByteBuffer, _ isFlexible: Bool) {
         self.writeLength(value.readableBytes, isFlexible)
-        self.small.writeImmutableBuffer(value)
+        self.write(value)
     }
 
     public mutating func writeNullableBytes(_ value: ByteBuffer?, _ isFlexible: Bool) {
@@ -126,9 +175,9 @@ public struct WireWriter: Sendable {
         self.writeLength(value.byteCount, isFlexible)
         value.forEachChunk { chunk in
             if chunk.readableBytes < WireLimits.sharedChunkBytesMin {
-                self.small.writeImmutableBuffer(chunk)
+                self.write(chunk)
             } else {
-                self.shared.append((at: self.small.writerIndex, chunk))
+                self.shared.append((at: self.count, chunk))
                 self.sharedByteCount += chunk.readableBytes
             }
         }
@@ -142,34 +191,48 @@ public struct WireWriter: Sendable {
     // MARK: Tagged fields
 
     /// An empty section of tagged fields.
-    public mutating func writeNoTaggedFields() { self.small.writeInteger(0 as UInt8) }
+    public mutating func writeNoTaggedFields() { self.writeInteger(0 as UInt8) }
 
-    mutating func writeTaggedFields(_ fields: TaggedFields) {
-        self.writeUnsignedVarint(UInt32(fields.fields.count))
-        for (tag, value) in fields.fields {
-            self.writeUnsignedVarint(UInt32(tag))
-            self.writeUnsignedVarint(UInt32(value.readableBytes))
-            self.small.writeImmutableBuffer(value)
+    /// A section of tagged fields that is being written: only those that differ from their default, tags ascending.
+    struct TaggedSection {
+        /// Where the count stands. One byte: no message of the protocol has 128 tags.
+        fileprivate let at: Int
+        fileprivate var fieldCount: UInt8 = 0
+        fileprivate var tagLast = -1
+    }
+
+    mutating func beginTaggedFields() -> TaggedSection {
+        let section = TaggedSection(at: self.count)
+        self.writeInteger(0 as UInt8)
+        return section
+    }
+
+    mutating func writeTaggedField(
+        _ tag: Int, in section: inout TaggedSection, _ write: (inout WireWriter) -> Void
+    ) {
+        precondition(tag > section.tagLast && section.fieldCount < 127, "tags ascend")
+        section.tagLast = tag
+        section.fieldCount += 1
+        self.bytes.storeBytes(of: section.fieldCount, toByteOffset: section.at, as: UInt8.self)
+        self.writeUnsignedVarint(UInt32(tag))
+        let start = self.count
+        let sharedCount = self.shared.count
+        write(&self)
+        precondition(self.shared.count == sharedCount, "no tagged field holds records")
+        self.insertLength(at: start)
+    }
+
+    /// Puts the length of what was written since `start` in front of it.
+    private mutating func insertLength(at start: Int) {
+        let length = self.count - start
+        // Written behind the value first, which makes room, then carried in front of it.
+        self.writeUnsignedVarint(UInt32(length))
+        let digits = self.count - start - length
+        withUnsafeTemporaryAllocation(byteCount: digits, alignment: 1) { kept in
+            guard let held = kept.baseAddress else { return }
+            held.copyMemory(from: self.bytes + start + length, byteCount: digits)
+            (self.bytes + start + digits).copyMemory(from: self.bytes + start, byteCount: length)
+            (self.bytes + start).copyMemory(from: held, byteCount: digits)
         }
-    }
-
-    /// The bytes so far without the frame's length; for a tagged field, whose own length stands in front of it.
-    fileprivate consuming func value() -> ByteBuffer {
-        precondition(self.shared.isEmpty, "no tagged field holds records")
-        var value = self.small
-        value.moveReaderIndex(forwardBy: Self.lengthByteCount)
-        return value
-    }
-}
-
-/// Tagged fields that are about to be written: only those that differ from their default, tags ascending.
-struct TaggedFields {
-    fileprivate var fields: [(tag: Int, value: ByteBuffer)] = []
-
-    mutating func add(_ tag: Int, _ write: (inout WireWriter) -> Void) {
-        precondition(tag > self.fields.last?.tag ?? -1, "tags ascend")
-        var writer = WireWriter()
-        write(&writer)
-        self.fields.append((tag, writer.value()))
     }
 }

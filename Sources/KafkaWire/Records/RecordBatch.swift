@@ -72,7 +72,9 @@ public struct RecordBatch: Sendable {
 /// Walks the records of one batch. It ends with nil only when the batch held exactly as many records as it said.
 public struct RecordIterator: Sendable {
     private let header: RecordBatchHeader
-    private var blob: ByteBuffer
+    private let blob: ByteBuffer
+    /// Bytes of `blob` behind us.
+    private var position = 0
     private var index = 0
     private var offsetDeltaLast: Int32 = -1
 
@@ -86,17 +88,35 @@ public struct RecordIterator: Sendable {
     /// Its key and value share the batch's storage (or that of its decompressed form).
     /// - Throws: `.record` with the index of the record; after that the iterator must not be used again.
     public mutating func next() throws(WireError) -> Record? {
+        guard let layout = try self.nextLayout() else { return nil }
+        return Record(layout, in: self.blob, of: self.header)
+    }
+
+    /// Walks over what is left without making records, to learn whether the batch is what it says.
+    /// - Throws: what `next()` would.
+    public mutating func validateRest() throws(WireError) {
+        while try self.nextLayout() != nil {}
+    }
+
+    private mutating func nextLayout() throws(WireError) -> RecordLayout? {
         guard self.index < Int(self.header.recordCount) else {
-            guard self.blob.readableBytes == 0 else { throw .record(index: self.index, .count) }
+            guard self.position == self.blob.readableBytes else { throw .record(index: self.index, .count) }
             return nil
         }
-        do {
-            let record = try Record(from: &self.blob, in: self.header, after: self.offsetDeltaLast)
-            self.offsetDeltaLast = record.offsetDelta
+        var position = self.position
+        let result = self.blob.withUnsafeReadableBytes { bytes in
+            Result { () throws(WireError.RecordFault) in try RecordLayout(from: bytes, at: &position) }
+        }
+        switch result {
+        case .failure(let fault): throw .record(index: self.index, fault)
+        case .success(let layout):
+            guard layout.offsetDelta > self.offsetDeltaLast, layout.offsetDelta <= self.header.lastOffsetDelta else {
+                throw .record(index: self.index, .offsetDelta)
+            }
+            self.position = position
+            self.offsetDeltaLast = layout.offsetDelta
             self.index += 1
-            return record
-        } catch {
-            throw .record(index: self.index, error)
+            return layout
         }
     }
 }

@@ -65,17 +65,25 @@ public struct RecordBatchBuilder: Sendable {
         }
         precondition(length <= Int(Int32.max), "a record longer than a batch can be")
 
-        self.buffer.writeZigZag(Int32(length))
-        self.buffer.writeInteger(0 as Int8)
-        self.buffer.writeZigZag(timestampDelta)
-        self.buffer.writeZigZag(offsetDelta)
-        self.writeVarBytes(key)
-        self.writeVarBytes(value)
-        self.buffer.writeZigZag(Int32(headers.count))
-        for header in headers {
-            self.buffer.writeZigZag(Int32(header.key.utf8.count))
-            self.buffer.writeString(header.key)
-            self.writeVarBytes(header.value)
+        // One closure for the whole record: each write through the buffer would check for exclusive access again.
+        let total = Varint.byteCount(UInt64(Varint.zigZag(Int32(length)))) + length
+        self.buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: total) { room in
+            guard var place = room.baseAddress else { preconditionFailure("there is room for the record") }
+            Self.write(Int32(length), to: &place)
+            place.storeBytes(of: 0, as: UInt8.self)
+            place += 1
+            Varint.write(Varint.zigZag(timestampDelta), to: &place)
+            Self.write(offsetDelta, to: &place)
+            Self.write(key, to: &place)
+            Self.write(value, to: &place)
+            Self.write(Int32(headers.count), to: &place)
+            for header in headers {
+                var name = header.key
+                name.withUTF8 { Self.write(UnsafeRawBufferPointer($0), to: &place) }
+                Self.write(header.value, to: &place)
+            }
+            precondition(place == room.baseAddress.map { $0 + total }, "the record takes what was reserved")
+            return total
         }
     }
 
@@ -112,9 +120,20 @@ public struct RecordBatchBuilder: Sendable {
         return Varint.byteCount(UInt64(Varint.zigZag(Int32(clamping: count)))) + count
     }
 
-    private mutating func writeVarBytes(_ bytes: ByteBuffer?) {
-        guard let bytes else { return self.buffer.writeZigZag(-1 as Int32) }
-        self.buffer.writeZigZag(Int32(bytes.readableBytes))
-        self.buffer.writeImmutableBuffer(bytes)
+    @inline(__always)
+    private static func write(_ value: Int32, to place: inout UnsafeMutableRawPointer) {
+        Varint.write(UInt64(Varint.zigZag(value)), to: &place)
+    }
+
+    private static func write(_ bytes: ByteBuffer?, to place: inout UnsafeMutableRawPointer) {
+        guard let bytes else { return self.write(-1 as Int32, to: &place) }
+        bytes.withUnsafeReadableBytes { self.write($0, to: &place) }
+    }
+
+    private static func write(_ bytes: UnsafeRawBufferPointer, to place: inout UnsafeMutableRawPointer) {
+        self.write(Int32(bytes.count), to: &place)
+        guard let base = bytes.baseAddress else { return }
+        place.copyMemory(from: base, byteCount: bytes.count)
+        place += bytes.count
     }
 }
