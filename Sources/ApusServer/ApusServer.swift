@@ -51,7 +51,7 @@ public final class ApusServer: Sendable {
             let started = try await parts.start(configuration)
             return ApusServer(parts, started)
         } catch {
-            logger.error("not started", metadata: ["code": "\(error.code)", "error": "\(error.message)"])
+            logger.debug("not started", metadata: ["code": "\(error.code)", "error": "\(error.message)"])
             _ = await parts.stop(within: .zero)
             throw error
         }

@@ -108,6 +108,8 @@ enum StoreKey {
     static let configuration = "configuration/"
     static let defaults = "configuration/brokers"
     static let producerIDs = "producers/next"
+    /// The assembly's own: whose store it is, and how often its broker has started.
+    static let server = "server/"
 
     static func topic(_ id: TopicID) -> String { "topics/\(id)" }
     static func name(_ name: String) -> String { "names/\(name)" }

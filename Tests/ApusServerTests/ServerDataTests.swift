@@ -1,0 +1,62 @@
+import ApusBroker
+import ApusCore
+import ApusServer
+import Foundation
+import Testing
+
+@Suite struct ServerDataTests {
+    private let bench: ServerBench
+
+    init() throws {
+        self.bench = try ServerBench()
+    }
+
+    @Test("a store of another cluster or broker is noticed beside our identity, and the other way round")
+    func swappedStore() async throws {
+        var other = self.bench.configuration
+        other.dataDirectory = self.bench.directory.file("other")
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        try await self.bench.serve(other) { _ in }
+        let files = FileManager.default
+        let mine = self.bench.directory.file("data/broker.json")
+        try files.moveItem(atPath: mine, toPath: self.bench.directory.file("kept.json"))
+        try files.copyItem(atPath: self.bench.directory.file("other/broker.json"), toPath: mine)
+        let error = try await self.bench.refusal(self.bench.configuration)
+        #expect(error.code == .dataRefused)
+        #expect(error.message.contains("store.sqlite"))
+        try files.removeItem(atPath: mine)
+        try files.moveItem(atPath: self.bench.directory.file("kept.json"), toPath: mine)
+        try await self.bench.serve(self.bench.configuration) { #expect($0.recovery.wasClean) }
+    }
+
+    @Test("a directory whose store is gone is refused, not begun anew")
+    func missingStore() async throws {
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        try FileManager.default.removeItem(atPath: self.bench.directory.file("data/store.sqlite"))
+        let error = try await self.bench.refusal(self.bench.configuration)
+        #expect(error.code == .dataRefused)
+        #expect(!FileManager.default.fileExists(atPath: self.bench.directory.file("data/store.sqlite")))
+    }
+
+    @Test("a store with topics in it keeps a lost identity from being made anew")
+    func lostIdentity() async throws {
+        try await self.bench.serve(self.bench.configuration) { _ = try await $0.create("named", partitions: 1) }
+        let data = self.bench.directory.file("data")
+        for name in try FileManager.default.contentsOfDirectory(atPath: data) where !name.hasPrefix("store.sqlite") {
+            try FileManager.default.removeItem(atPath: "\(data)/\(name)")
+        }
+        #expect(try await self.bench.refusal(self.bench.configuration).code == .dataRefused)
+    }
+
+    @Test("a data directory of another broker is refused, and data that must be there and is not")
+    func wrongData() async throws {
+        var configuration = self.bench.configuration
+        configuration.dataMustExist = true
+        #expect(try await self.bench.refusal(configuration).code == .dataRefused)
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        configuration.brokerID = BrokerID(rawValue: 9)
+        let error = try await self.bench.refusal(configuration)
+        #expect(error.code == .dataRefused)
+        #expect(error.message.contains("broker 1's, this is broker 9"))
+    }
+}
