@@ -71,6 +71,20 @@ struct HostileTests {
         }
     }
 
+    @Test("an element of an array takes at most 16 bytes of memory for each byte it must have on the wire")
+    func elementProportions() {
+        // The other elements: Int32 takes four for four, String sixteen for one, plus its bytes.
+        #expect(everyElement.count > 60)
+        for type in everyElement {
+            for isFlexible in [false, true] {
+                let ratio = Double(Self.stride(type)) / Double(type.wireBytesMin(isFlexible))
+                #expect(ratio <= 16, "\(type): \(ratio)")
+            }
+        }
+    }
+
+    private static func stride<Element: WireElement>(_: Element.Type) -> Int { MemoryLayout<Element>.stride }
+
     @Test("more than 64 tagged fields are refused, fewer are skipped, and their order counts")
     func taggedFields() throws {
         func section(_ tags: [UInt32], valueBytes: Int) -> ByteBuffer {

@@ -11,7 +11,7 @@ struct CappedOutput {
         precondition(bytesMax >= 0)
         self.codec = codec
         self.bytesMax = bytesMax
-        self.stepBytes = max(1024, min(inputBytes, 256 << 10))
+        self.stepBytes = max(64 << 10, min(inputBytes, 256 << 10))
         self.buffer = ByteBuffer()
     }
 

@@ -1,5 +1,5 @@
 /// What an array of the protocol may hold: nested structs, and a few primitive values.
-protocol WireElement {
+protocol WireElement: Sendable {
     /// The fewest bytes an element takes, in flexible versions or in the others; 1 or more.
     static func wireBytesMin(_ flexible: Bool) -> Int
     init(from reader: inout WireReader, version: Int16) throws(WireError)
