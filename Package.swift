@@ -111,7 +111,7 @@ let package = Package(
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: parts.flatMap { $0 } + fuzzing + [
-        .target(name: "CApus", cSettings: [.unsafeFlags(["-O3"])]),
+        .target(name: "CApus"),
         system("CZlib", "zlib", "zlib1g-dev"),
         system("CZstd", "libzstd", "libzstd-dev"),
         system("CLZ4", "liblz4", "liblz4-dev"),

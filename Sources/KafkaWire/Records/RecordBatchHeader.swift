@@ -1,4 +1,3 @@
-import CApus
 public import NIOCore
 
 /// The first 61 bytes of a record batch, format 2 (KIP-98), big-endian:
