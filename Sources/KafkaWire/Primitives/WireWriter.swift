@@ -2,9 +2,9 @@ public import NIOCore
 
 /// Writes the protocol's primitive values and makes a frame of them.
 ///
-/// Small fields go into one growing block. Record bytes of `WireLimits.sharedChunkBytesMin` or more are not copied: they
-/// are passed on as the buffers they came in, between slices of the small block. A fetch answer that carries ten batches
-/// is then eleven small slices of one allocation and ten shared buffers, ready for one gathered write.
+/// Small fields go into one growing block. Record bytes of `WireLimits.sharedChunkBytesMin` or more are not copied:
+/// they are passed on as the buffers they came in, between slices of the small block. A fetch answer that carries ten
+/// batches is then eleven small slices of one allocation and ten shared buffers, ready for one gathered write.
 ///
 /// The block is plain memory with one owner, not a `ByteBuffer`: a response is some thirty integers, and each would ask
 /// whether the buffer is shared. That is most of the cost of encoding; `finish()` copies the block once instead.
