@@ -4,18 +4,23 @@ package import Configuration
 /// What `apus serve` was told, from wherever it was told: flag, then `APUS_` environment, then file, then default.
 package struct ServeSettings: Hashable, Sendable {
     package var data: String
+    package var dataMustExist: Bool
     package var kafka: HostPort
     /// What clients are told to connect to; nil: what they connected to.
     package var advertise: HostPort?
     package var isInsecure: Bool
-    /// Event loops; 0: one for each core.
+    /// Event loops; 0: half the cores.
     package var loops: Int
+    package var diskThreads: Int
     package var createsTopics: Bool
     package var partitionsDefault: Int
     /// `fsync` or `page-cache`, for topics that do not say.
     package var durabilityDefault: String
     package var requestMemory: ByteCount
     package var tailCache: ByteCount
+    package var freeBytesFloor: ByteCount
+    /// More of the broker's options, by Kafka's names.
+    package var options: [String: String]
     package var logLevel: String
 
     /// Every setting, in the order in which `--help` lists them.
@@ -24,12 +29,16 @@ package struct ServeSettings: Hashable, Sendable {
         Setting("kafka", "HOST:PORT", "127.0.0.1:9092", "where Kafka clients connect"),
         Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
         Setting("insecure", nil, "false", "listen on a public address without authentication"),
-        Setting("loops", "N", "0", "event loops (0: one for each core)"),
+        Setting("data-must-exist", nil, "false", "refuse a data directory that is missing or empty"),
+        Setting("loops", "N", "0", "event loops (0: half the cores)"),
+        Setting("disk-threads", "N", "\(Limits.diskThreadsDefault)", "threads that wait for the disk"),
         Setting("auto-create", "BOOL", "true", "make a topic when a producer first names it"),
         Setting("partitions", "N", "1", "partitions of a topic that does not say"),
         Setting("durability", "fsync|page-cache", "fsync", "when a record is acknowledged, for topics that do not say"),
         Setting("request-memory", "SIZE", "256MiB", "memory for requests in progress"),
         Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records"),
+        Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
+        Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
         Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
     ]
 
@@ -41,7 +50,9 @@ package struct ServeSettings: Hashable, Sendable {
         let advertise = values.text("advertise")
         self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
         self.isInsecure = try values.flag("insecure")
+        self.dataMustExist = try values.flag("data-must-exist")
         self.loops = try values.number("loops", in: 0...1024)
+        self.diskThreads = try values.number("disk-threads", in: 1...1024)
         self.createsTopics = try values.flag("auto-create")
         self.partitionsDefault = try values.number("partitions", in: 1...Limits.partitionsPerTopicMax)
         self.durabilityDefault = try values.word("durability", among: ["fsync", "page-cache"])
@@ -49,9 +60,22 @@ package struct ServeSettings: Hashable, Sendable {
             try Quantity.size(text)
         }
         self.tailCache = try values.parsed("tail-cache") { text throws(CommandFailure) in try Quantity.size(text) }
+        self.freeBytesFloor = try values.parsed("free-floor") { text throws(CommandFailure) in
+            try Quantity.size(text)
+        }
+        self.options = try values.parsed("options") { text throws(CommandFailure) in try Self.options(text) }
         self.logLevel = try values.word(
             "log-level", among: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
         guard self.kafka.isLoopback || self.isInsecure else { throw Self.publicAddress(self.kafka) }
+    }
+
+    private static func options(_ text: String) throws(CommandFailure) -> [String: String] {
+        var options: [String: String] = [:]
+        for part in text.split(separator: ",") {
+            let pair = try KeyValue.setting(String(part))
+            options[pair.name] = pair.value
+        }
+        return options
     }
 
     private static func publicAddress(_ address: HostPort) -> CommandFailure {

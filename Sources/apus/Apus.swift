@@ -20,12 +20,13 @@ struct Apus: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Publish.self, Subscribe.self, TopicCommand.self, Bench.self, LogCommand.self,
+            Serve.self, Publish.self, Subscribe.self, TopicCommand.self, Bench.self, LogCommand.self,
             VersionCommand.self,
         ]
     )
 
     static func main() async {
+        ProcessStart.note()
         do {
             var command = try Self.parseAsRoot()
             if var asynchronous = command as? any AsyncParsableCommand {

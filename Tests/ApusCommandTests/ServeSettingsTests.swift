@@ -28,6 +28,8 @@ import Testing
         #expect(settings.createsTopics)
         #expect(!settings.isInsecure)
         #expect(settings.advertise == nil)
+        #expect(settings.freeBytesFloor == Limits.freeBytesFloorDefault)
+        #expect(settings.options == [:])
         #expect(settings.requestMemory == Limits.requestMemoryDefault)
         #expect(settings.tailCache == Limits.tailCacheDefault)
     }
@@ -45,11 +47,22 @@ import Testing
         #expect(settings.loops == 1)
     }
 
+    @Test("more options of the broker go by Kafka's names, with units where that helps")
+    func options() async throws {
+        let settings = try await self.settings(
+            environment: ["APUS_OPTIONS": "log.retention.ms=7d,message.max.bytes=2MiB,compression.type=zstd"])
+        #expect(
+            settings.options == [
+                "log.retention.ms": "604800000", "message.max.bytes": "2097152", "compression.type": "zstd",
+            ])
+    }
+
     @Test(
         "a wrong value is refused by the name of its setting",
         arguments: [
             ("kafka", "nowhere:at:all"), ("partitions", "0"), ("partitions", "many"), ("auto-create", "perhaps"),
-            ("durability", "never"), ("request-memory", "lots"), ("log-level", "loud"), ("loops", "-1"),
+            ("durability", "never"), ("request-memory", "lots"), ("log-level", "loud"), ("loops", "-1"), ("options", "nothing"),
+            ("disk-threads", "0"),
         ]
     )
     func refusals(name: String, value: String) async throws {

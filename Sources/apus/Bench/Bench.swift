@@ -13,6 +13,6 @@ struct Bench: AsyncParsableCommand {
             One thread on one core makes the load, with batches encoded beforehand, so that the broker is what is \
             measured. Results have the shape of Kafka's own perf tools. With --pid, what the broker's process spent.
             """,
-        subcommands: [BenchPublish.self, BenchSubscribe.self, BenchEndToEnd.self]
+        subcommands: [BenchPublish.self, BenchSubscribe.self, BenchEndToEnd.self, BenchTopics.self]
     )
 }

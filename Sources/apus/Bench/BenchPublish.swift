@@ -8,8 +8,11 @@ import NIOCore
 struct BenchPublish: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "pub",
-        abstract: "Write as fast as the broker acknowledges (a closed loop with a window).",
-        discussion: "Latency is that of one request, from its sending to its acknowledgment."
+        abstract: "Write as fast as the broker acknowledges, or with --rate at a fixed rate.",
+        discussion: """
+            Latency is that of one request: from its sending to its acknowledgment or, with --rate, from the moment at \
+            which it was due.
+            """
     )
 
     @Option(help: ArgumentHelp("Bytes of one record's value.", valueName: "size"))
@@ -23,6 +26,9 @@ struct BenchPublish: AsyncParsableCommand {
 
     @Option(help: "Connections.")
     var connections = 1
+
+    @Option(help: "Records a second, whatever the broker does (an open loop).")
+    var rate: Double?
 
     @Option(help: "all, or leader.")
     var acks: Acknowledging = .all
@@ -53,6 +59,7 @@ struct BenchPublish: AsyncParsableCommand {
         guard self.batchRecords > 0, self.inFlight > 0, self.connections > 0 else {
             throw ValidationError("counts must be 1 or more")
         }
+        if let rate = self.rate, rate <= 0 { throw ValidationError("--rate must be above 0") }
         guard self.acks != .none else { throw ValidationError("what is not acknowledged can not be measured") }
         guard self.records == nil || self.duration == nil else {
             throw ValidationError("--records and --duration exclude each other")
@@ -78,6 +85,7 @@ struct BenchPublish: AsyncParsableCommand {
                 return try await load.loop.submit { load.report("sent") }.get()
             }
             // The log must have grown by what was acknowledged, and with a fixed count by no more.
+            report.rateWanted = self.rate
             let grown = try await Self.end(of: topic, apus) - before
             if grown < report.records || (self.records != nil && grown != report.records) {
                 report.errors += 1
@@ -88,25 +96,21 @@ struct BenchPublish: AsyncParsableCommand {
     }
 
     private func drive(_ load: LoadLoop, _ frames: ProduceFrames, _ address: HostPort) async throws {
-        let requests = self.records.map { ($0 + frames.recordsPerRequest - 1) / frames.recordsPerRequest } ?? .max / 2
-        let (window, connections) = (self.inFlight, Int64(self.connections))
+        let requests = self.records.map { ($0 + frames.recordsPerBatch - 1) / frames.recordsPerBatch } ?? .max / 2
+        let connections = Int64(self.connections)
+        // A moment ahead, so that the connections are up when the first request is due.
+        let start = Instant.now.advanced(by: .milliseconds(100))
+        let schedule = self.rate.map { rate in
+            OpenLoopSchedule(start: start, rate: rate / Double(frames.recordsPerBatch) / Double(connections))
+        }
         if self.records != nil { try await load.loop.submit { load.startCounting() }.get() }
         var finished: [EventLoopFuture<Void>] = []
         for index in 0..<connections {
-            let promise = load.loop.makePromise(of: Void.self)
-            finished.append(promise.futureResult)
-            let share = requests / connections + (index < requests % connections ? 1 : 0)
-            let first = Int(index) * frames.frames.count / self.connections
-            do {
-                _ = try await load.connect(to: address, readBytes: 64 * 1024) {
-                    ProduceLoad(
-                        load: load, frames: frames, inFlightMax: window, requests: share, firstPartition: first,
-                        finished: promise)
-                }
-            } catch {
-                promise.fail(error)
-                throw error
-            }
+            let plan = ProduceLoad.Plan(
+                frames: frames, inFlightMax: self.inFlight,
+                requests: requests / connections + (index < requests % connections ? 1 : 0),
+                firstFrame: Int(index) * frames.frames.count / self.connections, schedule: schedule)
+            finished.append(try await load.start(plan, to: address))
         }
         if self.records == nil {
             let warmup = self.warmup ?? .zero
@@ -120,6 +124,22 @@ struct BenchPublish: AsyncParsableCommand {
 
     private static func end(of topic: String, _ apus: ApusClient) async throws -> Int64 {
         try await apus.topics.offsets(of: topic, at: .end).values.reduce(0) { $0 + $1.offset.rawValue }
+    }
+}
+
+extension LoadLoop {
+    /// Connects and begins to send. The future is kept when all is answered and the connection is closed.
+    func start(_ plan: ProduceLoad.Plan, to address: HostPort) async throws -> EventLoopFuture<Void> {
+        let promise = self.loop.makePromise(of: Void.self)
+        do {
+            _ = try await self.connect(to: address, readBytes: 64 * 1024) {
+                ProduceLoad(load: self, plan: plan, finished: promise)
+            }
+        } catch {
+            promise.fail(error)
+            throw error
+        }
+        return promise.futureResult
     }
 }
 
