@@ -1,0 +1,138 @@
+"""The systems Apus is measured beside, with the configuration that is theirs for the same promise."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+
+from rig import HERE, LOAD_CORE, SERVER_CORE, Server, cpu_seconds, free_port, pinned, run_json
+
+_load = None
+
+
+def load_program(work):
+    """Compiles the load once."""
+    global _load
+    if _load is None:
+        _load = os.path.join(work, "peerload")
+        subprocess.run(["cc", "-O2", "-o", _load, os.path.join(HERE, "peerload.c")], check=True)
+    return _load
+
+
+class Peer(Server):
+    def __init__(self, name, work):
+        super().__init__(name, work)
+        self.program, self.port = load_program(work), free_port()
+
+    def load(self, kind, name, *numbers):
+        """Runs a load; adds what it cost the server, by million records."""
+        before = cpu_seconds(self.pid)
+        result = run_json(LOAD_CORE, [self.program, kind, self.port, name, *numbers])
+        spent = cpu_seconds(self.pid) - before
+        result["broker_cpu_seconds"] = spent
+        result["broker_cpu_seconds_per_million"] = spent / result["records"] * 1e6
+        return result
+
+
+class Redis(Peer):
+    """Streams in an append-only file; `always` syncs before it answers, `everysec` once a second."""
+
+    def __init__(self, work, fsync):
+        super().__init__("redis", work)
+        self.launch(
+            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
+             "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0", "--io-threads", "1", "--dir", self.data],
+            stdout=subprocess.DEVNULL,
+        )
+        self.wait_for_port(self.port)
+
+    def forget(self):
+        """Streams live in memory: an empty server for each run."""
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.settimeout(60)
+            connection.sendall(b"FLUSHALL\r\n")
+            connection.recv(64)
+
+    def publish(self, bytes_each, records, connections, window):
+        self.forget()
+        return self.load("redis-xadd", "bench", bytes_each, records, connections, window)
+
+    def end_to_end(self, bytes_each, rate, warmup, seconds):
+        self.forget()
+        return self.load("redis-e2e", "bench", bytes_each, rate, warmup, seconds)
+
+
+class Nats(Peer):
+    """Core (memory, at most once), and JetStream with a file store (page cache: this release can not sync always)."""
+
+    def __init__(self, work):
+        super().__init__("nats", work)
+        path = os.path.join(self.data, "nats.conf")
+        with open(path, "w") as file:
+            file.write(
+                f'listen: "127.0.0.1:{self.port}"\nmax_pending: 256MB\nwrite_deadline: "10s"\n'
+                f'jetstream {{ store_dir: "{self.data}/js", max_mem: 64MB, max_file: 40GB }}\n'
+            )
+        self.launch(["nats-server", "-c", path], stdout=subprocess.DEVNULL)
+        self.wait_for_port(self.port)
+
+    def _ask(self, subject, body):
+        with socket.create_connection(("127.0.0.1", self.port)) as connection:
+            connection.settimeout(30)
+            text = json.dumps(body)
+            connection.sendall(
+                f'CONNECT {{"verbose":false}}\r\nSUB answer 1\r\nPUB {subject} answer {len(text)}\r\n{text}\r\n'.encode()
+            )
+            lines = connection.makefile()
+            for line in lines:
+                if line.startswith("MSG"):
+                    return json.loads(lines.readline())
+        raise RuntimeError("nats-server did not answer")
+
+    def publish(self, bytes_each, records, connections, window):
+        self._ask("$JS.API.STREAM.DELETE.bench", {})
+        answer = self._ask(
+            "$JS.API.STREAM.CREATE.bench",
+            {"name": "bench", "subjects": ["bench"], "storage": "file", "retention": "limits", "num_replicas": 1},
+        )
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return self.load("nats-js", "bench", bytes_each, records, connections, window)
+
+    def end_to_end(self, bytes_each, rate, warmup, seconds):
+        return self.load("nats-e2e", "core", bytes_each, rate, warmup, seconds)
+
+
+def iperf3(*flags, seconds=5, receiver=SERVER_CORE, sender=LOAD_CORE):
+    """One TCP stream over the loopback: what the kernel gives to somebody who does nothing else."""
+    port = free_port()
+    server = subprocess.Popen(
+        pinned(receiver, ["iperf3", "-s", "-1", "-p", port]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        for attempt in range(50):
+            done = subprocess.run(
+                pinned(sender, ["iperf3", "-c", "127.0.0.1", "-p", port, "-t", seconds, "-J", *flags]),
+                capture_output=True, text=True,
+            )
+            if done.returncode == 0:
+                break
+        received = json.loads(done.stdout)["end"]["sum_received"]
+        return {"megabytes_per_second": received["bits_per_second"] / 8e6}
+    finally:
+        server.kill()
+        server.wait()
+
+
+def versions():
+    def said(*command):
+        done = subprocess.run(command, capture_output=True, text=True)
+        found = re.search(r"\d+\.\d+(\.\d+)?", done.stdout + done.stderr)
+        return found.group() if found else "?"
+
+    return {
+        "redis-server": said("redis-server", "--version"),
+        "nats-server": said("nats-server", "--version"),
+        "iperf3": said("iperf3", "--version"),
+    }

@@ -1,0 +1,306 @@
+"""The measurements, one function for each part of the table. Each yields rows: what, result, beside it, goal, met."""
+
+import signal
+import subprocess
+import time
+from collections import namedtuple
+
+from peers import Nats, Redis, iperf3
+from rig import LOAD_CORE, Apus, evict, interleaved, median, open_files, pinned, resident_megabytes, spread
+
+Row = namedtuple("Row", "what result beside goal met")
+KILO = 1024
+
+
+def rate(results):
+    return median(results, "records_per_second")
+
+
+def throughput(results):
+    return median(results, "megabytes_per_second")
+
+
+def million(results):
+    return median(results, "broker_cpu_seconds_per_million")
+
+
+def count(number):
+    return f"{number:,.0f}"
+
+
+def between(results, *path, digits=0):
+    low, high = spread(results, *path)
+    return f"{low:,.{digits}f} to {high:,.{digits}f}"
+
+
+def latencies(results):
+    return " / ".join(f"{median(results, 'latency_ms', key):.3f}" for key in ("p50", "p99", "p999"))
+
+
+def durable(options, say):
+    """Durable produce beside our own page cache, at 1, 16 and 1,000 partitions."""
+    records = int(options.gigabytes * 1e9 / KILO)
+    rows = []
+    with Apus(options.apus, options.work) as apus:
+        for partitions, window in ((1, 16), (16, 16), (1000, 256)):
+            flags = ["--record-bytes", KILO, "--batch-records", 64, "--connections", 4, "--in-flight", window,
+                     "--partitions", partitions, "--records", records]
+            found = interleaved(
+                {
+                    durability: lambda durability=durability: apus.bench("pub", *flags, "--durability", durability)
+                    for durability in ("fsync", "page-cache")
+                },
+                options.repeats, say,
+            )
+            ratio = rate(found["fsync"]) / rate(found["page-cache"])
+            rows.append(Row(
+                f"durable produce (fdatasync before the answer), 1 KB, {partitions:,} partition{'s'[:partitions > 1]}",
+                f"{count(rate(found['fsync']))} records/s, {throughput(found['fsync']):,.0f} MB/s "
+                f"({between(found['fsync'], 'megabytes_per_second')})",
+                f"page cache: {throughput(found['page-cache']):,.0f} MB/s "
+                f"({between(found['page-cache'], 'megabytes_per_second')}); {ratio:.0%}",
+                "80 % of page cache", ratio >= 0.8,
+            ))
+    return rows
+
+
+def bulk(options, say):
+    """Page-cache produce beside a bare TCP stream, and what it costs the broker."""
+    with Apus(options.apus, options.work) as apus:
+        flags = ["--durability", "page-cache", "--connections", 1]
+        large = [*flags, "--record-bytes", KILO, "--batch-records", 200, "--in-flight", 16,
+                 "--records", int(options.gigabytes * 1e9 / KILO)]
+        small = [*flags, "--record-bytes", 100, "--batch-records", 1000, "--in-flight", 16,
+                 "--records", int(options.gigabytes * 5e6)]
+        found = interleaved(
+            {
+                "1 KB": lambda: apus.bench("pub", *large),
+                "iperf3": iperf3,
+                "100 B": lambda: apus.bench("pub", *small),
+            },
+            options.repeats, say,
+        )
+    ratio = throughput(found["1 KB"]) / throughput(found["iperf3"])
+    gigabyte = median(found["1 KB"], "broker_cpu_seconds_per_gb")
+    return [
+        Row("page-cache produce, 1 KB in batches of 200",
+            f"{throughput(found['1 KB']):,.0f} MB/s ({between(found['1 KB'], 'megabytes_per_second')}), "
+            f"{count(rate(found['1 KB']))} records/s",
+            f"iperf3: {throughput(found['iperf3']):,.0f} MB/s "
+            f"({between(found['iperf3'], 'megabytes_per_second')}); {ratio:.0%}",
+            "60 % of iperf3", ratio >= 0.6),
+        Row("the same: broker CPU", f"{gigabyte:.3f} s per GB", "", "0.6 s per GB", gigabyte <= 0.6),
+        Row("page-cache produce, 100 B in batches of 1,000: broker CPU",
+            f"{million(found['100 B']):.3f} s per million records ({count(rate(found['100 B']))} records/s)", "",
+            "0.15 s per million", million(found["100 B"]) <= 0.15),
+    ]
+
+
+def single(options, say):
+    """One record for each request, 64 in flight."""
+    records = max(100_000, int(options.gigabytes * 300_000))
+    flags = ["--record-bytes", 100, "--batch-records", 1, "--in-flight", 64, "--connections", 1, "--records", records]
+    with Apus(options.apus, options.work) as apus:
+        found = interleaved(
+            {
+                durability: lambda durability=durability: apus.bench("pub", *flags, "--durability", durability)
+                for durability in ("page-cache", "fsync")
+            },
+            options.repeats, say,
+        )
+    rows = []
+    for durability, results in found.items():
+        rows.append(Row(
+            f"one 100 B record a request, 64 in flight, {durability}",
+            f"{count(rate(results))} requests/s ({between(results, 'records_per_second')}), "
+            f"p99 {median(results, 'latency_ms', 'p99'):.3f} ms, {million(results):.2f} CPU-s per million", "",
+            "60,000 requests/s", rate(results) >= 60_000,
+        ))
+    return rows
+
+
+def catch_up(options, say):
+    """Reading what is in the page cache, beside sendfile from a process that does nothing else."""
+    with Apus(options.apus, options.work) as apus:
+        apus.bench("pub", "--topic", "warm", "--durability", "page-cache", "--record-bytes", KILO, "--batch-records",
+                   200, "--in-flight", 16, "--records", int(options.gigabytes * 1e9 / KILO))
+        found = interleaved(
+            {
+                "apus": lambda: apus.bench("sub", "--topic", "warm", "--passes", 3),
+                "iperf3 -Z": lambda: iperf3("-Z", sender="0", receiver="1"),
+            },
+            options.repeats, say,
+        )
+    ratio = throughput(found["apus"]) / throughput(found["iperf3 -Z"])
+    gigabyte = median(found["apus"], "broker_cpu_seconds_per_gb")
+    return [Row(
+        "catch-up read, warm, one reader",
+        f"{throughput(found['apus']):,.0f} MB/s ({between(found['apus'], 'megabytes_per_second')}), "
+        f"{count(rate(found['apus']))} records/s, {gigabyte:.3f} CPU-s per GB",
+        f"iperf3 -Z: {throughput(found['iperf3 -Z']):,.0f} MB/s "
+        f"({between(found['iperf3 -Z'], 'megabytes_per_second')}); {ratio:.0%}",
+        "90 % of iperf3 -Z", ratio >= 0.9,
+    )]
+
+
+def cold(options, say):
+    """What reading cold data does to those who write."""
+    writes = ["--rate", 10_000, "--record-bytes", KILO, "--batch-records", 10, "--in-flight", 64, "--durability",
+              "page-cache", "--warmup", "1s", "--duration", "5s"]
+    with Apus(options.apus, options.work) as apus:
+        apus.bench("pub", "--topic", "cold", "--durability", "page-cache", "--record-bytes", KILO, "--batch-records",
+                   200, "--in-flight", 16, "--records", int(2 * options.gigabytes * 1e9 / KILO))
+        read = [options.apus, "bench", "sub", "--topic", "cold", "-s", apus.address, "-o", "json",
+                "--fetch-bytes", "1MiB", "--partition-bytes", "1MiB", "--duration"]
+
+        def beside_reader(seconds, is_cold):
+            if is_cold:
+                evict(apus.data)
+            # The reader yields to the writer where both need the load's core: it is the broker that is looked at.
+            reader = subprocess.Popen(["nice", "-n", "19", *pinned(LOAD_CORE, read + [seconds])],
+                                      stdout=subprocess.DEVNULL)
+            try:
+                return apus.bench("pub", *writes)
+            finally:
+                reader.wait()
+
+        found = interleaved(
+            {
+                "alone": lambda: apus.bench("pub", *writes),
+                "beside a warm reader": lambda: beside_reader("6s", False),
+                "beside a cold reader": lambda: beside_reader("6s", True),
+            },
+            options.repeats, say,
+        )
+    p99 = {name: median(results, "latency_ms", "p99") for name, results in found.items()}
+    ratio = p99["beside a cold reader"] / p99["alone"]
+    return [Row(
+        "produce at 10,000 records/s, page cache, while another reads cold data: p99",
+        f"{p99['beside a cold reader']:.3f} ms",
+        f"alone {p99['alone']:.3f} ms, beside a warm reader {p99['beside a warm reader']:.3f} ms; {ratio:.1f} times",
+        "2 times alone", ratio <= 2,
+    )]
+
+
+def end_to_end(options, say):
+    """From the moment a record is due to be sent until a reader has it, at 10,000 records/s."""
+    wanted, seconds = 10_000, options.seconds
+    flags = ["--rate", wanted, "--record-bytes", KILO, "--warmup", "2s", "--duration", f"{seconds}s"]
+    with Apus(options.apus, options.work) as apus, Nats(options.work) as nats, \
+            Redis(options.work, "everysec") as redis, Redis(options.work, "always") as always:
+        found = interleaved(
+            {
+                "page-cache": lambda: apus.bench("e2e", *flags, "--durability", "page-cache"),
+                "fsync": lambda: apus.bench("e2e", *flags, "--durability", "fsync"),
+                "NATS core": lambda: nats.end_to_end(KILO, wanted, 2, seconds),
+                "Redis everysec": lambda: redis.end_to_end(KILO, wanted, 2, seconds),
+                "Redis always": lambda: always.end_to_end(KILO, wanted, 2, seconds),
+            },
+            options.repeats, say,
+        )
+    p99 = {name: median(results, "latency_ms", "p99") for name, results in found.items()}
+    kept = {name: rate(results) >= 0.99 * wanted for name, results in found.items()}
+
+    def peer(name):
+        return f"{name} {latencies(found[name])}" + ("" if kept[name] else " (rate not kept)")
+
+    what = "end to end at 10,000 records/s of 1 KB, p50 / p99 / p99.9 in ms"
+    return [
+        Row(f"{what}, page cache", latencies(found["page-cache"]),
+            f"{peer('NATS core')} (memory); {peer('Redis everysec')}", "p99 no worse than NATS core's",
+            kept["page-cache"] and p99["page-cache"] <= p99["NATS core"]),
+        Row(f"{what}, fsync", latencies(found["fsync"]), peer("Redis always"), "p99 of page cache + 0.2 ms",
+            kept["fsync"] and p99["fsync"] <= p99["page-cache"] + 0.2),
+    ]
+
+
+def peers(options, say):
+    """1 KB records beside Redis streams and NATS JetStream, with the same promise."""
+    records = max(100_000, int(options.gigabytes * 250_000))
+    batched = ["--record-bytes", KILO, "--batch-records", 64, "--connections", 4, "--in-flight", 16, "--records",
+               int(options.gigabytes * 1e9 / KILO)]
+    singly = ["--record-bytes", KILO, "--batch-records", 1, "--connections", 4, "--in-flight", 64, "--records", records]
+    with Apus(options.apus, options.work) as apus, Nats(options.work) as nats, \
+            Redis(options.work, "everysec") as redis, Redis(options.work, "always") as always:
+        variants = {
+            f"Apus {durability}, {shape}":
+                lambda durability=durability, flags=flags: apus.bench("pub", *flags, "--durability", durability)
+            for durability in ("fsync", "page-cache")
+            for shape, flags in (("batches of 64", batched), ("one a request", singly))
+        }
+        variants["Redis always"] = lambda: always.publish(KILO, records, 4, 64)
+        variants["Redis everysec"] = lambda: redis.publish(KILO, records, 4, 64)
+        variants["NATS JetStream"] = lambda: nats.publish(KILO, records, 4, 64)
+        found = interleaved(variants, options.repeats, say)
+
+    def said(name):
+        return f"{count(rate(found[name]))} records/s, {million(found[name]):.2f} CPU-s per million"
+
+    rows = []
+    for durability, others in (("fsync", ["Redis always"]), ("page-cache", ["Redis everysec", "NATS JetStream"])):
+        for shape in ("batches of 64", "one a request"):
+            ours = f"Apus {durability}, {shape}"
+            ratios = ", ".join(f"{rate(found[ours]) / rate(found[other]):.1f} × {other}" for other in others)
+            goal = "5 × Redis always" if durability == "fsync" else "more than either"
+            least = 5 if durability == "fsync" else 1
+            rows.append(Row(
+                f"produce 1 KB, {durability}, {shape}, 4 connections", said(ours),
+                "; ".join(f"{other}: {said(other)}" for other in others) + f"; {ratios}", goal,
+                all(rate(found[ours]) >= least * rate(found[other]) for other in others),
+            ))
+    return rows
+
+
+def fresh(options, say):
+    """A start over nothing."""
+    def measure():
+        with Apus(options.apus, options.work) as apus:
+            time.sleep(1)  # what the start still has to do
+            return {"ready_ms": apus.ready_ms, "rss_mb": resident_megabytes(apus.pid)}
+
+    found = interleaved({"serve": measure}, options.repeats, say)["serve"]
+    ready, resident = median(found, "ready_ms"), median(found, "rss_mb")
+    return [
+        Row("fresh apus serve: ready", f"{ready:.0f} ms ({between(found, 'ready_ms')})", "", "300 ms", ready <= 300),
+        Row("fresh apus serve: resident", f"{resident:.1f} MB", "", "40 MB", resident <= 40),
+    ]
+
+
+def topics(options, say):
+    """Many topics with one record each. Once: it takes a while."""
+    number = options.topics
+    with Apus(options.apus, options.work) as apus:
+        time.sleep(1)
+        before = resident_megabytes(apus.pid)
+        began = time.monotonic()
+        apus.command("bench", "topics", "--count", number)
+        made = time.monotonic() - began
+        after, files = resident_megabytes(apus.pid), open_files(apus.pid)
+        apus.end()
+        apus.start()
+        time.sleep(1)
+        clean, again, files_again = apus.ready_ms, resident_megabytes(apus.pid), open_files(apus.pid)
+        apus.end(signal.SIGKILL)
+        apus.start()
+        killed = apus.ready_ms
+    each = (after - before) * 1e6 / number
+    each_again = (again - before) * 1e6 / number
+    files = max(files, files_again)
+    scale = 1_000_000 / number
+    return [
+        Row(f"{number:,} topics with one record each: memory a topic",
+            f"{each:,.0f} B after making them, {each_again:,.0f} B after a restart ({after:.0f} and {again:.0f} MB)",
+            f"made and written in {made:.0f} s", "1,024 B idle", each_again <= 1024),
+        Row(f"{number:,} topics: open files", f"{files:,}", "", "fewer than 1,000", files < 1000),
+        Row(f"{number:,} topics: restart", f"{clean / 1000:.2f} s after a stop, {killed / 1000:.2f} s after kill -9", "",
+            "10 s for a million", clean * scale <= 10_000),
+        Row("a million topics, extrapolated",
+            f"{(before + each_again * number * scale / 1e6) / 1000:.2f} GB, restart in {clean * scale / 1000:.1f} s",
+            "in proportion to the rows above", "", None),
+    ]
+
+
+SECTIONS = {
+    "durable": durable, "bulk": bulk, "single": single, "catch-up": catch_up, "cold": cold, "e2e": end_to_end,
+    "peers": peers, "fresh": fresh, "topics": topics,
+}
