@@ -76,7 +76,7 @@ enum Arrows {
             system.union([
                 "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog",
                 "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle",
-                "Histogram",
+                "UnixSignals", "Histogram",
             ])
         ),
         Part("kafka-wire-gen", .assembly, ["Foundation"]),
