@@ -31,10 +31,12 @@ extension Log {
             preconditionFailure("finished a job that is not in flight")
         }
         self.work.flight = nil
+        let event: LogProgress.Event
         switch outcome {
-        case .success: return self.progress(self.succeeded(flight))
-        case .failure(let failure): return self.progress(self.failed(flight, failure))
+        case .success: event = self.succeeded(flight)
+        case .failure(let failure): event = self.failed(flight, failure)
         }
+        return self.progress(event)
     }
 
     /// What would be told if a job finished now.

@@ -82,19 +82,19 @@ extension LogRecovery {
                 return Extent(base: base, salt: header.salt, createdAt: header.createdAt)
             }
             kind = .wrongIdentity
-        case .failure(.blank):
-            let size = try self.disk.size(of: file)
-            var scanner = SegmentScanner(self.disk, file, seed: 0, from: 0, to: size.rawValue, chunk: Self.chunk)
+        case .failure:
+            let size = try self.disk.size(of: file).rawValue
+            let behind = min(SegmentHeader.byteCount, size)
+            var scanner = SegmentScanner(self.disk, file, seed: 0, from: behind, to: size, chunk: Self.chunk)
             guard case .end = try scanner.look(whole: false), next == nil,
                 base != state?.active.base || state?.active.end == base
             else {
                 kind = .header
                 break
             }
-            // Its making was cut off before anything was promised: it is made again when it is needed.
+            // No batch is written before the header is durable: its making was cut off, and it is made again.
             try self.remove(file)
             return nil
-        case .failure(let damage): kind = damage
         }
         if kind == .header, let state, state.active.base == base {
             // `state` knows the salt: the batches can still be checked.

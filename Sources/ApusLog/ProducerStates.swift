@@ -22,7 +22,7 @@ package struct ProducerStates: Hashable, Sendable {
     package struct Producer: Hashable, Sendable {
         package var id: Int64
         package var epoch: Int16
-        /// Oldest first. Up to five, and those beyond that are not on the disk yet.
+        /// Oldest first. Up to five that are on the disk, and those that are not yet.
         package var batches: [Batch] = []
         /// What must come next, when there is no batch to tell; nil when anything may.
         var nextSequence: Int32?
@@ -143,7 +143,10 @@ extension ProducerStates.Producer {
             self.hasOlder = true
         }
         self.batches.append(batch)
-        while self.batches.count > Limits.producerBatchesKept, self.batches[0].lastOffset < written {
+        // Five that are on the disk, so that five are left should the others have to be taken back.
+        while self.batches.count > Limits.producerBatchesKept,
+            self.batches[Limits.producerBatchesKept].lastOffset < written
+        {
             self.batches.removeFirst()
             self.hasOlder = true
         }

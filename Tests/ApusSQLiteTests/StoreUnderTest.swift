@@ -1,4 +1,5 @@
 import ApusCore
+import ApusFakes
 import ApusSQLite
 import Foundation
 import Synchronization
@@ -6,10 +7,12 @@ import Synchronization
 /// Every coordinator store there is: the same suite holds for each.
 enum StoreUnderTest: CaseIterable, Sendable {
     case sqlite
+    case fake
 
     func make(in directory: TemporaryDirectory) throws -> any CoordinatorStore {
         switch self {
         case .sqlite: try SQLiteCoordinatorStore(at: directory.file("store.sqlite"))
+        case .fake: FakeCoordinatorStore()
         }
     }
 }
