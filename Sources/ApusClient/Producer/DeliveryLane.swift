@@ -8,7 +8,8 @@ import KafkaWire
 /// The rules of an idempotent producer (KIP-98, KIP-360):
 ///
 /// - A batch keeps its sequence through every retry. The broker knows the last five, so an attempt that was written and
-///   not answered is answered like a new one and not written twice. Hence at most five are on their way.
+///   not answered is answered like a new one and not written twice. Hence none leaves before the one five places ahead
+///   of it is done with: not even when others between them are.
 /// - After a failure nothing new leaves, and nothing is repeated, until all that is on its way is answered. Then all
 ///   that failed is sent again, in order: a batch behind a failed one was refused for its sequence (OUT_OF_ORDER) or
 ///   lost.
@@ -43,6 +44,8 @@ struct DeliveryLane: Sendable {
     private var waiting: Deque<ProduceBatch> = []
     private var identity: ProducerIdentity?
     private var sequenceNext: Int32 = 0
+    /// Batches that were given a place in this epoch.
+    private var ordinalNext = 0
     /// The broker has confirmed a batch of this identity.
     private var isConfirmed = false
     /// A batch with a sequence was given up: what comes next can not go on in this epoch.
@@ -76,8 +79,10 @@ struct DeliveryLane: Sendable {
     func room(at now: Instant, as identity: ProducerIdentity?) -> Int {
         guard self.waiting.isEmpty, now >= self.notBefore, !self.isOutOfEpochs(of: identity) else { return 0 }
         if self.hasGap, !self.inFlight.isEmpty { return 0 }
-        let limit = self.isIdempotent && (!self.isConfirmed || self.hasGap) ? 1 : self.inFlightMax
-        return max(0, limit - self.inFlight.count)
+        guard self.isIdempotent else { return max(0, self.inFlightMax - self.inFlight.count) }
+        let limit = self.isConfirmed && !self.hasGap ? self.inFlightMax : 1
+        let oldest = self.inFlight.lazy.map(\.ordinal).min() ?? self.ordinalNext
+        return max(0, limit - (self.ordinalNext - oldest))
     }
 
     /// When something that waits may be sent again; nil when nothing waits, or answers are awaited first.
@@ -97,8 +102,7 @@ struct DeliveryLane: Sendable {
             guard let identity else { preconditionFailure("an idempotent producer sends without its identity") }
             if self.inFlight.isEmpty { self.adopt(identity) }
             guard let identity = self.identity else { preconditionFailure("a lane without what it just adopted") }
-            batch.sign(identity, sequence: self.sequenceNext)
-            self.sequenceNext = ProduceBatch.sequence(self.sequenceNext, after: batch.recordCount)
+            self.place(&batch, identity)
         }
         batch.attempts += 1
         self.inFlight.append(batch)
@@ -137,6 +141,7 @@ struct DeliveryLane: Sendable {
     private mutating func start(_ identity: ProducerIdentity) {
         self.identity = identity
         self.sequenceNext = 0
+        self.ordinalNext = 0
         self.isConfirmed = false
         self.hasGap = false
         self.isOutOfOrder = false
@@ -144,10 +149,16 @@ struct DeliveryLane: Sendable {
 
     private mutating func renumber() {
         guard let identity = self.identity else { return }
-        for index in self.waiting.indices {
-            self.waiting[index].sign(identity, sequence: self.sequenceNext)
-            self.sequenceNext = ProduceBatch.sequence(self.sequenceNext, after: self.waiting[index].recordCount)
-        }
+        var waiting = self.waiting
+        self.waiting = []
+        for index in waiting.indices { self.place(&waiting[index], identity) }
+        self.waiting = waiting
+    }
+
+    private mutating func place(_ batch: inout ProduceBatch, _ identity: ProducerIdentity) {
+        batch.sign(identity, sequence: self.sequenceNext, ordinal: self.ordinalNext)
+        self.sequenceNext = ProduceBatch.sequence(self.sequenceNext, after: batch.recordCount)
+        self.ordinalNext += 1
     }
 
     /// The lane needs another epoch and there is none: the producer must ask for another id.

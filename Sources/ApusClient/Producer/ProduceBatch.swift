@@ -21,6 +21,8 @@ struct ProduceBatch: Sendable {
     let waiters: [RecordWaiter]
     private(set) var bytes: ByteBuffer
     private(set) var sequence: Int32 = -1
+    /// Which batch of its partition and epoch it is, from 0.
+    private(set) var ordinal = 0
     /// Times it was sent.
     var attempts = 0
     /// An attempt ended without a definite answer: the broker may have it.
@@ -39,7 +41,7 @@ struct ProduceBatch: Sendable {
     }
 
     /// Writes the producer and the sequence into the batch and signs it anew: the checksum covers both.
-    mutating func sign(_ identity: ProducerIdentity, sequence: Int32) {
+    mutating func sign(_ identity: ProducerIdentity, sequence: Int32, ordinal: Int) {
         guard var header = try? RecordBatchHeader(from: self.bytes) else {
             preconditionFailure("the builder wrote a header that can not be read")
         }
@@ -52,6 +54,7 @@ struct ProduceBatch: Sendable {
         }
         self.bytes.setInteger(crc, at: self.bytes.readerIndex + 17)
         self.sequence = sequence
+        self.ordinal = ordinal
     }
 
     /// The sequence after the batch: it wraps from the largest Int32 to 0, as the broker's does.
