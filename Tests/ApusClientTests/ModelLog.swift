@@ -24,7 +24,18 @@ struct ModelLog {
 
     private(set) var written: [Written] = []
     private(set) var endOffset: Int64 = 0
+    private var batches: [(nextOffset: Int64, bytes: ByteBuffer)] = []
     private var producers: [Int64: Producer] = [:]
+
+    /// Whole batches from the one that holds `offset` on; the first whatever its size.
+    func read(from offset: Int64, upTo bytesMax: Int) -> ByteBuffer {
+        var bytes = ByteBuffer()
+        for (nextOffset, batch) in self.batches where nextOffset > offset {
+            guard bytes.readableBytes == 0 || bytes.readableBytes + batch.readableBytes <= bytesMax else { break }
+            bytes.writeImmutableBuffer(batch)
+        }
+        return bytes
+    }
 
     var values: [String] { self.written.flatMap(\.values) }
 
@@ -63,6 +74,11 @@ struct ModelLog {
         while let record = try records.next() { values.append(String(buffer: record.value ?? ByteBuffer())) }
         let baseOffset = self.endOffset
         self.written.append(Written(baseOffset: baseOffset, values: values))
+        var stored = bytes
+        var placed = header
+        placed.baseOffset = baseOffset
+        placed.write(to: &stored, at: stored.readerIndex)
+        self.batches.append((placed.nextOffset, stored))
         self.endOffset += Int64(values.count)
         return .written(baseOffset)
     }

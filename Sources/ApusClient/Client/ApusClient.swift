@@ -39,7 +39,7 @@ public final class ApusClient: Sendable {
     public func run() async throws {
         let core = self.core
         let waiter = Waiter()
-        core.closed.whenComplete { _ in waiter.wake() }
+        core.loop.execute { core.whenClosed(waiter) }
         do {
             try await waiter.value()
         } catch is CancellationError {

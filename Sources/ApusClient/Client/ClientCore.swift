@@ -61,7 +61,7 @@ final class ClientCore: @unchecked Sendable {
     private var observers: [ObjectIdentifier: any ClusterObserver] = [:]
     private var readersStarted = 0
     private(set) var isClosed = false
-    private let closing: EventLoopPromise<Void>
+    private var closeWaiters: [Waiter] = []
     /// Where the turn through the servers starts: clients of one configuration do not all ask the first.
     let serverFirst: Int
 
@@ -72,7 +72,6 @@ final class ClientCore: @unchecked Sendable {
         self.schedule = MetadataSchedule(
             backoff: Backoff(base: configuration.retryBackoff, limit: configuration.retryBackoffMax))
         self.serverFirst = Int(environment.randomness.next() % UInt64(max(self.servers.count, 1)))
-        self.closing = environment.loop.makePromise()
     }
 
     // MARK: Links
@@ -180,9 +179,14 @@ final class ClientCore: @unchecked Sendable {
         let waits = self.waits
         self.waits = []
         for wait in waits { wait.then(.failure(Self.closedError)) }
-        self.closing.succeed()
+        let closeWaiters = self.closeWaiters
+        self.closeWaiters = []
+        for waiter in closeWaiters { waiter.wake() }
     }
 
-    /// Succeeds when the client is closed.
-    var closed: EventLoopFuture<Void> { self.closing.futureResult }
+    /// Wakes the waiter when the client is closed.
+    func whenClosed(_ waiter: Waiter) {
+        self.loop.preconditionInEventLoop()
+        if self.isClosed { waiter.wake() } else { self.closeWaiters.append(waiter) }
+    }
 }

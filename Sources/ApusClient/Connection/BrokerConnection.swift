@@ -186,11 +186,12 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
 
     private func received(_ frame: ByteBuffer) {
         if case .closed = self.state { return }
-        guard let call = self.calls.popFirst(),
+        guard let call = self.calls.first,
             frame.getInteger(at: frame.readerIndex, as: Int32.self) == call.correlationID
         else {
             return self.fail(self.error(.corrupt, "it answered something that was not asked", isIndefinite: true))
         }
+        self.calls.removeFirst()
         call.answer(.success(frame))
     }
 
