@@ -132,7 +132,8 @@ struct BackoffTests {
         #expect(ServerAddress(text)?.description == expected)
     }
 
-    @Test("what is no address is refused", arguments: ["", ":1", "a:0", "a:65536", "a:b", "::1", "[::1", "[]:1", "a:1:2"])
+    @Test(
+        "what is no address is refused", arguments: ["", ":1", "a:0", "a:65536", "a:b", "::1", "[::1", "[]:1", "a:1:2"])
     func refusals(text: String) {
         #expect(ServerAddress(text) == nil)
     }

@@ -47,7 +47,9 @@ struct FrameAssemblerTests {
         #expect(assembler.missing == 94)
     }
 
-    @Test("a length that is negative or too large is refused before any room is made", arguments: [-1, 101, .max] as [Int32])
+    @Test(
+        "a length that is negative or too large is refused before any room is made",
+        arguments: [-1, 101, .max] as [Int32])
     func refused(length: Int32) {
         var assembler = FrameAssembler(bytesMax: 100)
         assembler.append(ByteBuffer(integer: length))

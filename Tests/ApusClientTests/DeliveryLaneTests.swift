@@ -231,7 +231,7 @@ struct DeliverySimulationTests {
     /// One lane, one broker that fails in every way it may, and a connection that is lost at any time.
     @Test(
         "whatever fails, what was acknowledged is there once and in order, and a definite error left nothing",
-        arguments: 0..<2000 as Range<UInt64>)
+        arguments: 0..<500 as Range<UInt64>)
     func simulation(seed: UInt64) throws {
         var chance = SplitMix(seed: seed)
         let bench = Bench(deliveryTimeout: .seconds(60))
