@@ -21,7 +21,9 @@ extension Broker {
         }
         let empty = TopicRegistry(table: table, leaderEpoch: settings.incarnation)
         let published = BrokerPublication(empty)
-        let world = ShardWorld(ports: ports, settings: settings) { published.current.snapshot.topic(id: $0) }
+        let world = ShardWorld(ports: ports, settings: settings, shardCount: loops.count) {
+            published.current.snapshot
+        }
         let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
         let shards = loops.enumerated().map { index, loop in
             Shard(index: index, loop: loop, world: world, tailCache: tailCache)
@@ -49,10 +51,8 @@ extension Broker {
     /// Refuses new work, lets what is appended reach the disk, closes every log. Answers whether all is closed cleanly:
     /// only then may the data directory be marked so.
     package func close(on loop: any EventLoop, then: @escaping @Sendable (Bool) -> Void) {
-        // A life that began after a crash and did not look at every log can not vouch for those it did not open.
-        let wasClean = self.settings.wasCleanShutdown
         let gather = BrokerGather([Bool](repeating: false, count: self.shards.count), missing: self.shards.count) {
-            let isClean = wasClean && $0.allSatisfy { $0 }
+            let isClean = $0.allSatisfy { $0 }
             loop.execute { then(isClean) }
         }
         for shard in self.shards {

@@ -46,7 +46,7 @@ extension Broker {
 
     package var allowsAutoCreate: Bool { self.table.value(.autoCreate).lowercased() == "true" }
 
-    /// Deletes topics for good: the names are free when this answers, the files go soon after. Answers what was deleted.
+    /// Deletes topics for good: the names are free when this answers, the files go soon after. Answers the deleted.
     package func deleteTopics(
         _ topics: [TopicReference], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
@@ -103,7 +103,7 @@ extension Broker {
                     let current = results.map { $0.map { registry.snapshot.topic(id: $0.id) ?? $0 } }
                     home.run { then(current, !validateOnly) }
                 case .failure(let error):
-                    home.run { then(results.map { $0.flatMap { _ in .failure(error) } }, false) }
+                    home.run { then(results.map { Broker.undone($0, error) }, false) }
                 }
             }
         }
@@ -152,6 +152,15 @@ extension Broker {
 
     static func catching<Value>(_ body: () throws(BrokerError) -> Value) -> Result<Value, BrokerError> {
         do throws(BrokerError) { return .success(try body()) } catch { return .failure(error) }
+    }
+
+    /// What a result becomes when nothing of its draft was made. "Exists" may have meant a topic of the same draft.
+    private static func undone(_ result: Result<Topic, BrokerError>, _ error: BrokerError) -> Result<Topic, BrokerError>
+    {
+        switch result {
+        case .success, .failure(.topicExists): .failure(error)
+        case .failure: result
+        }
     }
 
     private static func repeated(_ names: [String]) -> Set<String> {

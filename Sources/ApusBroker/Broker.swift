@@ -49,10 +49,9 @@ package final class Broker: Sendable {
 
     // MARK: Loops
 
-    /// The shard that owns a partition: the partitions of one topic go around all of them.
     func shard(of topic: Topic, _ partition: PartitionIndex) -> Shard {
-        let start = (topic.id.low ^ topic.id.high) &+ UInt64(truncatingIfNeeded: partition.rawValue)
-        return self.shards[Int(start % UInt64(self.shards.count))]
+        let world = self.shards[0].world
+        return self.shards[world.shardIndex(of: TopicPartition(topic: topic.id, partition: partition))]
     }
 
     /// The way to a caller's loop: mostly a shard's own.

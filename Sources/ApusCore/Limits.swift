@@ -140,6 +140,12 @@ public enum Limits {
 
     /// How often retention looks at each partition (spread over the partitions, so no moment has all of them).
     public static let retentionSweepPeriod = Duration.seconds(60)
+    /// How often partitions that nobody uses are opened for retention.
+    public static let patrolPeriod = Duration.seconds(3600)
+    /// Partitions that one shard opens for it in a second.
+    public static let patrolPartitionsPerSecond = 20
+    /// Partitions that one shard looks at for it in a second, those of other shards included.
+    public static let patrolStepsPerSecond = 10_000
     /// The step of a shard's timer wheel: how late a parked fetch or a produce time-out may be.
     public static let wheelTick = Duration.milliseconds(10)
     /// Partitions that a shard keeps open; the one used least recently is closed first.

@@ -1,8 +1,8 @@
 import ApusCore
 
 extension Shard {
-    /// Lets go of a deleted topic: who waits for it hears that it is gone, and `then` is told when nothing of it is with
-    /// the disk any more.
+    /// Lets go of a deleted topic: who waits for it hears that it is gone, and `then` is told when nothing of it is
+    /// with the disk any more.
     func drop(_ topic: TopicID, partitionCount: Int32, then: @escaping @Sendable () -> Void) {
         // Its own count: what is left to rest, and one for this walk.
         let rest = Rest(then)
@@ -36,10 +36,14 @@ extension Shard {
     func close(then: @escaping (Bool) -> Void) {
         self.whenClosed = then
         self.beginClosing()
+        let mending = self.mending
+        self.mending.removeAll()
         for slot in self.sweep {
             self.wakeAll(slot)
             self.closeIfQuiet(slot)
         }
+        // They wait for a full disk. Recovery will do at the next start what they could not.
+        for slot in mending where self.slots[slot.id] === slot { self.closed(slot, isClean: false) }
         self.tellIfClosed()
     }
 

@@ -95,6 +95,7 @@ extension Shard {
             self.world.ports.logger.error("the disk is full", metadata: ["partition": "\(slot.id)"])
             // Cleaning up needs no room and is begun at once; if even that fails, not in a circle.
             if slot.isMending {
+                if self.isClosing { return self.closed(slot, isClean: false) }
                 self.mending.append(slot)
                 return
             }
@@ -187,8 +188,10 @@ extension Shard {
         if self.isClosing { self.closed(slot, isClean: false) }
     }
 
-    private func closed(_ slot: PartitionSlot, isClean: Bool) {
+    func closed(_ slot: PartitionSlot, isClean: Bool) {
         if isClean { self.closedCleanly(slot.id) } else { self.isClean = false }
+        // Only a log that could not be finished has any left; what becomes of them is not known.
+        self.refuseAcks(slot, above: Offset(rawValue: -1), .timedOut)
         self.remove(slot, reopening: self.world.topic(slot.id.topic))
         self.tellIfClosed()
     }
@@ -196,6 +199,6 @@ extension Shard {
     func tellIfClosed() {
         guard self.isClosing, self.slots.isEmpty, let whenClosed = self.whenClosed else { return }
         self.whenClosed = nil
-        whenClosed(self.isClean)
+        whenClosed(self.isClean && self.vouchesForAll)
     }
 }

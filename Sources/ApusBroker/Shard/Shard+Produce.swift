@@ -18,7 +18,7 @@ extension Shard {
                     case .success(let slot):
                         self.append(operation, index, to: slot, wall: self.world.ports.clock.wallTime)
                     case .failure(let error):
-                        operation.resolve(index, ProduceResult(error: error))
+                        self.resolve(operation, index, ProduceResult(error: error))
                     }
                 }
             }
@@ -32,8 +32,8 @@ extension Shard {
     private func append(_ operation: ProduceOperation, _ index: Int, to slot: PartitionSlot, wall: Timestamp) {
         // What was not begun in time is not begun at all.
         guard !operation.isAnswered else { return }
-        guard !self.isClosing else { return operation.resolve(index, ProduceResult(error: .shuttingDown)) }
-        guard !self.world.space.isLow else { return operation.resolve(index, ProduceResult(error: .storageFull)) }
+        guard !self.isClosing else { return self.resolve(operation, index, ProduceResult(error: .shuttingDown)) }
+        guard !self.world.space.isLow else { return self.resolve(operation, index, ProduceResult(error: .storageFull)) }
         let records = operation.entries[index].records
         operation.entries[index].records = ByteBuffer()
         do throws(BatchRefusal) {
@@ -42,12 +42,12 @@ extension Shard {
                 self.tail.append(batch, base: taken.result.baseOffset, end: taken.through, to: slot.tail)
                 self.markDirty(slot)
             } else if let highWatermark = slot.partition?.highWatermark, taken.through <= highWatermark {
-                return operation.resolve(index, taken.result)
+                return self.resolve(operation, index, taken.result)
             }
             operation.expect(index, taken.result)
             slot.partition?.park(ParkedAck(through: taken.through, operation: operation, index: index))
         } catch {
-            operation.resolve(index, ProduceResult(error: error.error, recordErrors: error.records))
+            self.resolve(operation, index, ProduceResult(error: error.error, recordErrors: error.records))
         }
     }
 
@@ -61,9 +61,13 @@ extension Shard {
 
     func refuseAcks(_ slot: PartitionSlot, above end: Offset, _ error: BrokerError) {
         for ack in slot.partition?.dropAcks(above: end) ?? [] {
-            ack.operation.resolve(ack.index, ProduceResult(error: error))
-            self.stopTimer(of: ack.operation)
+            self.resolve(ack.operation, ack.index, ProduceResult(error: error))
         }
+    }
+
+    private func resolve(_ operation: ProduceOperation, _ index: Int, _ result: ProduceResult) {
+        operation.resolve(index, result)
+        self.stopTimer(of: operation)
     }
 
     private func stopTimer(of operation: ProduceOperation) {

@@ -50,6 +50,7 @@ extension Shard {
         self.mending.removeAll()
         for slot in mending where self.slots[slot.id] === slot { self.submit(slot) }
         self.sweepSome()
+        self.patrolSome()
         if self.index == 0 { self.lookAtSpace() }
         guard !self.slots.isEmpty || !self.isClosing else { return }
         self.startSeconds()
@@ -59,9 +60,7 @@ extension Shard {
     private func sweepSome() {
         guard !self.sweep.isEmpty else { return }
         let period = max(1, Int(Limits.retentionSweepPeriod.components.seconds))
-        let wall = self.retentionClock.read(
-            wall: self.world.ports.clock.wallTime, now: self.world.ports.clock.now
-        )
+        let wall = self.readRetentionClock()
         for _ in 0..<(self.sweep.count + period - 1) / period {
             guard !self.sweep.isEmpty else { return }
             self.sweepCursor = (self.sweepCursor + 1) % self.sweep.count
@@ -70,7 +69,11 @@ extension Shard {
         }
     }
 
-    private func look(after slot: PartitionSlot, wall: Timestamp) {
+    func readRetentionClock() -> Timestamp {
+        self.retentionClock.read(wall: self.world.ports.clock.wallTime, now: self.world.ports.clock.now)
+    }
+
+    func look(after slot: PartitionSlot, wall: Timestamp) {
         switch slot.state {
         case .unopenable: self.closeIfQuiet(slot)
         case .opening, .closing, .failed, .gone: break

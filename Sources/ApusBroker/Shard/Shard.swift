@@ -36,9 +36,15 @@ final class Shard: @unchecked Sendable {
     private(set) var isClosing = false
     /// Tells that the last slot is closed, and whether all of them closed cleanly.
     var whenClosed: ((Bool) -> Void)?
+    /// All that was closed so far was closed cleanly.
     var isClean = true
+    /// A life that began after a crash and did not look at every log can not vouch for those it did not open.
+    var vouchesForAll: Bool
     /// Closed cleanly in this life, while the life before was not: their ends are whole. Empty after a clean start.
     private var closedHere: Set<TopicPartition> = []
+    /// Where the patrol over all topics is; nil between two of them.
+    var patrol: ShardPatrol?
+    var patrolAt: UInt32 = 0
     private var lanesUsed: UInt64 = 0
 
     init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
@@ -47,6 +53,7 @@ final class Shard: @unchecked Sendable {
         self.mailbox = ShardMailbox(loop: loop)
         self.world = world
         self.tail = TailCache(limit: tailCache)
+        self.vouchesForAll = world.settings.wasCleanShutdown
         let now = world.ports.clock.now
         self.wheel = TimerWheel(tick: Limits.wheelTick, now: now)
         self.retentionClock = RetentionClock(wall: world.ports.clock.wallTime, now: now)
@@ -208,13 +215,25 @@ final class ShardWorld: Sendable {
     let ports: BrokerPorts
     let settings: BrokerSettings
     let space = ShardSpace()
-    /// The topic as it is published now.
-    let topic: @Sendable (TopicID) -> Topic?
+    let shardCount: Int
+    /// All topics as they are published now.
+    let topics: @Sendable () -> TopicSnapshot
 
-    init(ports: BrokerPorts, settings: BrokerSettings, topic: @escaping @Sendable (TopicID) -> Topic?) {
+    init(
+        ports: BrokerPorts, settings: BrokerSettings, shardCount: Int, topics: @escaping @Sendable () -> TopicSnapshot
+    ) {
         self.ports = ports
         self.settings = settings
-        self.topic = topic
+        self.shardCount = shardCount
+        self.topics = topics
+    }
+
+    func topic(_ id: TopicID) -> Topic? { self.topics().topic(id: id) }
+
+    /// The shard that owns a partition: the partitions of one topic go around all of them.
+    func shardIndex(of id: TopicPartition) -> Int {
+        let start = (id.topic.low ^ id.topic.high) &+ UInt64(truncatingIfNeeded: id.partition.rawValue)
+        return Int(start % UInt64(self.shardCount))
     }
 }
 

@@ -115,8 +115,8 @@ struct TailCache {
 }
 
 extension ByteBuffer {
-    /// These bytes in a buffer that does not keep a much larger one alive. A slice of at least a quarter of its frame is
-    /// left as it is: copying it would cost more than it frees.
+    /// These bytes in a buffer that does not keep a much larger one alive. A slice of at least a quarter of its frame
+    /// is left as it is: copying it would cost more than it frees.
     func detached() -> ByteBuffer {
         guard self.readableBytes * 4 < self.storageCapacity else { return self }
         var copy = ByteBufferAllocator().buffer(capacity: self.readableBytes)

@@ -15,6 +15,15 @@ package struct TopicSnapshot: Sendable {
     /// Every topic, in no order that means anything.
     package var all: some Collection<Topic> { self.byName.values }
 
+    /// A place in the tree of topics; the snapshot stays as it is while somebody walks it.
+    struct Walk {
+        fileprivate var iterator: TreeDictionary<TopicID, Topic>.Iterator
+
+        mutating func next() -> Topic? { self.iterator.next()?.value }
+    }
+
+    func walk() -> Walk { Walk(iterator: self.byID.makeIterator()) }
+
     package func topic(named name: String) -> Topic? { self.byName[name] }
     package func topic(id: TopicID) -> Topic? { self.byID[id] }
 

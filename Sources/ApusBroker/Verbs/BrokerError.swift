@@ -1,6 +1,6 @@
 package import ApusCore
 
-/// Why a verb was refused. Closed: a door maps every case to its protocol's code, and the compiler says when one is new.
+/// Why a verb was refused. Closed: a door maps every case to its protocol's code, and the compiler tells of new ones.
 ///
 /// Every case is definite, that is: nothing was or will be written for the refused entry (promise P2), except
 /// ``timedOut``, ``storage(_:)`` and ``storeUnknown(_:)``, after which it may or may not have been.

@@ -3,7 +3,7 @@ package import NIOCore
 
 /// What must have happened before a produce is answered (Kafka's `acks`).
 package enum Acks: Hashable, Sendable {
-    /// Nothing: the client hears nothing. The verb still answers, so that the door can close the connection on an error.
+    /// Nothing: the client hears nothing. The verb still answers, so that the door can close the connection on error.
     case none
     /// This broker holds it as the topic's `durability` says: on the disk for `fsync`, in the page cache otherwise.
     case leader
