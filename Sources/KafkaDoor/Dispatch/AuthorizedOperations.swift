@@ -1,5 +1,5 @@
-/// What a client may do, as Metadata, DescribeCluster and DescribeTopicPartitions tell it: a bit for each of Kafka's ACL
-/// operations. Without authorization everybody may do everything that there is for clients.
+/// What a client may do, as Metadata, DescribeCluster and DescribeTopicPartitions tell it: a bit for each of Kafka's
+/// ACL operations. Without authorization everybody may do everything that there is for clients.
 enum AuthorizedOperations {
     /// Not asked for.
     static let unknown = Int32.min

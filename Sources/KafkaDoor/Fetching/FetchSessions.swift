@@ -2,8 +2,8 @@ import ApusBroker
 import ApusCore
 import KafkaWire
 
-/// The fetch sessions of one event loop (KIP-227): a consumer names its partitions once, and later only what changed; it
-/// is told only what changed, too.
+/// The fetch sessions of one event loop (KIP-227): a consumer names its partitions once, and later only what changed;
+/// it is told only what changed, too.
 ///
 /// A session belongs to the loop it was begun on. A client that comes back on another loop is told that its session is
 /// not known, which is legal at any time, and begins a new one.
@@ -108,7 +108,7 @@ struct FetchSessions {
             // Nothing left to remember: answered without a session. Too much: the client begins again with all of it.
             return session.partitions.isEmpty ? .whole(id: 0, []) : .refused(.fetchSessionIDNotFound)
         }
-        session.epoch = session.epoch == Int32.max ? 1 : session.epoch + 1
+        session.epoch = Self.epoch(after: session.epoch)
         session.lastUsed = sweep
         let entries = session.inTurn.map { session.partitions[$0].entry }
         self.sessions[request.id] = session
@@ -123,7 +123,7 @@ struct FetchSessions {
     /// - Returns: nil when the session was used by another fetch in between, or is gone.
     mutating func news(id: Int32, epoch: Int32, results: [FetchResult]) -> [Bool]? {
         guard id != 0 else { return results.map { _ in true } }
-        guard var session = self.sessions[id], session.epoch == Self.next(epoch),
+        guard var session = self.sessions[id], session.epoch == Self.epoch(after: epoch),
             session.partitions.count == results.count
         else { return nil }
         self.sessions[id] = nil
@@ -150,7 +150,7 @@ struct FetchSessions {
     }
 
     /// The epoch after `epoch`; it never comes back to 0, which would begin a session.
-    private static func next(_ epoch: Int32) -> Int32 {
+    static func epoch(after epoch: Int32) -> Int32 {
         epoch == Int32.max ? 1 : epoch + 1
     }
 

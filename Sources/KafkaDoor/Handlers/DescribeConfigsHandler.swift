@@ -1,8 +1,8 @@
 import ApusBroker
 import KafkaWire
 
-/// DescribeConfigs (32): every option of a topic or broker, where its value comes from, what it means (KIP-133, KIP-226,
-/// KIP-569). Null and empty lists of keys both ask for all options, as with Kafka.
+/// DescribeConfigs (32): every option of a topic or broker, where its value comes from, what it means (KIP-133,
+/// KIP-226, KIP-569). Null and empty lists of keys both ask for all options, as with Kafka.
 enum DescribeConfigsHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 1...4
 

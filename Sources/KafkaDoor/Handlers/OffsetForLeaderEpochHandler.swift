@@ -2,7 +2,7 @@ import ApusBroker
 import ApusCore
 import KafkaWire
 
-/// OffsetForLeaderEpoch (23): where an epoch ends, so that a client sees whether records it read were cut off (KIP-320).
+/// OffsetForLeaderEpoch (23): where an epoch ends, so that a client sees whether records it read were cut (KIP-320).
 enum OffsetForLeaderEpochHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 2...4
 
