@@ -58,7 +58,7 @@ public final class ApusServer: Sendable {
     }
 
     /// Takes no more work, answers what is under way, closes every log, and lets the data directory go. Answers whether
-    /// all of that went well, so that the next start has nothing to repair. Called again, it answers the same.
+    /// all of that went well; what did not is in the log. Called again, it answers the same.
     @discardableResult
     public func shutdown() async -> Bool {
         let parts = self.state.withLock { state -> ServerParts? in

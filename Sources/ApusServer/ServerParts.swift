@@ -239,50 +239,53 @@ struct ServerParts: Sendable {
 
     // MARK: Stop
 
-    /// Stops what was started, newest first. True: every log was closed whole, and the data directory says so.
+    /// Stops what was started, newest first. True: nothing went wrong on the way.
+    ///
+    /// The data directory is marked clean when the broker vouches for every log. After a start that was not clean it
+    /// can do so only once its patrol has looked at all of them; until then the next start checks again, and that is
+    /// no failure of this stop.
     mutating func stop(within patience: Duration?) async -> Bool {
         if let listener = self.listener {
-            do {
-                try await listener.stop(within: patience ?? self.stopWaitMax).get()
-            } catch {
-                self.logger.warning("the listener did not stop well", metadata: ["error": "\(error)"])
-            }
+            await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }
         // A start that ended before there was a broker has touched no log.
-        var isClean = self.directory?.wasCleanShutdown ?? false
+        var vouches = self.directory?.wasCleanShutdown ?? false
+        var isWell = true
         if let broker = self.broker, let loop = self.loops?.any() {
             await self.ballast?.stop(on: loop)
-            isClean = await withCheckedContinuation { continuation in
+            vouches = await withCheckedContinuation { continuation in
                 broker.close(on: loop) { continuation.resume(returning: $0) }
             }
+            isWell = vouches || !broker.settings.wasCleanShutdown
         }
         await self.threads?.shutdown()
         (self.listener, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil)
         if let helper = self.helper {
-            isClean = await self.closeData(isClean, helper)
-            await self.quietly("threads") { try await helper.shutdownGracefully() }
+            let isClosed = await self.closeData(marking: vouches, helper)
+            isWell = isWell && isClosed
+            await self.quietly("helper") { try await helper.shutdownGracefully() }
         }
         if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
         // The last thing to go is the lock.
         (self.journal, self.store, self.loops, self.helper, self.directory) = (nil, nil, nil, nil, nil)
-        return isClean
+        return isWell
     }
 
-    private func closeData(_ isClean: Bool, _ helper: NIOThreadPool) async -> Bool {
+    private func closeData(marking isClean: Bool, _ helper: NIOThreadPool) async -> Bool {
         let (journal, store, directory, logger) = (self.journal, self.store, self.directory, self.logger)
-        let result = await Self.run(on: helper) {
+        let isClosed = await Self.run(on: helper) {
             do {
                 try journal?.checkpoint()
                 try store?.close()
                 if isClean { try directory?.markClean() }
-                return isClean
+                return true
             } catch {
                 logger.error("the data directory was not closed whole", metadata: ["error": "\(error)"])
                 return false
             }
         }
-        if directory != nil { logger.info("stopped", metadata: ["clean": "\(result)"]) }
-        return result
+        if directory != nil { logger.info("stopped", metadata: ["clean": "\(isClean && isClosed)"]) }
+        return isClosed
     }
 
     private func quietly(_ part: String, _ stop: () async throws -> Void) async {

@@ -35,8 +35,8 @@ final class ThreadGate: @unchecked Sendable {
 
 /// A value and the lock that guards it, for state that many threads touch often.
 ///
-/// Not `Synchronization.Mutex`: on Linux that spins before it sleeps and then queues by priority inheritance, which on a
-/// busy core, with sixteen disk threads, took half of the processor (perf, 1,000 lanes of 1 KB writes).
+/// Not `Synchronization.Mutex`: on Linux that spins before it sleeps and then queues by priority inheritance, which on
+/// a busy core, with sixteen disk threads, took half of the processor (perf, 1,000 lanes of 1 KB writes).
 ///
 /// Unchecked because `value` is touched only between `lock` and `unlock`.
 final class Guarded<Value>: @unchecked Sendable {
