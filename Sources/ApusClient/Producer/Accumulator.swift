@@ -128,15 +128,17 @@ struct Accumulator: Sendable {
         let lane = try self.lane(for: record, topic: topic)
 
         var wakes = reply != nil
-        if let open = self.lanes[lane.index].open, open.byteCount + size > self.bounds.batchBytesMax {
+        var before = self.lanes[lane.index].open?.byteCount ?? 0
+        if before > 0, before + size > self.bounds.batchBytesMax {
             self.close(lane)
             wakes = true
+            before = 0
         }
-        if self.lanes[lane.index].open == nil {
+        if before == 0 {
             self.open(lane, at: now)
             wakes = true
+            before = self.lanes[lane.index].open?.byteCount ?? 0
         }
-        let before = self.lanes[lane.index].open?.byteCount ?? 0
         self.lanes[lane.index].open?.append(record, timestamp: record.timestamp ?? wall, reply: reply)
         self.bufferedBytes += (self.lanes[lane.index].open?.byteCount ?? 0) - before
         if reply != nil { self.lanes[lane.index].isUrgent = true }
