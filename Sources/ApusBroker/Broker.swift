@@ -90,6 +90,8 @@ package struct BrokerSettings: Sendable {
     package var tailCache: ByteCount = Limits.tailCacheDefault
     package var requestMemory: ByteCount = Limits.requestMemoryDefault
     package var freeBytesFloor: ByteCount = Limits.freeBytesFloorDefault
+    /// What each shard keeps open; see ``Limits/partitionsOpenPerShardMax``.
+    package var partitionsOpenPerShardMax = Limits.partitionsOpenPerShardMax
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
 

@@ -245,7 +245,6 @@ struct ServerParts: Sendable {
     /// can do so only once its patrol has looked at all of them; until then the next start checks again, and that is
     /// no failure of this stop.
     mutating func stop(within patience: Duration?) async -> Bool {
-        let wasServing = self.listener != nil
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }
@@ -264,7 +263,6 @@ struct ServerParts: Sendable {
         if let helper = self.helper {
             let isClosed = await self.closeData(marking: vouches, helper)
             isWell = isWell && isClosed
-            if wasServing { self.logger.info("stopped", metadata: ["clean": "\(vouches && isClosed)"]) }
             await self.quietly("helper") { try await helper.shutdownGracefully() }
         }
         if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
@@ -286,6 +284,7 @@ struct ServerParts: Sendable {
                 return false
             }
         }
+        if directory != nil { logger.info("stopped", metadata: ["clean": "\(isClean && isClosed)"]) }
         return isClosed
     }
 

@@ -21,7 +21,8 @@ final class TestBroker {
     init(
         disk: SimulatedDisk = SimulatedDisk(), store: FakeCoordinatorStore = FakeCoordinatorStore(),
         clock: SimulatedClock = SimulatedClock(), seed: UInt64 = 1, incarnation: Int32 = 1, wasClean: Bool = true,
-        tailCache: ByteCount = .mebibytes(4), configuration: [String: String] = [:]
+        tailCache: ByteCount = .mebibytes(4), configuration: [String: String] = [:],
+        change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.disk = disk
         self.store = store
@@ -34,6 +35,7 @@ final class TestBroker {
         settings.tailCache = tailCache
         settings.freeBytesFloor = .kibibytes(64)
         settings.configuration = configuration
+        change(&settings)
         let ports = BrokerPorts(
             disk: self.queue, store: store, clock: clock, randomness: SeededRandomness(seed: seed),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

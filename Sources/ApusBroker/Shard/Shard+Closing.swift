@@ -39,7 +39,7 @@ extension Shard {
         let mending = self.mending
         self.mending.removeAll()
         for slot in self.sweep {
-            self.wakeAll(slot)
+            self.wakeAll(slot, isTimeOver: true)
             self.closeIfQuiet(slot)
         }
         // They wait for a full disk. Recovery will do at the next start what they could not.

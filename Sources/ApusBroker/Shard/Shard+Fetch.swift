@@ -114,11 +114,12 @@ extension Shard {
         for (entry, seen) in zip(part.entries, part.seen) {
             guard let slot = seen.slot, self.slots[entry.id] === slot, case .open = slot.state,
                 let visible = slot.partition?.visibleBytes
-            else { return self.wake(part) }
+            else { return self.wake(part, isTimeOver: self.isClosing) }
             part.bytesMissing -= Int(visible - seen.visibleBytes)
             slot.parked.append(part)
         }
-        guard part.bytesMissing > 0, !self.isClosing else { return self.wake(part) }
+        guard !self.isClosing else { return self.wake(part, isTimeOver: true) }
+        guard part.bytesMissing > 0 else { return self.wake(part) }
         part.timer = self.wheel.insert(.fetch(part), at: deadline)
         self.keepTicking()
     }
@@ -160,8 +161,8 @@ extension Shard {
         for part in ready { self.wake(part) }
     }
 
-    func wakeAll(_ slot: PartitionSlot) {
+    func wakeAll(_ slot: PartitionSlot, isTimeOver: Bool = false) {
         let parked = slot.parked
-        for part in parked { self.wake(part) }
+        for part in parked { self.wake(part, isTimeOver: isTimeOver) }
     }
 }

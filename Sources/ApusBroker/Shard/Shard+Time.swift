@@ -98,15 +98,16 @@ extension Shard {
     /// Keeps the number of open partitions within its limit: the first few of the sweep that nobody used for a moment
     /// are closed. A partition in use now is never closed, so many hot ones may go over the limit.
     func closeUnused() {
-        guard self.sweep.count > Limits.partitionsOpenPerShardMax else { return }
+        let limit = self.world.settings.partitionsOpenPerShardMax
+        guard self.sweep.count > limit else { return }
         for _ in 0..<16 {
             self.closeCursor = (self.closeCursor + 1) % self.sweep.count
             let slot = self.sweep[self.closeCursor]
             // What was used this second is spared while there are not twice as many as should be.
-            let isOverfull = self.sweep.count > 2 * Limits.partitionsOpenPerShardMax
+            let isOverfull = self.sweep.count > 2 * limit
             guard case .open = slot.state, slot.usedAt != self.seconds || isOverfull else { continue }
             self.closeIfQuiet(slot)
-            if self.sweep.count <= Limits.partitionsOpenPerShardMax { return }
+            if self.sweep.count <= limit { return }
         }
     }
 
