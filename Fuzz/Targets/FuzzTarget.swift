@@ -20,5 +20,7 @@ struct FuzzTarget: Sendable {
 
     static let proportional: @Sendable (Int) -> Int = { Self.heapBytesFixed + $0 * Self.heapBytesPerByteMax }
 
-    static let all: [FuzzTarget] = [.requests, .responses, .frames, .batches]
+    static let all: [FuzzTarget] = [
+        .requests, .responses, .frames, .batches, .segments, .indexes, .states,
+    ]
 }

@@ -1,5 +1,10 @@
 import ApusCore
 
+extension Offset {
+    /// The largest offset that is believed of a disk: room above it keeps arithmetic from overflowing.
+    static let storedMax = Offset(rawValue: .max - Int64(UInt32.max))
+}
+
 /// The names in a partition's directory. Anything else there is not ours: it is reported and left alone.
 enum FileName: Hashable {
     case segment(Offset)
@@ -38,7 +43,7 @@ enum FileName: Hashable {
         guard name.hasSuffix(suffix) else { return nil }
         let digits = name.dropLast(suffix.count)
         guard digits.utf8.count == 20, digits.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }),
-            let base = Int64(digits)
+            let base = Int64(digits), base <= Offset.storedMax.rawValue
         else { return nil }
         return Offset(rawValue: base)
     }

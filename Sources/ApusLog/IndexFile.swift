@@ -1,5 +1,5 @@
 import ApusCore
-import NIOCore
+package import NIOCore
 
 /// A segment's sparse index on the disk, `<base>.index`: written when the segment is closed and at checkpoints.
 ///
@@ -8,7 +8,7 @@ import NIOCore
 ///
 /// It names the segment by its salt, so the index of another segment, or of an earlier life of this name, is found
 /// out. A file that does not hold is not an error: the segment is read instead and the index made anew.
-struct IndexFile: Hashable {
+package struct IndexFile: Hashable {
     static let magic: UInt64 = 0x4150_5553_4944_5831
     static let format: UInt32 = 1
     private static let fixedByteCount = 8 + 4 + 4 + 16 + 8 + 8 + 4 + 4
@@ -29,7 +29,7 @@ struct IndexFile: Hashable {
         self.index = index
     }
 
-    func encoded() -> ByteBuffer {
+    package func encoded() -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(
             capacity: Self.fixedByteCount + self.index.entries.count * Self.entryByteCount + 4
         )
@@ -52,7 +52,7 @@ struct IndexFile: Hashable {
     }
 
     /// Nil for anything that is not a whole index with a right checksum and entries that ascend.
-    init?(from buffer: ByteBuffer) {
+    package init?(from buffer: ByteBuffer) {
         guard var reader = buffer.checked(magic: Self.magic, format: Self.format),
             let topicPartition = reader.readTopicPartition(),
             let base = reader.readInteger(as: Int64.self), base >= 0,

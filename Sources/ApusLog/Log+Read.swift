@@ -82,14 +82,15 @@ extension Log {
     private func writingSource(start: Int?) -> SegmentSource {
         SegmentSource(
             identity: self.identity, base: self.writing.base, end: self.writing.written.end, salt: self.writing.salt,
-            byteCount: self.writing.written.byteCount, start: start ?? SegmentHeader.byteCount
+            byteCount: self.writing.written.byteCount, start: start ?? SegmentHeader.byteCount,
+            interval: self.configuration.indexIntervalBytes
         )
     }
 
     private func source(of segment: ClosedSegment, start: Int?) -> SegmentSource {
         SegmentSource(
             identity: self.identity, base: segment.base, end: segment.end, salt: segment.salt,
-            byteCount: segment.byteCount.rawValue, start: start
+            byteCount: segment.byteCount.rawValue, start: start, interval: self.configuration.indexIntervalBytes
         )
     }
 }

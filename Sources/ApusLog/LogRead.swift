@@ -38,7 +38,9 @@ package struct LogRead: Hashable, Sendable {
         var lost: Int?
         while true {
             switch try scanner.look(whole: false) {
-            case .end: return .success(Result())
+            case .end:
+                // It was written, and the file ends before it.
+                return .failure(.damaged(try self.source.damage(from: self.from, at: scanner.position, on: disk)))
             case .batch(let header, _):
                 if header.nextOffset <= self.from.rawValue {
                     scanner.skip(header)

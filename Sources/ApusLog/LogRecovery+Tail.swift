@@ -170,7 +170,7 @@ extension LogRecovery {
         let indexFile = self.path(FileName.indexName(segment.base))
         let source = SegmentSource(
             identity: self.identity, base: known.base, end: known.end, salt: known.salt,
-            byteCount: known.byteCount.rawValue, start: nil
+            byteCount: known.byteCount.rawValue, start: nil, interval: self.configuration.indexIntervalBytes
         )
         if let index = SegmentSource.load(indexFile, of: source, on: self.disk) {
             segment.index = index

@@ -174,13 +174,15 @@ struct LogRecovery {
         guard self.segments.contains(segment.base) else {
             return self.report.damage.append(LogDamage(.missing, file, offsets: offsets))
         }
-        guard case .success(let header) = try self.header(of: file) else {
+        switch try self.header(of: file) {
+        case .success(let header):
+            guard header.topicPartition == self.identity.topicPartition, header.baseOffset == segment.base,
+                header.salt == segment.salt
+            else { return self.report.damage.append(LogDamage(.wrongIdentity, file, offsets: offsets)) }
+        case .failure:
             // The salt is in `state` too: the batches can still be read and checked.
-            return self.report.damage.append(self.nameOnly(.header, file))
+            self.report.damage.append(self.nameOnly(.header, file))
         }
-        guard header.topicPartition == self.identity.topicPartition, header.baseOffset == segment.base,
-            header.salt == segment.salt
-        else { return self.report.damage.append(LogDamage(.wrongIdentity, file, offsets: offsets)) }
         guard try self.disk.size(of: file) < segment.byteCount else { return }
         var scan = try self.scan(file, Extent(segment), from: nil, provenPosition: Int.max, isLast: false)
         try scan.run { _ in }

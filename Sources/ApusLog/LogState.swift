@@ -1,5 +1,5 @@
 import ApusCore
-import NIOCore
+package import NIOCore
 
 /// The `state` file: what of a log must survive and can not be read off its segments quickly.
 ///
@@ -15,7 +15,7 @@ import NIOCore
 /// Written when a segment is closed, when the log's start moves, at checkpoints, and at the end of a clean
 /// life; always whole, through a temporary file. A log of one short segment from offset 0 has none. Epochs and
 /// producers are as of the recovery point: recovery adds what it reads behind it.
-struct LogState: Hashable {
+package struct LogState: Hashable {
     static let magic: UInt64 = 0x4150_5553_5354_4131
     static let format: UInt32 = 1
 
@@ -39,7 +39,7 @@ struct LogState: Hashable {
         self.producers = producers
     }
 
-    func encoded() -> ByteBuffer {
+    package func encoded() -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(
             capacity: 160 + self.closed.count * 52 + self.epochs.entries.count * 12 + self.producers.count * 192
         )
@@ -64,7 +64,7 @@ struct LogState: Hashable {
     }
 
     /// Nil for anything that is not a whole state with a right checksum that makes sense in itself.
-    init?(from buffer: ByteBuffer) {
+    package init?(from buffer: ByteBuffer) {
         guard var reader = buffer.checked(magic: Self.magic, format: Self.format),
             let topicPartition = reader.readTopicPartition(),
             let start = reader.readOffset(), let active = reader.readSegment(),
@@ -111,7 +111,9 @@ extension ByteBuffer {
     }
 
     fileprivate mutating func readOffset() -> Offset? {
-        guard let offset = self.readInteger(as: Int64.self), offset >= 0 else { return nil }
+        guard let offset = self.readInteger(as: Int64.self), offset >= 0, offset <= Offset.storedMax.rawValue else {
+            return nil
+        }
         return Offset(rawValue: offset)
     }
 

@@ -14,8 +14,8 @@ import NIOCore
 /// acknowledged. When recovery finds a bad record and, behind it, a seal whose job began behind it too, then the
 /// record is not the torn end of the last write but damage, and must not be cut. (Alagappan and others, "Protocol-Aware
 /// Recovery", FAST 2018, name the mistake.) Rounding is upward, which claims less.
-struct Seal: Hashable {
-    static let byteCount = 8
+package struct Seal: Hashable {
+    package static let byteCount = 8
     /// The batch's bytes that the checksum covers: all that Kafka's CRC does not, and that CRC.
     static let coveredByteCount = 21
     private static let durableTag: UInt32 = 0xA5
@@ -26,21 +26,21 @@ struct Seal: Hashable {
     let checksum: UInt32
 
     /// - Parameter distance: bytes from the first seal of the job to this one.
-    static func mark(distance: Int, isDurable: Bool) -> UInt32 {
+    package static func mark(distance: Int, isDurable: Bool) -> UInt32 {
         let units = (distance + self.distanceUnit - 1) / self.distanceUnit
         precondition(units >= 0 && units < 1 << 24, "a job that does not fit into a segment")
         return (isDurable ? self.durableTag : self.pageCacheTag) << 24 | UInt32(units)
     }
 
     /// The part of every checksum of a file that does not change.
-    static func seed(salt: UInt64) -> UInt32 {
+    package static func seed(salt: UInt64) -> UInt32 {
         withUnsafeBytes(of: salt.bigEndian) { capus_crc32c(0, $0.baseAddress, $0.count) }
     }
 
     /// - Parameter batch: starts with the batch; at least 21 bytes.
     /// Unsafe: two calls into C over memory borrowed for the call; a checked copy of 21 bytes for each batch would
     /// allocate.
-    static func checksum(seed: UInt32, mark: UInt32, batch: UnsafeRawBufferPointer) -> UInt32 {
+    package static func checksum(seed: UInt32, mark: UInt32, batch: UnsafeRawBufferPointer) -> UInt32 {
         precondition(batch.count >= self.coveredByteCount)
         let marked = withUnsafeBytes(of: mark.bigEndian) { capus_crc32c(seed, $0.baseAddress, $0.count) }
         return capus_crc32c(marked, batch.baseAddress, self.coveredByteCount)

@@ -43,6 +43,9 @@ package struct SegmentHeader: Hashable, Sendable {
         self.createdAt = createdAt
     }
 
+    /// The checksum that closes every file of a log, over the readable bytes.
+    package static func checksum(of bytes: ByteBuffer) -> UInt32 { bytes.crc32c() }
+
     package func encoded() -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: Self.byteCount)
         buffer.writeInteger(Self.magic)
@@ -73,7 +76,8 @@ package struct SegmentHeader: Hashable, Sendable {
             let low = reader.readInteger(as: UInt64.self), let base = reader.readInteger(as: Int64.self),
             let salt = reader.readInteger(as: UInt64.self), let createdAt = reader.readInteger(as: Int64.self),
             reader.readInteger(as: UInt32.self) != nil, let crc = reader.readInteger(as: UInt32.self),
-            magic == Self.magic, format == Self.format, base >= 0, crc == covered?.crc32c()
+            magic == Self.magic, format == Self.format, base >= 0,
+            base <= Offset.storedMax.rawValue, crc == covered?.crc32c()
         else { throw .header }
         self.topicPartition = TopicPartition(
             topic: TopicID(high: high, low: low), partition: PartitionIndex(rawValue: partition)

@@ -58,7 +58,7 @@ struct SegmentRecovery {
     }
 
     private func isInOrder(_ header: RecordBatchHeader) -> Bool {
-        header.baseOffset == self.expected.rawValue
+        header.baseOffset == self.expected.rawValue && header.nextOffset <= Offset.storedMax.rawValue
             && (header.partitionLeaderEpoch < 0 || header.partitionLeaderEpoch >= self.epoch.rawValue)
     }
 
@@ -84,7 +84,7 @@ struct SegmentRecovery {
         let isProven = !self.isLast || place < self.provenPosition || self.cleanShutdown
         let (expected, epoch) = (self.expected, self.epoch)
         let next = try self.scanner.search(from: place + 1) { header, mark, position in
-            guard header.baseOffset > expected.rawValue,
+            guard header.baseOffset > expected.rawValue, header.nextOffset <= Offset.storedMax.rawValue,
                 header.partitionLeaderEpoch < 0 || header.partitionLeaderEpoch >= epoch.rawValue
             else { return false }
             return isProven || Seal.durableJobStart(mark: mark, at: position).map { $0 > place } ?? false

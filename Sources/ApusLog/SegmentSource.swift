@@ -13,6 +13,8 @@ struct SegmentSource: Hashable, Sendable {
     let byteCount: Int
     /// A place in the file to start looking, known from memory; nil when the index file has to be asked.
     let start: Int?
+    /// Bytes between two entries of its index.
+    let interval: ByteCount
 
     var file: DiskPath { self.identity.directory.appending(FileName.segmentName(self.base)) }
     private var indexFile: DiskPath { self.identity.directory.appending(FileName.indexName(self.base)) }
@@ -40,7 +42,7 @@ struct SegmentSource: Hashable, Sendable {
 
     /// The index file, or a new one from the segment when it does not hold. Nil when the segment is too short for one.
     private func index(on disk: any Disk) throws(DiskError) -> SparseIndex? {
-        guard self.byteCount > Limits.indexIntervalBytes.rawValue * 2 else { return nil }
+        guard self.byteCount > self.interval.rawValue * 2 else { return nil }
         if let index = Self.load(self.indexFile, of: self, on: disk) { return index }
         return try self.rebuild(on: disk)
     }
@@ -72,7 +74,7 @@ struct SegmentSource: Hashable, Sendable {
             case .batch(let header, _):
                 index.note(
                     offset: header.baseOffset - self.base.rawValue, position: scanner.position,
-                    largestTimestampBefore: largest, interval: Limits.indexIntervalBytes
+                    largestTimestampBefore: largest, interval: self.interval
                 )
                 largest = max(largest, Timestamp(rawValue: header.maxTimestamp))
                 scanner.skip(header)
