@@ -22,7 +22,7 @@ extension Broker {
         let empty = TopicRegistry(table: table, leaderEpoch: settings.incarnation)
         let published = BrokerPublication(empty)
         let world = ShardWorld(ports: ports, settings: settings, shardCount: loops.count) {
-            published.current.snapshot
+            published.topics
         }
         let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
         let shards = loops.enumerated().map { index, loop in

@@ -35,10 +35,10 @@ package final class Broker: Sendable {
     package var identity: BrokerIdentity { self.settings.identity }
 
     /// All topics as they are now.
-    package var topics: TopicSnapshot { self.published.current.snapshot }
+    package var topics: TopicSnapshot { self.published.topics }
 
     /// The configuration of brokers and topics as it is now.
-    var table: ConfigurationTable { self.published.current.table }
+    var table: ConfigurationTable { self.published.table }
 
     /// Where clients reach each listener, by the listener's name. Told by the assembly once the port is known.
     package var endpoints: [String: Endpoint] { self.listeners.withLock { $0 } }
@@ -63,16 +63,21 @@ package final class Broker: Sendable {
 
 /// What is published to all threads. Replaced as a whole by the registry.
 final class BrokerPublication: Sendable {
-    private let state: Mutex<TopicRegistry>
+    /// Alone, because every request copies it: two references.
+    private let snapshot: Mutex<TopicSnapshot>
+    private let configuration: Mutex<ConfigurationTable>
 
     init(_ registry: TopicRegistry) {
-        self.state = Mutex(registry)
+        self.snapshot = Mutex(registry.snapshot)
+        self.configuration = Mutex(registry.table)
     }
 
-    var current: TopicRegistry { self.state.withLock { $0 } }
+    var topics: TopicSnapshot { self.snapshot.withLock { $0 } }
+    var table: ConfigurationTable { self.configuration.withLock { $0 } }
 
     func publish(_ registry: TopicRegistry) {
-        self.state.withLock { $0 = registry }
+        self.configuration.withLock { $0 = registry.table }
+        self.snapshot.withLock { $0 = registry.snapshot }
     }
 }
 

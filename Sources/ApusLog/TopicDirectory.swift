@@ -23,10 +23,15 @@ package enum TopicDirectory {
 
     /// Removes a topic and everything in it. Its logs take no more jobs. Blocking; may be repeated after a failure.
     package static func remove(_ topic: TopicID, on disk: any Disk) throws(DiskError) {
-        guard try disk.list(self.topics).contains("\(topic)") else { return try self.clean(on: disk) }
         let grave = self.deleted.appending("\(topic)")
         try disk.createDirectory(self.deleted)
-        try disk.rename(self.path(of: topic), to: grave)
+        do throws(DiskError) {
+            try disk.rename(self.path(of: topic), to: grave)
+        } catch {
+            // Never written to, or renamed before a crash. Looking for it among all topics would cost more than this.
+            guard error.reason == .notFound else { throw error }
+            return try self.clean(on: disk)
+        }
         try disk.syncDirectory(self.deleted)
         try disk.syncDirectory(self.topics)
         try disk.removeDirectory(grave)

@@ -36,7 +36,10 @@ extension Shard {
         guard !self.isClosing else { return }
         if self.patrol == nil {
             let period = UInt32(clamping: Limits.patrolPeriod.components.seconds)
-            guard !self.vouchesForAll || self.seconds &- self.patrolAt >= period else { return }
+            // After a crash the first begins at once; later ones, also after one that failed, in their time.
+            let isDue =
+                self.patrolAt.map { self.seconds &- $0 >= period } ?? (!self.vouchesForAll || self.seconds >= period)
+            guard isDue else { return }
             self.patrolAt = self.seconds
             self.patrol = ShardPatrol(self.world.topics())
         }

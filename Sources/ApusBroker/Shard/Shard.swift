@@ -44,7 +44,8 @@ final class Shard: @unchecked Sendable {
     private var closedHere: Set<TopicPartition> = []
     /// Where the patrol over all topics is; nil between two of them.
     var patrol: ShardPatrol?
-    var patrolAt: UInt32 = 0
+    /// When the last one began.
+    var patrolAt: UInt32?
     private var lanesUsed: UInt64 = 0
 
     init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
