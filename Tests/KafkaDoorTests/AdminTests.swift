@@ -67,10 +67,12 @@ struct AdminTests {
     func logDirs(version: Int16) throws {
         let bench = try DoorBench()
         try bench.create("t")
+        try bench.create("unwritten", partitions: 2)
         _ = try bench.ask(bench.produce(DoorBench.batch(["a"]), to: "t"), version: 9)
         let all = try bench.ask(describing(nil), version: version)
         #expect(all.results.map(\.logDir) == ["/data"])
-        #expect(all.results.first?.topics.map(\.name) == ["t"])
+        #expect(all.results.first?.topics.map(\.name) == ["t", "unwritten"])
+        #expect(all.results.first?.topics.last?.partitions.map(\.partitionSize) == [0, 0])
         #expect((all.results.first?.topics.first?.partitions.first?.partitionSize ?? 0) > 0)
         let none = try bench.ask(describing([]), version: version)
         #expect(none.results.first?.topics.isEmpty == true)

@@ -70,7 +70,7 @@ enum ProduceHandler: ApiHandler {
                     result.errorMessage = message
                 } else {
                     let index = PartitionIndex(rawValue: result.index)
-                    entries.append(ProduceEntry(topic: reference, partition: index, records: records.compact))
+                    entries.append(ProduceEntry(topic: reference, partition: index, records: records))
                 }
                 answer.partitionResponses.append(result)
             }
@@ -143,13 +143,5 @@ extension ProduceResponse.Partition {
             error.batchIndexErrorMessage = $0.message
             return error
         }
-    }
-}
-
-extension ByteBuffer {
-    /// The same bytes, in a buffer of their own when they are a small part of a large one: a batch is kept for as long
-    /// as readers may want it, and would keep everything that was read with it.
-    fileprivate var compact: ByteBuffer {
-        self.storageCapacity <= 2 * self.readableBytes + 64 ? self : ByteBuffer(bytes: self.readableBytesView)
     }
 }
