@@ -41,6 +41,8 @@ public enum Limits {
     public static let connectionSweepPeriod = Duration.seconds(1)
     /// A frame that was begun must bring `halfFrameBytesMin`, or its end, in each time of this length.
     public static let halfFrameWaitMax = Duration.seconds(10)
+    /// The same while three quarters of the memory for requests are taken.
+    public static let halfFrameShortWaitMax = Duration.seconds(2)
     /// See `halfFrameWaitMax`. Together 1 KiB a second.
     public static let halfFrameBytesMin = ByteCount.kibibytes(10)
     /// A connection on which nothing comes and nothing is asked is closed then (Kafka's `connections.max.idle.ms`).

@@ -58,13 +58,48 @@ struct ConnectionTests {
         var bytes = ByteBuffer(integer: Int32(10 << 20))
         bytes.writeRepeatingByte(0, count: 1000)
         try bench.send(bytes)
-        #expect(bench.broker.memory.used == .mebibytes(10))
+        #expect(bench.broker.memory.used == Limits.readBytesMax)
         bench.advance(seconds: 9)
         #expect(bench.isOpen)
         bench.advance(seconds: 4)
         #expect(!bench.isOpen)
         #expect(bench.broker.memory.used == .zero)
         #expect(bench.doorLoop.connectionCount == 0)
+    }
+
+    @Test("clients that claim long frames and send none hold no memory that others need")
+    func claims() throws {
+        let bench = try DoorBench(requestMemory: .mebibytes(16))
+        var bytes = ByteBuffer(integer: Int32(8 << 20))
+        bytes.writeRepeatingByte(0, count: 100)
+        for _ in 0..<200 {
+            try bench.connect()
+            try bench.send(bytes)
+        }
+        try bench.connect()
+        try bench.send(ApiVersionsRequest(), version: 0)
+        #expect(try bench.answered() == [1])
+    }
+
+    @Test("clients that send much of long frames and stop give way to others within seconds")
+    func halfSent() throws {
+        let bench = try DoorBench(requestMemory: .mebibytes(16))
+        var bytes = ByteBuffer(integer: Int32(8 << 20))
+        bytes.writeRepeatingByte(0, count: 3 << 20)
+        for _ in 0..<20 {
+            try bench.connect()
+            try bench.send(bytes)
+        }
+        try bench.connect()
+        let asking = bench.channel
+        try bench.send(ApiVersionsRequest(), version: 0)
+        var answered: [Int32] = []
+        for _ in 0..<5 where answered.isEmpty {
+            bench.advance(seconds: 1)
+            answered = try bench.answered()
+        }
+        #expect(answered == [1])
+        #expect(asking.isActive)
     }
 
     @Test("a client that does not read is not read either, and loses nothing")

@@ -7,11 +7,12 @@ import Testing
 struct ConnectionWatchTests {
     private static func quiet(
         isInsideFrame: Bool = false, isReadingHeld: Bool = false, unanswered: Int = 0, buffered: Int = 0,
-        isShort: Bool = false
+        isStarving: Bool = false, isReplyMemoryShort: Bool = false, isRequestMemoryShort: Bool = false
     ) -> ConnectionWatch.State {
         ConnectionWatch.State(
             isInsideFrame: isInsideFrame, isReadingHeld: isReadingHeld, requestsUnanswered: unanswered,
-            bytesBuffered: buffered, isShort: isShort
+            bytesBuffered: buffered, isStarving: isStarving, isReplyMemoryShort: isReplyMemoryShort,
+            isRequestMemoryShort: isRequestMemoryShort
         )
     }
 
@@ -35,6 +36,26 @@ struct ConnectionWatchTests {
         let found = try #require(self.firstFinding(&watch, Self.quiet(isInsideFrame: true)))
         #expect(found.1 == .halfFrame)
         #expect((10...12).contains(found.0))
+    }
+
+    @Test("half a frame, then silence, is found sooner when memory is short")
+    func halfFrameShort() throws {
+        var watch = ConnectionWatch()
+        let found = try #require(
+            self.firstFinding(&watch, Self.quiet(isInsideFrame: true, isRequestMemoryShort: true))
+        )
+        #expect(found.1 == .halfFrame)
+        #expect((2...3).contains(found.0))
+    }
+
+    @Test("who holds half a frame and gets no memory for the rest gives way in the end")
+    func starving() throws {
+        var watch = ConnectionWatch()
+        let found = try #require(
+            self.firstFinding(&watch, Self.quiet(isInsideFrame: true, isReadingHeld: true, isStarving: true))
+        )
+        #expect(found.1 == .starved)
+        #expect((10...11).contains(found.0))
     }
 
     @Test("half a frame with a byte now and then is found all the same")
@@ -74,7 +95,7 @@ struct ConnectionWatchTests {
     func unread(isShort: Bool) throws {
         var watch = ConnectionWatch()
         watch.wrote(10_000)
-        let found = try #require(self.firstFinding(&watch, Self.quiet(buffered: 5000, isShort: isShort)))
+        let found = try #require(self.firstFinding(&watch, Self.quiet(buffered: 5000, isReplyMemoryShort: isShort)))
         #expect(found.1 == .unread)
         #expect(isShort ? (5...7).contains(found.0) : (300...302).contains(found.0))
     }
@@ -84,7 +105,7 @@ struct ConnectionWatchTests {
         var watch = ConnectionWatch()
         watch.wrote(1_000_000)
         for sweep in 1...200 as ClosedRange<UInt64> {
-            let state = Self.quiet(buffered: 1_000_000 - Int(sweep) * 1000, isShort: true)
+            let state = Self.quiet(buffered: 1_000_000 - Int(sweep) * 1000, isReplyMemoryShort: true)
             #expect(watch.finding(at: sweep, state) == .fine)
         }
     }

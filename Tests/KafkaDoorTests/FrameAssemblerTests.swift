@@ -46,7 +46,7 @@ struct FrameAssemblerTests {
             while true {
                 switch try self.reader.next() {
                 case .needsBytes: return frames
-                case .needsMemory: self.reader.granted()
+                case .needsMemory(let bytes): self.reader.granted(bytes)
                 case .frame(let frame): frames.append(frame)
                 }
             }
@@ -103,7 +103,7 @@ struct FrameAssemblerTests {
             loop: while true {
                 switch try assembler.next() {
                 case .needsBytes: break loop
-                case .needsMemory: assembler.granted()
+                case .needsMemory(let bytes): assembler.granted(bytes)
                 case .frame(let frame): cut.append(frame)
                 }
             }
@@ -174,6 +174,32 @@ struct FrameAssemblerTests {
         #expect(throws: WireError.self) { try socket.readAll() }
     }
 
+    @Test("a long frame is granted what it brought and as much again, and all of it when it is whole")
+    func memoryAsItComes() throws {
+        var assembler = FrameAssembler(frameBytesMax: .mebibytes(16), firstReads: 0)
+        assembler.received(ByteBuffer(integer: Int32(1 << 20)))
+        var granted = 0
+        var received = 0
+        while true {
+            switch try assembler.next() {
+            case .needsMemory(let bytes):
+                granted += bytes.rawValue
+                #expect(granted <= max(64 << 10, 2 * received))
+                assembler.granted(bytes)
+            case .needsBytes:
+                #expect(granted >= min(1 << 20, 2 * received))
+                var buffer = assembler.lend(ByteBufferAllocator())
+                buffer.writeRepeatingByte(1, count: min(10_000, (1 << 20) - received))
+                received += min(10_000, (1 << 20) - received)
+                assembler.received(buffer)
+            case .frame(let frame):
+                #expect(frame.readableBytes == 1 << 20)
+                #expect(granted == 1 << 20)
+                return
+            }
+        }
+    }
+
     @Test("nothing is made for a frame until memory for it is granted")
     func memoryFirst() throws {
         var assembler = FrameAssembler(frameBytesMax: .mebibytes(16), firstReads: 0)
@@ -182,11 +208,11 @@ struct FrameAssemblerTests {
             Issue.record("memory must be asked for")
             return
         }
-        #expect(bytes == .mebibytes(10))
+        #expect(bytes == Limits.readBytesMax)
         let small = assembler.lend(ByteBufferAllocator())
         #expect(small.capacity <= Limits.readBytesMax.rawValue)
         assembler.received(small)
-        assembler.granted()
+        assembler.granted(bytes)
         guard case .needsBytes = try assembler.next() else {
             Issue.record("bytes must be asked for")
             return
@@ -198,8 +224,7 @@ struct FrameAssemblerTests {
     func lostBody() throws {
         var assembler = FrameAssembler(frameBytesMax: .mebibytes(16), firstReads: 0)
         assembler.received(ByteBuffer(integer: Int32(1 << 20)))
-        _ = try assembler.next()
-        assembler.granted()
+        assembler.granted(.mebibytes(1))
         _ = try assembler.next()
         _ = assembler.lend(ByteBufferAllocator())
         _ = assembler.lend(ByteBufferAllocator())

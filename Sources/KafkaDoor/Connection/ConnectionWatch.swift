@@ -10,6 +10,8 @@ struct ConnectionWatch {
         case idle
         /// A frame was begun and does not go on.
         case halfFrame
+        /// It has waited for memory for too long, and holds what others wait for.
+        case starved
         /// Answers are there and the client takes none.
         case unread
     }
@@ -22,8 +24,12 @@ struct ConnectionWatch {
         var requestsUnanswered: Int
         /// Written to the channel and not taken by the kernel yet.
         var bytesBuffered: Int
+        /// Half a frame is here and memory for the rest is not to be had.
+        var isStarving = false
         /// Memory for answers is short: those who do not read theirs have less time.
-        var isShort: Bool
+        var isReplyMemoryShort = false
+        /// Memory for requests is short: those who do not go on sending have less time.
+        var isRequestMemoryShort = false
     }
 
     private struct Mark {
@@ -39,6 +45,8 @@ struct ConnectionWatch {
     /// When the frame under way was last seen to go on.
     private var arrival = Mark()
     private var arrivalFrames: UInt64 = 0
+    /// When it was last seen not to wait for memory with half a frame.
+    private var plenty: UInt64 = 0
     /// When the client last took something, or there was nothing to take.
     private var departure = Mark()
 
@@ -51,6 +59,7 @@ struct ConnectionWatch {
         self.activity.sweep = sweep
         self.arrival.sweep = sweep
         self.departure.sweep = sweep
+        self.plenty = sweep
     }
 
     mutating func finding(at sweep: UInt64, _ state: State) -> Finding {
@@ -58,7 +67,7 @@ struct ConnectionWatch {
         if state.bytesBuffered == 0 || taken > self.departure.count {
             self.departure = Mark(sweep: sweep, count: taken)
         }
-        let patience = state.isShort ? Limits.unreadReplyShortWaitMax : Limits.unreadReplyWaitMax
+        let patience = state.isReplyMemoryShort ? Limits.unreadReplyShortWaitMax : Limits.unreadReplyWaitMax
         if sweep - self.departure.sweep >= Self.sweeps(patience) { return .unread }
 
         let isGoingOn =
@@ -68,7 +77,11 @@ struct ConnectionWatch {
             self.arrival = Mark(sweep: sweep, count: self.bytesReceived)
             self.arrivalFrames = self.framesCompleted
         }
-        if sweep - self.arrival.sweep >= Self.sweeps(Limits.halfFrameWaitMax) { return .halfFrame }
+        let wait = state.isRequestMemoryShort ? Limits.halfFrameShortWaitMax : Limits.halfFrameWaitMax
+        if sweep - self.arrival.sweep >= Self.sweeps(wait) { return .halfFrame }
+
+        if !state.isStarving { self.plenty = sweep }
+        if sweep - self.plenty >= Self.sweeps(Limits.halfFrameWaitMax) { return .starved }
 
         let moved = self.bytesReceived &+ taken
         if moved != self.activity.count || state.requestsUnanswered > 0 {

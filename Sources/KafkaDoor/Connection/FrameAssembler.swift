@@ -6,7 +6,8 @@ import NIOCore
 ///
 /// A frame is a 4-byte big-endian length and as many bytes. Three things matter here:
 ///
-/// - A length is checked, and memory for it granted, before anything is allocated for it.
+/// - A length is checked, and memory granted, before anything is read for it. A long frame is granted what it has
+///   brought and as much again: a length that is only claimed holds no memory that others could use.
 /// - A small frame is a slice of the buffer it was read into, beside its neighbours: nothing is copied.
 /// - A frame that is longer than what one read brings gets a buffer of its own (its *body*), into which the socket is
 ///   read directly. Only the few bytes that came before its length was known are copied. The body ends in a small
@@ -21,7 +22,7 @@ struct FrameAssembler {
         case frame(ByteBuffer)
         /// Call ``received(_:)`` first.
         case needsBytes
-        /// Call ``granted()`` first: the next frame has this many bytes.
+        /// Call ``granted(_:)`` with so much first: the next frame, or the one under way, needs so much more.
         case needsMemory(ByteCount)
     }
 
@@ -40,7 +41,8 @@ struct FrameAssembler {
     private var body: ByteBuffer?
     /// How many bytes the body's frame has; nil when no body is under way.
     private var bodyLength: Int?
-    private var isGranted = false
+    /// Memory granted for the next frame, or the one under way, in bytes: all of it when the frame is cut.
+    private var bytesGranted = 0
     private var lent = Lent.nothing
     /// A body was lent and did not come back: its bytes are lost, and with them the place in the stream.
     private var isBodyLost = false
@@ -72,15 +74,22 @@ struct FrameAssembler {
         let length = Int(word)
         guard length >= Self.frameBytesMin else { throw .frameTooSmall(length: length) }
         guard length <= self.frameBytesMax else { throw .frameTooLarge(length: length, limit: self.frameBytesMax) }
-        guard self.isGranted else { return .needsMemory(ByteCount(rawValue: length)) }
+        if let missing = self.missing(length, received: self.rest.readableBytes - Self.lengthBytes) { return missing }
         if self.rest.readableBytes - Self.lengthBytes >= length { return self.cutRest(length) }
         if Self.lengthBytes + length > self.readBytes { self.beginBody(length) }
         return .needsBytes
     }
 
-    /// Memory for the frame that ``next()`` asked for is set aside.
-    mutating func granted() {
-        self.isGranted = true
+    /// So much memory for the frame is set aside.
+    mutating func granted(_ bytes: ByteCount) {
+        self.bytesGranted += bytes.rawValue
+    }
+
+    /// What must be granted before a frame that has brought so much may go on.
+    private func missing(_ length: Int, received: Int) -> Step? {
+        let window = max(Limits.readBytesMax.rawValue, 2 * received)
+        let wanted = min(length, window)
+        return wanted > self.bytesGranted ? .needsMemory(ByteCount(rawValue: wanted - self.bytesGranted)) : nil
     }
 
     /// The buffer the next bytes shall be read into, behind what is already in it.
@@ -122,15 +131,17 @@ struct FrameAssembler {
         guard let frame = self.rest.readSlice(length: length) else { return .needsBytes }
         // An empty slice would keep the whole buffer alive, and keep the frame from being its only owner.
         if self.rest.readableBytes == 0 { self.rest = ByteBuffer() }
-        self.isGranted = false
+        self.bytesGranted = 0
         return .frame(frame)
     }
 
     private mutating func cutBody(of length: Int) -> Step {
-        guard let body = self.body, body.readableBytes >= length else { return .needsBytes }
+        guard let body = self.body else { return .needsBytes }
+        if let missing = self.missing(length, received: body.readableBytes) { return missing }
+        guard body.readableBytes >= length else { return .needsBytes }
         self.body = nil
         self.bodyLength = nil
-        self.isGranted = false
+        self.bytesGranted = 0
         guard let frame = body.getSlice(at: body.readerIndex, length: length) else { return .needsBytes }
         if body.readableBytes > length {
             self.rest = ByteBuffer(bytes: body.readableBytesView.dropFirst(length))

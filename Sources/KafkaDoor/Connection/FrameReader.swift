@@ -38,8 +38,8 @@ final class FrameReader: RecvByteBufferAllocator, @unchecked Sendable {
         try self.assembler.next()
     }
 
-    func granted() {
-        self.assembler.granted()
+    func granted(_ bytes: ByteCount) {
+        self.assembler.granted(bytes)
     }
 
     // MARK: RecvByteBufferAllocator

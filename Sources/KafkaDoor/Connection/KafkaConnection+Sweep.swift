@@ -9,11 +9,13 @@ extension KafkaConnection {
         let state = ConnectionWatch.State(
             isInsideFrame: self.isInsideFrame, isReadingHeld: self.isReadingHeld,
             // The option exists on every stream channel; one without it has nothing to hold back.
-            requestsUnanswered: self.replies.count, bytesBuffered: buffered ?? 0, isShort: self.loop.isFull
+            requestsUnanswered: self.replies.count, bytesBuffered: buffered ?? 0, isStarving: self.isStarving,
+            isReplyMemoryShort: self.loop.isFull, isRequestMemoryShort: self.door.isRequestMemoryShort
         )
         switch self.watch.finding(at: sweep, state) {
         case .fine: break
         case .idle: self.close()
+        case .starved: self.close(because: "no memory for the rest of a frame")
         case .halfFrame: self.close(because: "a frame was begun and did not go on")
         case .unread: self.close(because: "answers were not read")
         }

@@ -8,7 +8,7 @@ import NIOCore
 ///
 /// What bounds a client (design promise P6):
 ///
-/// - A frame's memory is reserved from the broker's budget before its body is read; refused, the socket is not read.
+/// - A frame's memory is reserved from the broker's budget as the frame comes; refused, the socket is not read.
 /// - So many unanswered requests, then the socket is not read.
 /// - A client that does not read is not read either: nothing is handled while its socket takes no more.
 /// - One fetch runs at a time, and the next begins when its answer was let out, so that unread answers do not add up.
@@ -137,6 +137,8 @@ final class KafkaConnection: ChannelDuplexHandler {
     /// Whether we, and not the client, are why no bytes come.
     var isReadingHeld: Bool { self.isReadHeld || self.bytesAwaited > .zero }
     var isInsideFrame: Bool { self.reader.isInsideFrame }
+    /// Holds memory for half a frame and waits for more, as others may that wait for ours.
+    var isStarving: Bool { self.bytesAwaited > .zero && self.bytesGranted > .zero }
 
     private func cutFrames() {
         do throws(WireError) {
@@ -165,8 +167,8 @@ final class KafkaConnection: ChannelDuplexHandler {
     private func reserve(_ bytes: ByteCount) {
         guard let context = self.context, let resumeReading = self.resumeReading else { return }
         if self.door.broker.memory.reserve(bytes, on: context.eventLoop, resume: resumeReading) {
-            self.bytesGranted = bytes
-            self.reader.granted()
+            self.bytesGranted = self.bytesGranted + bytes
+            self.reader.granted(bytes)
         } else {
             self.bytesAwaited = bytes
         }
@@ -176,8 +178,8 @@ final class KafkaConnection: ChannelDuplexHandler {
         let bytes = self.bytesAwaited
         self.bytesAwaited = .zero
         guard self.phase == .open else { return self.door.broker.memory.release(bytes) }
-        self.bytesGranted = bytes
-        self.reader.granted()
+        self.bytesGranted = self.bytesGranted + bytes
+        self.reader.granted(bytes)
         self.cutFrames()
         self.work()
         self.flushIfNeeded()

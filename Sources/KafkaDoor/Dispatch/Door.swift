@@ -19,4 +19,9 @@ final class Door: Sendable {
         self.table = table
         self.frameBytesMax = frameBytesMax
     }
+
+    /// Most of the memory for requests is taken: those who hold some without going on have less time.
+    var isRequestMemoryShort: Bool {
+        self.broker.memory.used.rawValue >= self.broker.memory.limit.rawValue / 4 * 3
+    }
 }
