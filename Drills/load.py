@@ -124,6 +124,7 @@ class Workload:
         self.lost = self.disagree = self.duplicates = self.disorder = 0
         self.notes, self.errors = [], {}
         self.unknown = 0
+        self.blackouts = []  # (from, to): the power was gone, and what lived on after that may have said anything
         self.stop_event = multiprocessing.Event()
         self.producers, self.pipes = [], []
         for name in range(producers):
@@ -158,6 +159,9 @@ class Workload:
             self.unknown += sum(len(counters) for _, _, counters in what)
         else:
             partition, offset, producer, first, count, invoked, at = what
+            if any(begin <= at <= end for begin, end in self.blackouts):
+                self.unknown += count
+                return
             for index in range(count):
                 known = self.acked[partition].get(offset + index)
                 if known and known[:2] != (producer, first + index):
@@ -166,6 +170,14 @@ class Workload:
                         f"{partition}@{offset + index} acknowledged to {known[:2]} and {(producer, first + index)}"
                     )
                 self.acked[partition][offset + index] = (producer, first + index, invoked, at)
+
+    def black_out(self):
+        """The power goes now. Until `light_up`, acknowledgments are those of a ghost and count as unknown."""
+        self.blackouts.append((time.monotonic(), float("inf")))
+
+    def light_up(self):
+        begin, _ = self.blackouts.pop()
+        self.blackouts.append((begin, time.monotonic()))
 
     def run_for(self, seconds):
         end = time.monotonic() + seconds

@@ -1,5 +1,6 @@
 """A real ext4 of our own, on a loop device, that can lose its power, fill up, or run on a disk that lies."""
 
+import ctypes
 import fcntl
 import os
 import shutil
@@ -11,6 +12,14 @@ import time
 
 EXT4_IOC_SHUTDOWN = 0x8004587D
 LOG_FLUSHED, LOG_LOST = 1, 2  # flag 1 writes the journal out before the end; flag 2 loses everything not yet synced
+
+
+def keep_mounts_private():
+    """A process elsewhere that copies our mounts would keep a file system alive after we unmounted it."""
+    CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):
+        raise OSError(ctypes.get_errno(), "no mount namespace of our own")
 
 
 def run(*command):
@@ -31,6 +40,7 @@ def skip_unless_possible(drill):
         reason = "needs loop devices"
     else:
         try:
+            keep_mounts_private()
             with LoopDisk(16) as disk:
                 disk.mount()
         except OSError as error:
