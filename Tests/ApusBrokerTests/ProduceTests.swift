@@ -142,6 +142,28 @@ struct ProduceTests {
         }
     }
 
+    @Test("a request that an answer brings does not overtake those that came before it")
+    func order() throws {
+        let world = try TestBroker()
+        try world.create("t")
+        let third = Once<[ProduceResult]>()
+        let (broker, loop) = (world.broker, world.loop)
+        let bad = ProduceEntry(topic: .name("t"), partition: PartitionIndex(rawValue: 0), records: ByteBuffer())
+        // The partition is not open yet: both wait. The first is refused, and its answer brings the third.
+        broker.produce([bad], acks: .all, timeout: .seconds(5), client: .embedded, on: loop) { _ in
+            let entry = ProduceEntry(
+                topic: .name("t"), partition: PartitionIndex(rawValue: 0), records: Batch.of(["third"])
+            )
+            broker.produce([entry], acks: .all, timeout: .seconds(5), client: .embedded, on: loop) {
+                third.put($0)
+            }
+        }
+        let second = world.beginProduce([("t", 0, Batch.of(["second"]))])
+        world.settle()
+        #expect(second.value?.first?.baseOffset == .zero)
+        #expect(third.value?.first?.baseOffset == Offset(rawValue: 1))
+    }
+
     @Test("min.insync.replicas above one refuses acks=all and leaves nothing behind")
     func notEnoughReplicas() throws {
         let world = try TestBroker()

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusLog
+import DequeModule
 
 /// A partition's place in its shard, from the first request for it until it is closed again.
 ///
@@ -33,7 +34,9 @@ final class PartitionSlot {
     var partition: Partition?
     let tail = TailRing()
     /// Who waits for it to be opened, in order.
-    var waiters: [Waiter] = []
+    var waiters = Deque<Waiter>()
+    /// They go on just now, one after the other: who comes meanwhile goes behind them.
+    var isProceeding = false
     var parked: [FetchPart] = []
     /// In the shard's list of partitions whose log may have a job.
     var isDirty = false

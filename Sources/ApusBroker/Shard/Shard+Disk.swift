@@ -150,7 +150,9 @@ extension Shard {
         case .unopenable, .failed: return self.closed(slot, isClean: false)
         case .opening, .closing, .gone: return
         }
-        guard !slot.isInFlight, !slot.isDirty, slot.parked.isEmpty, slot.waiters.isEmpty else { return }
+        guard !slot.isInFlight, !slot.isDirty, slot.parked.isEmpty, slot.waiters.isEmpty, !slot.isProceeding else {
+            return
+        }
         if slot.partition?.log.failure != nil {
             // It stays, because it must not be opened again in this life of the process.
             if self.isClosing { self.closed(slot, isClean: false) }

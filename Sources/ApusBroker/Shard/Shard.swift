@@ -1,6 +1,7 @@
 import ApusCore
 import ApusLog
 import ApusReplication
+import DequeModule
 import Logging
 import NIOCore
 
@@ -86,7 +87,7 @@ final class Shard: @unchecked Sendable {
 
     /// The slot if it is open and needs nothing first: the hot path.
     func openSlot(_ id: TopicPartition, _ topic: Topic) -> PartitionSlot? {
-        guard let slot = self.slots[id], case .open = slot.state else { return nil }
+        guard let slot = self.slots[id], case .open = slot.state, !slot.isProceeding else { return nil }
         slot.usedAt = self.seconds
         if slot.topic !== topic { self.refresh(slot, topic) }
         return slot
@@ -99,7 +100,7 @@ final class Shard: @unchecked Sendable {
         if case .raiseHighWatermark? = slot.partition?.configured(topic) { self.highWatermarkMoved(slot) }
     }
 
-    private func begin(_ id: TopicPartition, _ topic: Topic, waiters: [PartitionSlot.Waiter]) {
+    private func begin(_ id: TopicPartition, _ topic: Topic, waiters: Deque<PartitionSlot.Waiter>) {
         let slot = PartitionSlot(id: id, topic: topic, lane: self.newLane(), readLane: self.newLane())
         slot.waiters = waiters
         slot.usedAt = self.seconds
@@ -158,9 +159,10 @@ final class Shard: @unchecked Sendable {
 
     /// Lets those who waited for the slot go on.
     func proceed(_ slot: PartitionSlot, _ result: Result<PartitionSlot, BrokerError>) {
-        let waiters = slot.waiters
-        slot.waiters = []
-        for waiter in waiters { waiter(result) }
+        // An answer may bring the next request of the same connection at once; it must not overtake the ones here.
+        slot.isProceeding = true
+        while let waiter = slot.waiters.popFirst() { waiter(result) }
+        slot.isProceeding = false
     }
 
     /// Takes the slot out of the shard. Who waits for it gets a new one.
