@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import subprocess
+import time
 
 from rig import HERE, LOAD_CORE, SERVER_CORE, Server, cpu_seconds, free_port, pinned, run_json
 
@@ -111,13 +112,17 @@ def iperf3(*flags, seconds=5, receiver=SERVER_CORE, sender=LOAD_CORE):
         pinned(receiver, ["iperf3", "-s", "-1", "-p", port]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for attempt in range(50):
+        deadline = time.monotonic() + 10
+        while True:  # until the server listens
             done = subprocess.run(
                 pinned(sender, ["iperf3", "-c", "127.0.0.1", "-p", port, "-t", seconds, "-J", *flags]),
                 capture_output=True, text=True,
             )
             if done.returncode == 0:
                 break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"iperf3: {done.stdout[-500:]}")
+            time.sleep(0.05)
         received = json.loads(done.stdout)["end"]["sum_received"]
         return {"megabytes_per_second": received["bits_per_second"] / 8e6}
     finally:

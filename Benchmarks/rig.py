@@ -179,7 +179,8 @@ def interleaved(variants, repeats, say):
                     result = measure()
                 if steal.part <= STEAL_MAX:
                     break
-                say(f"    {name}: {steal.part:.1%} of the machine's time was stolen" + (", again" if attempt < 2 else ""))
+                again = ", again" if attempt < 2 else ""
+                say(f"    {name}: {steal.part:.1%} of the machine's time was stolen{again}")
             results[name].append(result)
             say(f"    {turn + 1}/{repeats} {name}: {brief(result)}")
     return results
@@ -212,4 +213,5 @@ def spread(results, *path):
 def need(*programs):
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        sys.exit(f"benchmarks need {', '.join(missing)}: apt-get install redis-server nats-server iperf3 util-linux gcc")
+        packages = "redis-server nats-server iperf3 util-linux gcc"
+        sys.exit(f"benchmarks need {', '.join(missing)}: apt-get install {packages}")

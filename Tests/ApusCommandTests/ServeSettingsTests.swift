@@ -61,7 +61,8 @@ import Testing
         "a wrong value is refused by the name of its setting",
         arguments: [
             ("kafka", "nowhere:at:all"), ("partitions", "0"), ("partitions", "many"), ("auto-create", "perhaps"),
-            ("durability", "never"), ("request-memory", "lots"), ("log-level", "loud"), ("loops", "-1"), ("options", "nothing"),
+            ("durability", "never"), ("request-memory", "lots"), ("log-level", "loud"), ("loops", "-1"),
+            ("options", "nothing"),
             ("disk-threads", "0"),
         ]
     )

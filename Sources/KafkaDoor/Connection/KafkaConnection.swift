@@ -242,7 +242,9 @@ final class KafkaConnection: ChannelDuplexHandler {
         guard self.phase != .closed, let context, let last = bytes.last else { return }
         let count = bytes.reduce(0) { $0 + $1.readableBytes }
         self.watch.wrote(count)
-        self.needsFlush = true
+        // Last, because a write that fills the channel calls `channelWritabilityChanged`, which flushes what there is
+        // so far: what is written after that must be flushed, too.
+        defer { self.needsFlush = true }
         for chunk in bytes.dropLast() { context.write(self.wrapOutboundOut(chunk), promise: nil) }
         guard count >= Limits.replyBytesCountedMin.rawValue else {
             return context.write(self.wrapOutboundOut(last), promise: nil)

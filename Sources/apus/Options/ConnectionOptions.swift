@@ -40,6 +40,7 @@ struct ConnectionOptions: ParsableArguments {
     func withClient<Result>(
         allowsTopicCreation: Bool = false, _ body: (ApusClient) async throws -> Result
     ) async throws -> Result {
+        try await Reachability.check(try HostPort.list(self.servers), named: self.servers)
         var configuration = try self.configuration()
         configuration.allowsTopicCreation = allowsTopicCreation
         // A command line is for a person who waits: a wrong address should be said at once.

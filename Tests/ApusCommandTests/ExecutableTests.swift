@@ -1,0 +1,124 @@
+import Foundation
+import Testing
+
+/// The built `apus`, run as a user would.
+@Suite(.timeLimit(.minutes(3))) struct ExecutableTests {
+    @Test("serve, create, pub and sub: what goes in comes out, and a stop is clean")
+    func roundTrip() throws {
+        let directory = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: directory) } }
+
+        let broker = try Started(["serve", "--data", directory.appending(path: "data").path, "--kafka", "127.0.0.1:0"])
+        defer { broker.process.terminate() }
+        let ready = try #require(
+            try JSONSerialization.jsonObject(with: Data(broker.firstLine().utf8)) as? [String: Any])
+        #expect(ready["event"] as? String == "ready")
+        #expect(ready["pid"] as? Int32 == broker.process.processIdentifier)
+        let server = try #require(ready["kafka"] as? String)
+
+        let created = try run(["topic", "create", "greetings", "-p", "2", "-s", server, "-o", "ndjson"])
+        #expect(created.code == 0)
+        #expect(created.output.hasPrefix(#"{"name":"greetings","result":"created","partitions":2,"#))
+
+        let lines = (0..<5000).map { "line \($0)" }
+        let input = lines.joined(separator: "\n") + "\n"
+        #expect(try run(["pub", "greetings", "-p", "1", "-q", "-s", server], input: input).code == 0)
+        let one = try run(["pub", "greetings", "hello", "-k", "key", "-H", "a=b", "-p", "0", "-s", server])
+        #expect(one.error == "greetings[0]@0\n")
+
+        let all = try run(["sub", "greetings", "-p", "1", "--from", "start", "-e", "-s", server])
+        #expect(all.output == input)
+        let last = try run(["sub", "greetings", "-p", "1", "--from", "-2", "-e", "-f", "%t[%p]@%o %v\\n", "-s", server])
+        #expect(last.output == "greetings[1]@4998 line 4998\ngreetings[1]@4999 line 4999\n")
+        let described = try run(["sub", "greetings", "-p", "0", "-n", "1", "-f", "%k %h{%k=%v} %v", "-s", server])
+        #expect(described.output == "key a=b hello")
+
+        #expect(try run(["topic", "rm", "greetings", "--yes", "-s", server]).code == 0)
+        #expect(try run(["topic", "ls", "-o", "json", "-s", server]).output == "[]\n")
+
+        broker.process.terminate()
+        broker.process.waitUntilExit()
+        #expect(broker.process.terminationStatus == 0)
+    }
+
+    @Test("exit codes: usage, nobody there, refused, bad data")
+    func exitCodes() throws {
+        #expect(try run(["sub"]).code == 64)
+        #expect(try run(["sub", "t", "--from", "yesterday"]).code == 64)
+        #expect(try run(["topic", "ls", "-s", "127.0.0.1:1"]).code == 69)
+        #expect(try run(["serve", "--kafka", "0.0.0.0:0", "--data", "/nowhere"]).code == 77)
+        #expect(try run(["log", "dump", "/nowhere"]).code == 65)
+        let failure = try run(["topic", "ls", "-s", "127.0.0.1:1", "-o", "json"])
+        #expect(failure.output.isEmpty)
+        #expect(failure.error.contains(#""code":"unreachable""#))
+    }
+
+    private func run(_ arguments: [String], input: String = "") throws -> (code: Int32, output: String, error: String) {
+        let command = try Started(arguments, input: input)
+        let output = command.output.fileHandleForReading.readDataToEndOfFile()
+        command.process.waitUntilExit()
+        let error = try Data(contentsOf: command.errors)
+        try FileManager.default.removeItem(at: command.errors)
+        return (
+            command.process.terminationStatus, String(decoding: output, as: UTF8.self),
+            String(decoding: error, as: UTF8.self)
+        )
+    }
+}
+
+/// A running `apus`. Standard input and error are files: a pipe that nobody empties would block it.
+private struct Started {
+    let process = Process()
+    let output = Pipe()
+    let errors: URL
+
+    init(_ arguments: [String], input: String = "") throws {
+        let name = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
+        self.errors = name.appendingPathExtension("stderr")
+        let file = name.appendingPathExtension("stdin")
+        try Data(input.utf8).write(to: file)
+        try Data().write(to: self.errors)
+        self.process.executableURL = try Self.executable()
+        self.process.arguments = arguments
+        self.process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("APUS_") }
+        self.process.standardInput = try FileHandle(forReadingFrom: file)
+        self.process.standardOutput = self.output
+        self.process.standardError = try FileHandle(forWritingTo: self.errors)
+        try self.process.run()
+        try FileManager.default.removeItem(at: file)
+    }
+
+    /// Waits for a whole line of output.
+    func firstLine() throws -> String {
+        var line = Data()
+        while line.last != UInt8(ascii: "\n") {
+            let more = self.output.fileHandleForReading.availableData
+            try #require(!more.isEmpty, "apus ended without a line")
+            line += more
+        }
+        return String(decoding: line, as: UTF8.self)
+    }
+
+    /// `apus` lies beside the bundle of the tests that are running.
+    private static func executable() throws -> URL {
+        var folder = URL(filePath: CommandLine.arguments[0]).deletingLastPathComponent()
+        for _ in 0..<4 {
+            let candidate = folder.appending(path: "apus")
+            if FileManager.default.isExecutableFile(atPath: candidate.path),
+                !FileManager.default.directoryExists(candidate.path)
+            {
+                return candidate
+            }
+            folder = folder.deletingLastPathComponent()
+        }
+        throw CocoaError(.fileNoSuchFile)
+    }
+}
+
+extension FileManager {
+    fileprivate func directoryExists(_ path: String) -> Bool {
+        var isDirectory: ObjCBool = false
+        return self.fileExists(atPath: path, isDirectory: &isDirectory) && isDirectory.boolValue
+    }
+}
