@@ -163,7 +163,9 @@ def data_errors(checks, _, address):
     elsewhere = Record(7, None, b"x", [], 0)
     checks.fails("a partition that is not", lambda: delivered("small", elsewhere), "_UNKNOWN_PARTITION")
     transaction = Producer({"bootstrap.servers": address, "transactional.id": "t"})
-    checks.fails("transactions, which are not served yet", lambda: transaction.init_transactions(5), "_UNSUPPORTED_FEATURE")
+    checks.fails(
+        "transactions, which are not served yet", lambda: transaction.init_transactions(5), "_UNSUPPORTED_FEATURE"
+    )
 
 
 run("admin by confluent-kafka", body)

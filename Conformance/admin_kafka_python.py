@@ -63,7 +63,7 @@ def cluster(checks, admin, address):
     described = admin.describe_cluster()
     nodes = [f"{broker['host']}:{broker['port']}" for broker in described["brokers"]]
     checks.equal("brokers", nodes, [address])
-    checks.true("log directories", "py-set" in str(admin.describe_log_dirs()))
+    checks.true("log directories", "py-trimmed" in str(admin.describe_log_dirs()))
 
 
 def write_errors(checks, address):

@@ -3,7 +3,7 @@
 from harness import CLIENTS, expected, kcat_read, run, sample, without_headers
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
-PARTITIONS, COUNT = 3, 150
+PARTITIONS, COUNT = 2, 150
 
 
 def body(checks, address, _):

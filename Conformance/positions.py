@@ -5,7 +5,7 @@ import subprocess
 
 from harness import CLIENTS, DEADLINE, Confluent, expected, kcat, kcat_read, run, sample, without_headers
 
-TOPIC, PARTITIONS, COUNT = "positions", 3, 300
+TOPIC, PARTITIONS, COUNT = "positions", 2, 300
 
 
 def body(checks, address, apus):

@@ -134,8 +134,9 @@ def dying_disk(arguments):
 
 
 def names_the_log(broker):
-    said = broker.said().lower()
-    return TOPIC in said and any(word in said for word in ("sync", "input/output", "i/o", "storage", "disk", "failed"))
+    """One line says which partition failed, and what the disk said."""
+    lines = [line for line in broker.said().splitlines() if "partition failed" in line]
+    return any("topics/" in line or "partition=" in line for line in lines)
 
 
 def main():

@@ -184,8 +184,7 @@ def half_a_frame(broker, report):
         raw = socket.create_connection(broker.address, timeout=5)
         raw.sendall(struct.pack(">i", 8 << 20) + b"x" * 100)
         silent.append(raw)
-    with Connection(broker.address, timeout=5) as connection:
-        report.case(bool(connection.api_versions()), "others are served while 200 connections hold half a frame")
+    others_are_served(broker, report, "while 200 connections hold half a frame")
     for raw in silent:
         raw.close()
 
@@ -207,9 +206,20 @@ def never_reads(broker, report):
         except Gone:
             pass  # it stopped reading from us, as it should
         deaf.append(connection)
-    with Connection(broker.address, timeout=5) as connection:
-        report.case(bool(connection.api_versions()), "others are served beside clients that never read")
+    others_are_served(broker, report, "beside clients that never read")
     return deaf
+
+
+def others_are_served(broker, report, when):
+    try:
+        with Connection(broker.address, timeout=5) as connection:
+            connection.api_versions()
+            connection.metadata([TOPIC])
+            connection.produce(TOPIC, 0, [b"small"])
+            connection.fetch(TOPIC, 0, 0)
+        report.case(True, when)
+    except (Gone, Refused) as error:
+        report.case(False, f"others are not served {when}: {error}")
 
 
 def main():
