@@ -56,6 +56,7 @@ struct Accumulator: Sendable {
     private var lanes: [Lane] = []
     private var topics: [Topic] = []
     private var topicByName: [String: Int] = [:]
+    private var topicLast = 0
     /// Lanes that hold something.
     private var active: [LaneID] = []
     private var chance: SplitMix
@@ -124,7 +125,7 @@ struct Accumulator: Sendable {
                 .recordTooLarge, "\(name): a record of \(size) bytes, at most \(self.bounds.recordBytesMax)")
         }
         guard self.bufferedBytes < self.bounds.bufferedBytesMax else { return .full }
-        guard let topic = self.topicByName[name] else { return .unknownTopic(name) }
+        guard let topic = self.index(of: name) else { return .unknownTopic(name) }
         let lane = try self.lane(for: record, topic: topic)
 
         var wakes = reply != nil
@@ -143,6 +144,16 @@ struct Accumulator: Sendable {
         self.bufferedBytes += (self.lanes[lane.index].open?.byteCount ?? 0) - before
         if reply != nil { self.lanes[lane.index].isUrgent = true }
         return .taken(wakes: self.wake(if: wakes))
+    }
+
+    /// Most records go where the one before went: to compare two short names is cheaper than to hash one.
+    private mutating func index(of name: String) -> Int? {
+        if self.topics.indices.contains(self.topicLast), self.topics[self.topicLast].name == name {
+            return self.topicLast
+        }
+        guard let index = self.topicByName[name] else { return nil }
+        self.topicLast = index
+        return index
     }
 
     private mutating func lane(for record: ProducerRecord, topic: Int) throws(ApusError) -> LaneID {

@@ -34,13 +34,20 @@ public final class Producer: Sendable {
     /// Takes many records, in order, for the price of one call: the fast way.
     /// - Throws: as ``send(_:)``; the records before the one it failed at were taken.
     public func send(contentsOf records: some Sequence<ProducerRecord>) async throws {
+        if let array = records as? [ProducerRecord] {
+            // Without a copy of each.
+            for start in stride(from: 0, to: array.count, by: ClientLimits.recordsPerLockMax) {
+                try await self.enqueue(array[start..<min(array.count, start + ClientLimits.recordsPerLockMax)])
+            }
+            return
+        }
         var rest = records.makeIterator()
         var chunk: [ProducerRecord] = []
         while true {
             chunk.removeAll(keepingCapacity: true)
             while chunk.count < ClientLimits.recordsPerLockMax, let record = rest.next() { chunk.append(record) }
             guard !chunk.isEmpty else { return }
-            try await self.enqueue(chunk)
+            try await self.enqueue(chunk[...])
         }
     }
 
@@ -71,8 +78,8 @@ public final class Producer: Sendable {
         }
     }
 
-    private func enqueue(_ records: [ProducerRecord]) async throws {
-        var rest = records[...]
+    private func enqueue(_ records: ArraySlice<ProducerRecord>) async throws {
+        var rest = records
         var deadline: Instant?
         while !rest.isEmpty {
             let (now, wall) = self.time()
