@@ -86,7 +86,8 @@ let fuzzing: [Target] =
     : [
         .target(name: "CFuzz", path: "Fuzz/CFuzz"),
         .executableTarget(
-            name: "apus-fuzz", dependencies: ["CFuzz", "ApusCore", "ApusFakes", "ApusLog", "KafkaWire", nioCore], path: "Fuzz/Targets",
+            name: "apus-fuzz", dependencies: ["CFuzz", "ApusCore", "ApusFakes", "ApusLog", "KafkaWire", nioCore],
+            path: "Fuzz/Targets",
             swiftSettings: house
         ),
     ]

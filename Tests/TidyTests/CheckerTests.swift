@@ -134,7 +134,7 @@ struct CheckerTests {
 
     @Test(
         "names without an idea are found",
-        arguments: ["Utils.swift", "LogHelpers.swift", "Log+Misc.swift", "DiskManager.swift"])
+        arguments: ["Utils.swift", "LogHelpers.swift", "Log+Misc.swift", "DiskManager.swift", "Placeholder.swift"])
     func fileNames(name: String) {
         #expect(Shape.name(of: self.thinking("", name: name)).count == 1)
         #expect(Shape.name(of: self.thinking("", name: "Log+Recovery.swift")) == [])

@@ -3,7 +3,9 @@ enum Shape {
     static let fileLinesMax = 500
     static let functionLinesMax = 60
     static let columnsMax = 120
-    static let fileNamesBanned = ["Utils", "Util", "Helpers", "Helper", "Manager", "Misc", "Common", "Extensions"]
+    static let fileNamesBanned = [
+        "Utils", "Util", "Helpers", "Helper", "Manager", "Misc", "Common", "Extensions", "Placeholder",
+    ]
 
     static func findings(in file: SourceFile) -> [Finding] {
         self.length(of: file) + self.columns(of: file) + self.functions(of: file) + self.name(of: file)
