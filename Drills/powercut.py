@@ -58,14 +58,15 @@ def cut_again_and_again(arguments, disk):
             workload.run_for(dice.uniform(0.02, 0.3))
             # A machine without power answers nobody. Here the broker outlives its disk by some milliseconds, in which
             # an fdatasync that waits for a commit which the shutdown aborted can return success (ext4 finds the
-            # transaction gone and takes it for done).
+            # transaction gone and takes it for done). Its last words may be read late, so the dark lasts until the
+            # next broker is there.
             workload.black_out()
             disk.cut(LOG_FLUSHED if cycle % FLUSHED_EVERY == FLUSHED_EVERY - 1 else LOG_LOST)
             broker.kill()
-            workload.light_up()
             disk.unmount()
             disk.mount()
             recoveries.append(broker.start(TOPIC, PARTITIONS) * 1000)
+            workload.light_up()
             with Connection(broker.address) as connection:
                 workload.read_new(connection)
         with Connection(broker.address) as connection:
