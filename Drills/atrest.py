@@ -385,7 +385,7 @@ def main():
         f"atrest: {report.cases} cases: {report.whole} repaired or harmless, {report.named} answered by a named error, "
         f"{report.refused} refused to start, {len(report.unnoticed)} beyond notice, {len(report.problems)} failed"
     )
-    for text in report.unnoticed:
+    for text in sorted(set(report.unnoticed)):
         print("  beyond notice: " + text)
     for problem in report.problems:
         print("  " + problem)
