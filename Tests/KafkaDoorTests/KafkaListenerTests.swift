@@ -95,7 +95,7 @@ struct KafkaListenerTests {
 
     @Test(
         "more connections than the cap are closed at once, and there is room again when one leaves",
-        .timeLimit(.minutes(1))
+        .timeLimit(.minutes(5))
     )
     func cap() async throws {
         let lines = LogLines()
@@ -113,7 +113,8 @@ struct KafkaListenerTests {
             while !isIn {
                 let next = try await self.connect(listener, group)
                 isIn = (try? await next.ask(ApiVersionsRequest(), version: 0)) != nil
-                try await next.close()
+                // Turned away, it is closed already, and saying so again is an error.
+                if isIn { try await next.close() }
             }
         }
     }
