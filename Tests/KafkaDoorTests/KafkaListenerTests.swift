@@ -174,14 +174,24 @@ private struct TestClient: Sendable {
     }
 
     static func connect(to endpoint: Endpoint, on group: any EventLoopGroup) async throws -> TestClient {
-        let channel = try await ClientBootstrap(group: group)
-            .connect(host: endpoint.host, port: Int(endpoint.port)).get()
-        let answers = try await channel.eventLoop.submit {
-            let answers = Answers()
-            try channel.pipeline.syncOperations.addHandler(answers)
-            return NIOLoopBound(answers, eventLoop: channel.eventLoop)
-        }.get()
-        return TestClient(channel: channel, answers: answers)
+        let loop = group.next()
+        let answers = loop.makePromise(of: NIOLoopBound<Answers>.self)
+        do {
+            // Added before the connection is there: one that is turned away may be closed before we could.
+            let channel = try await ClientBootstrap(group: loop)
+                .channelInitializer { channel in
+                    channel.eventLoop.makeCompletedFuture {
+                        let handler = Answers()
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                        answers.succeed(NIOLoopBound(handler, eventLoop: channel.eventLoop))
+                    }
+                }
+                .connect(host: endpoint.host, port: Int(endpoint.port)).get()
+            return TestClient(channel: channel, answers: try await answers.futureResult.get())
+        } catch {
+            answers.fail(error)
+            throw error
+        }
     }
 
     func send<Request: KafkaRequest>(_ request: Request, version: Int16) -> EventLoopFuture<ByteBuffer> {
