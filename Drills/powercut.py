@@ -56,10 +56,10 @@ def cut_again_and_again(arguments, disk):
         for cycle in range(arguments.cycles):
             wait_for_progress(workload, 1)
             workload.run_for(dice.uniform(0.02, 0.3))
-            # A machine without power answers nobody. Here the broker outlives its disk by some milliseconds, in which
-            # an fdatasync that waits for a commit which the shutdown aborted can return success (ext4 finds the
-            # transaction gone and takes it for done). Its last words may be read late, so the dark lasts until the
-            # next broker is there.
+            # A machine without power answers nobody. Here the broker outlives its disk by some milliseconds, and what it
+            # acknowledged then was seen to be gone. We take it that an fdatasync waiting for a commit which the
+            # shutdown aborted returned success; that is inferred from the losses ending here, not proven. Last words
+            # may be read late, so the dark lasts until the next broker is there.
             workload.black_out()
             disk.cut(LOG_FLUSHED if cycle % FLUSHED_EVERY == FLUSHED_EVERY - 1 else LOG_LOST)
             broker.kill()
