@@ -56,7 +56,7 @@ def cut_again_and_again(arguments, disk):
         for cycle in range(arguments.cycles):
             wait_for_progress(workload, 1)
             workload.run_for(dice.uniform(0.02, 0.3))
-            # A machine without power answers nobody. Here the broker outlives its disk by some milliseconds, and what it
+            # A machine without power answers nobody. Here the broker outlives its disk by milliseconds, and what it
             # acknowledged then was seen to be gone. We take it that an fdatasync waiting for a commit which the
             # shutdown aborted returned success; that is inferred from the losses ending here, not proven. Last words
             # may be read late, so the dark lasts until the next broker is there.
