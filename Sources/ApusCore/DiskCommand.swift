@@ -76,6 +76,12 @@ public protocol DiskQueue: Sendable {
         _ work: @escaping @Sendable (any Disk) -> Answer,
         then: @escaping @Sendable (Answer) -> Void
     )
+
+    /// Runs work that should not wait for the device, like a small write into the page cache, at once on the caller's
+    /// thread, if the queue finds such work quick at present. Nil if not: then nothing was run.
+    ///
+    /// Nothing of the same lane may be queued or running.
+    func runShort<Answer>(_ work: (any Disk) -> Answer) -> Answer?
 }
 
 /// Whose disk work it is. Work of one lane is ordered.

@@ -127,6 +127,13 @@ public enum Limits {
     public static let openFileIdleUsesPerFile: UInt64 = 4
     /// Files held open at once by the disk, in all, when every one of them is busy.
     public static let openFilesHotMax = 8000
+    /// A write of so many bytes into the page cache may be done on an event loop; handing it to a thread and back costs
+    /// more.
+    public static let shortWriteBytesMax = ByteCount.kibibytes(64)
+    /// Short work that took longer waited for something.
+    public static let shortWorkMax = Duration.milliseconds(1)
+    /// How long event loops then leave short work to the disk threads.
+    public static let shortWorkRest = Duration.milliseconds(250)
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
     /// Threads that do disk work, at most.

@@ -15,6 +15,8 @@ package final class InlineDiskQueue: DiskQueue {
         let answer = work(self.disk)
         loop.execute { then(answer) }
     }
+
+    package func runShort<Answer>(_ work: (any Disk) -> Answer) -> Answer? { work(self.disk) }
 }
 
 /// Keeps disk work until it is told to go on, one piece at a time, in an order that the seed picks: lanes overtake one
@@ -43,6 +45,11 @@ package final class SimulatedDiskQueue: DiskQueue {
             loop.execute { then(answer) }
         }
         self.state.withLock { $0.lanes[lane, default: []].append(piece) }
+    }
+
+    /// Now or not: the seed says.
+    package func runShort<Answer>(_ work: (any Disk) -> Answer) -> Answer? {
+        self.state.withLock { $0.random.below(2) == 0 } ? work(self.disk) : nil
     }
 
     /// Pieces that wait.

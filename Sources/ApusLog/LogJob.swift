@@ -31,6 +31,12 @@ package struct LogJob: Sendable {
     package let byteCount: ByteCount
     var steps: [Step]
 
+    /// Nothing but a small write into the page cache, which costs less than a thread woken for it.
+    package var isShort: Bool {
+        guard self.steps.count == 1, case .run(.write) = self.steps[0] else { return false }
+        return self.byteCount <= Limits.shortWriteBytesMax
+    }
+
     /// The job as a list that a disk may run in a group with those of other logs; nil when it has steps that only
     /// ``run(on:)`` knows.
     package var commands: DiskCommands? {

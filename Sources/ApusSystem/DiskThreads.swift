@@ -9,7 +9,8 @@ package import NIOCore
 /// whose disk is slow takes one thread, never the queue. Answers go back through one ``LoopMailbox`` for each loop.
 ///
 /// Waking a thread is a system call on the event loop's account, so a burst wakes one thread, and each thread that
-/// takes work wakes the next if there is more. Nobody spins.
+/// takes work wakes the next if there is more. Nobody spins. Threads are woken after the lock is let go of: one that is
+/// woken under it runs into it and sleeps again.
 ///
 /// Unchecked because the state below `gate` is touched only between `gate.lock()` and `gate.unlock()`.
 package final class DiskThreads: DiskQueue, @unchecked Sendable {
@@ -26,6 +27,7 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
     private var threads: Int
     private var isStopping = false
     private var stopped: [@Sendable () -> Void] = []
+    private let patience = LoopPatience()
 
     /// Starts `count` threads, 1 or more.
     package init(count: Int = Limits.diskThreadsDefault, disk: any Disk) {
@@ -51,7 +53,13 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
             return
         }
         self.enqueue(job)
+        let mustWake = self.mustWakeOne()
         self.gate.unlock()
+        if mustWake { self.gate.wakeOne() }
+    }
+
+    package func runShort<Answer>(_ work: (any Disk) -> Answer) -> Answer? {
+        self.patience.run { work(self.disk) }
     }
 
     /// Lets everything queued run, ends the threads, then tells, on the last of them or at once.
@@ -85,7 +93,6 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
         guard let waiting = self.lanes[job.lane] else {
             self.lanes[job.lane] = .some(nil)
             self.ready.append(job)
-            self.wakeOneIfNeeded()
             return
         }
         if waiting == nil {
@@ -95,11 +102,12 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
         }
     }
 
-    /// Whatever is ready has a thread that will see it: one that is waking, or one that has the lock now.
-    private func wakeOneIfNeeded() {
-        guard !self.ready.isEmpty, self.idle > 0, self.waking == 0 else { return }
+    /// Whatever is ready has a thread that will see it: one that is waking, or one that has the lock now. True if that
+    /// takes a wake-up, which the caller owes once it has let go of the lock.
+    private func mustWakeOne() -> Bool {
+        guard !self.ready.isEmpty, self.idle > 0, self.waking == 0 else { return false }
         self.waking += 1
-        self.gate.wakeOne()
+        return true
     }
 
     /// The lane's job has ended: the next one of it is ready, or the lane is at rest.
@@ -115,10 +123,7 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
     /// The next job to run; nil when the threads are to end. Waits while there is none.
     private func nextJob() -> DiskJob? {
         while true {
-            if let job = self.ready.popFirst() {
-                self.wakeOneIfNeeded()
-                return job
-            }
+            if let job = self.ready.popFirst() { return job }
             if self.isStopping { return nil }
             self.idle += 1
             self.gate.wait()
@@ -133,7 +138,9 @@ package final class DiskThreads: DiskQueue, @unchecked Sendable {
     private func work() {
         self.gate.lock()
         while let job = self.nextJob() {
+            let mustWake = self.mustWakeOne()
             self.gate.unlock()
+            if mustWake { self.gate.wakeOne() }
             job.run(on: self.disk)
             // Before the lane goes on, so that answers of a lane come in its order.
             job.mailbox.put(job)

@@ -48,6 +48,9 @@ extension Shard {
     }
 
     private func run(_ job: LogJob, of slot: PartitionSlot) {
+        if job.isShort, let result = self.world.ports.disk.runShort({ job.run(on: $0) }) {
+            return self.finished(slot, job, result)
+        }
         let box = SlotBox(slot)
         self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk in
             job.run(on: disk)
