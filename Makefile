@@ -7,6 +7,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DEBUG = .build/debug/apus
 RELEASE = .build/release/apus
+# With the Swift runtime inside, so that the file runs on a machine without Swift, and starts in half the time.
+BUILD_RELEASE = $(SWIFT) build -c release --product apus --static-swift-stdlib
 CYCLES ?= 10
 
 # What the build and the tests need from Debian, and the file that shows it is there.
@@ -20,14 +22,14 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
 run: deps ## build for release and serve in the foreground: durable, ./apus-data, 127.0.0.1:9092
-	$(SWIFT) build -c release --product apus
+	$(BUILD_RELEASE)
 	exec $(RELEASE) serve $(ARGS)
 
 build: deps ## debug build of everything, tests included
 	$(SWIFT) build --build-tests
 
 release: deps ## the executable, optimised
-	$(SWIFT) build -c release --product apus
+	$(BUILD_RELEASE)
 
 test: deps deps-test $(VENV)/ready ## every Swift test, foreign clients included
 	$(SWIFT) build --build-tests

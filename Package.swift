@@ -129,7 +129,9 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ],
-            swiftSettings: house
+            swiftSettings: house,
+            // The other linker warns of Foundation's own mktemp at every link of the Swift runtime into the executable.
+            linkerSettings: [.unsafeFlags(["-use-ld=lld"], .when(platforms: [.linux]))]
         ),
         .testTarget(name: "TidyTests", swiftSettings: house),
         .testTarget(

@@ -118,13 +118,13 @@ def iperf3(*flags, seconds=5, receiver=SERVER_CORE, sender=LOAD_CORE):
                 pinned(sender, ["iperf3", "-c", "127.0.0.1", "-p", port, "-t", seconds, "-J", *flags]),
                 capture_output=True, text=True,
             )
-            if done.returncode == 0:
+            answer = json.loads(done.stdout or "{}").get("end", {})
+            if done.returncode == 0 and "sum_received" in answer:
                 break
             if time.monotonic() > deadline:
                 raise RuntimeError(f"iperf3: {done.stdout[-500:]}")
             time.sleep(0.05)
-        received = json.loads(done.stdout)["end"]["sum_received"]
-        return {"megabytes_per_second": received["bits_per_second"] / 8e6}
+        return {"megabytes_per_second": answer["sum_received"]["bits_per_second"] / 8e6}
     finally:
         server.kill()
         server.wait()
