@@ -54,7 +54,7 @@ drills: $(VENV)/ready ## kill, power cut, failing disk, full disk, damage at res
 	$(SWIFT) build --product apus
 	$(VENV)/bin/python Drills/all.py --apus $(DEBUG) --cycles $(CYCLES)
 
-drills-full: release $(VENV)/ready ## the same against the release build, 200 cycles each
+drills-full: release $(VENV)/ready ## the same against the release build, 200 kills and 200 power cuts
 	$(VENV)/bin/python Drills/all.py --apus $(RELEASE) --cycles 200
 
 corpus: release ## 100 MB of real text through kcat and back, every codec: equal checksums

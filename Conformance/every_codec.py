@@ -1,22 +1,21 @@
-"""Every codec, idempotence on, from each client to every other: all see the same records."""
+"""Every codec, idempotence on, from each client to every other: all, and `apus sub`, see the same records."""
 
-from harness import CLIENTS, expected, kcat_read, run, sample, without_headers
+from harness import CLIENTS, apus_read, expected, kcat_read, run, sample, without_headers
 
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 PARTITIONS, COUNT = 2, 150
 
 
-def body(checks, address, _):
+def body(checks, address, apus):
     records = sample(PARTITIONS, COUNT)
     for writer in CLIENTS:
         for codec in CODECS:
             topic = f"codec-{writer.name}-{codec}"
-            checks.part(
-                f"{writer.name} writes {codec}", write_and_compare, checks, address, writer, topic, codec, records
-            )
+            places = (checks, address, apus, writer, topic)
+            checks.part(f"{writer.name} writes {codec}", write_and_compare, *places, codec, records)
 
 
-def write_and_compare(checks, address, writer, topic, codec, records):
+def write_and_compare(checks, address, apus, writer, topic, codec, records):
     writer.create(address, topic, PARTITIONS)
     writer.produce(address, topic, records, codec)
     for partition in range(PARTITIONS):
@@ -26,6 +25,8 @@ def write_and_compare(checks, address, writer, topic, codec, records):
             checks.equal(what, reader.read(address, topic, partition, 0), wanted)
         what = f"{writer.name} {codec} → kcat [{partition}]"
         checks.equal(what, kcat_read(address, topic, partition, "beginning"), without_headers(wanted))
+        what = f"{writer.name} {codec} → apus sub [{partition}]"
+        checks.equal(what, apus_read(apus, address, topic, partition, "start"), wanted)
 
 
 run("every codec", body)

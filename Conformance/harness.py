@@ -1,11 +1,13 @@
 """What every conformance script shares: a broker of its own, checks that count, and the foreign clients by one shape.
 
-A script is `python script.py --apus PATH`, or `--address HOST:PORT` for a broker that already runs. It prints one
+A script is `python script.py [--apus PATH]`, with `--address HOST:PORT` for a broker that already runs. It prints one
 closing line and ends with 1 if any check failed. Nothing sleeps: clients poll with deadlines.
 """
 
 import argparse
 import asyncio
+import base64
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +18,8 @@ import traceback
 from collections import namedtuple
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "Drills"))
+ROOT = os.path.dirname(HERE)
+sys.path.insert(0, os.path.join(ROOT, "Drills"))
 
 from broker import Broker  # noqa: E402  (found through the line above)
 
@@ -82,7 +85,10 @@ def error_code(error):
 def run(name, body):
     """Starts a broker, runs `body(checks, address, apus)`, stops the broker; the exit code."""
     options = argparse.ArgumentParser()
-    options.add_argument("--apus", help="path of the executable")
+    debug = os.path.join(ROOT, ".build", "debug", "apus")
+    options.add_argument(
+        "--apus", default=debug, help="path of the executable, which is the broker and one of the clients"
+    )
     options.add_argument("--address", help="host:port of a broker that already runs")
     arguments = options.parse_args()
     checks, root = Checks(name), tempfile.mkdtemp(prefix="apus-conformance-")
@@ -429,6 +435,34 @@ def kcat_read(address, topic, partition, start):
         at += max(0, value_length) + 1
         seen.append(Seen(offset, timestamp, key, value, []))
     return seen
+
+
+# --- apus
+
+
+def apus_read(apus, address, topic, partition, start):
+    """[Seen] as `apus sub -o ndjson` tells them; `start` is a position of its own (`0`, `@1795230000000`, …)."""
+    where = ("--server", address, "-p", str(partition), "--from", str(start), "-e")
+    done = subprocess.run((apus, "sub", topic, *where, "-o", "ndjson"), capture_output=True, timeout=DEADLINE)
+    if done.returncode != 0:
+        raise RuntimeError(f"apus sub {' '.join(where)}: {done.stderr.decode(errors='replace').strip()}")
+    return [_told(json.loads(line), topic, partition) for line in done.stdout.splitlines()]
+
+
+def _told(record, topic, partition):
+    if (record["topic"], record["partition"]) != (topic, partition):
+        raise ValueError(f"asked for {topic}[{partition}], told {record['topic']}[{record['partition']}]")
+    flat = record.get("headers", [])
+    headers = [(name, value.encode()) for name, value in zip(flat[::2], flat[1::2], strict=True)]
+    key, value = _plain(record, "key", "key_encoding"), _plain(record, "payload", "value_encoding")
+    return Seen(record["offset"], record["ts"], key, value, headers)
+
+
+def _plain(record, field, encoding):
+    text = record[field]
+    if text is None:
+        return None
+    return base64.b64decode(text) if record[encoding] == "base64" else text.encode()
 
 
 def without_headers(seen):

@@ -10,12 +10,11 @@ import sys
 import time
 
 from broker import Broker
-from load import value_of
 from loopfs import LoopDisk, skip_unless_possible
+from values import value_of
 from wire import LATEST, Connection, Gone, Refused, error_name
 
 TOPIC, PARTITIONS = "drill", 2
-FILLER = bytes(97 + n % 26 for n in range(1000))
 
 
 class Probe:
@@ -25,7 +24,7 @@ class Probe:
         self.broker, self.counter, self.acked, self.errors = broker, 0, [{} for _ in range(PARTITIONS)], {}
 
     def produce(self, partition):
-        values = [value_of(1, self.counter + n, FILLER) for n in range(200)]
+        values = [value_of(1, partition, self.counter + n) for n in range(200)]
         self.counter += len(values)
         try:
             with Connection(self.broker.address, timeout=10) as connection:

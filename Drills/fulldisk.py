@@ -6,12 +6,11 @@ import sys
 import time
 
 from broker import Broker, until
-from load import value_of
 from loopfs import LoopDisk, skip_unless_possible
+from values import value_of
 from wire import LATEST, Connection, Gone, Refused, error_name
 
 TOPIC = "drill"
-FILLER = bytes(97 + n % 26 for n in range(1000))
 
 
 class Ledger:
@@ -22,7 +21,7 @@ class Ledger:
 
     def produce(self):
         """One batch; True when it was acknowledged."""
-        values = [value_of(1, self.counter + n, FILLER) for n in range(100)]
+        values = [value_of(1, 0, self.counter + n) for n in range(100)]
         self.counter += len(values)
         try:
             with Connection(self.broker.address) as connection:

@@ -7,10 +7,8 @@ import sys
 import tempfile
 
 from broker import Broker
-from load import Workload, percentile, wait_for_progress
+from succession import Progress, Succession
 from wire import Connection
-
-TOPIC, PARTITIONS = "drill", 4
 
 
 def main():
@@ -20,36 +18,32 @@ def main():
     options.add_argument("--seed", type=int, default=7)
     options.add_argument("--segment-bytes", type=int, default=1 << 20, help="small, so that kills meet rolls")
     arguments = options.parse_args()
-    dice = random.Random(arguments.seed)
     data = tempfile.mkdtemp(prefix="apus-kill-")
     broker = Broker(arguments.apus, data)
-    workload, recoveries = None, []
+    configs = {"segment.bytes": str(arguments.segment_bytes)}
+    succession = Succession(broker, broker.address, configs, random.Random(arguments.seed), arguments.cycles)
+    progress = Progress("kill", arguments.cycles, sys.stdout)
     try:
         broker.start()
         with Connection(broker.address) as connection:
-            connection.create_topic(TOPIC, PARTITIONS, {"segment.bytes": str(arguments.segment_bytes)})
-        workload = Workload(broker.address, TOPIC, PARTITIONS)
-        for _ in range(arguments.cycles):
-            wait_for_progress(workload, 1)
-            workload.run_for(dice.uniform(0.05, 0.4))
+            succession.begin(connection)
+        for cycle in range(1, arguments.cycles + 1):
+            succession.load(0.05, 0.4)
             broker.kill()
-            recoveries.append(broker.start(TOPIC, PARTITIONS) * 1000)
-            with Connection(broker.address) as connection:
-                workload.read_new(connection)
-        with Connection(broker.address) as connection:
-            workload.finish(connection)
+            succession.start()
+            succession.verify(last=cycle == arguments.cycles)
+            progress.tell(cycle, succession)
+        succession.check_swept()
     finally:
-        if workload:
-            workload.end()
+        succession.end()
         broker.kill()
         shutil.rmtree(data, ignore_errors=True)
-    print(
-        f"kill: cycles {arguments.cycles}, {workload.verdict()}, "
-        f"recovery p50 {percentile(recoveries, 0.5):.0f} ms, p99 {percentile(recoveries, 0.99):.0f} ms"
-    )
-    for note in workload.notes:
+    for name, count in succession.forgotten().items():
+        succession.counts.wrong(f"producers met {name} {count} times")
+    print(f"kill: cycles {arguments.cycles}, {succession.verdict()}")
+    for note in succession.counts.notes:
         print("  " + note)
-    return 0 if workload.clean and workload.acknowledged > 0 else 1
+    return 0 if succession.counts.clean and succession.counts.acknowledged > 0 else 1
 
 
 if __name__ == "__main__":

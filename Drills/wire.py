@@ -94,6 +94,8 @@ def array(items):
 
 
 def varint(value):
+    if 0 <= value < 64:
+        return _SMALL[value]
     zigzag = (value << 1) ^ (value >> 63)
     out = bytearray()
     while zigzag > 0x7F:
@@ -103,7 +105,13 @@ def varint(value):
     return bytes(out)
 
 
+_SMALL = [bytes([value << 1]) for value in range(64)]
+
+
 def read_varint(data, at):
+    byte = data[at]
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at + 1
     shift = result = 0
     while True:
         byte = data[at]
@@ -270,6 +278,15 @@ class Connection:
         for _, code, detail in reader.array(lambda: (reader.string(), reader.take("h"), reader.string())):
             _check(code, detail or "")
 
+    def send_delete_topic(self, name, timeout=10_000):
+        return self.send(DELETE_TOPICS, 3, array([string(name)]) + struct.pack(">i", timeout))
+
+    @staticmethod
+    def delete_answer(reader):
+        """The error code of the one topic of a request."""
+        reader.take("i")
+        return reader.array(lambda: (reader.string(), reader.take("h")))[0][1]
+
     def metadata(self, topics=None, create=False):
         """{topic: (error, {partition: error})}."""
         names = struct.pack(">i", -1) if topics is None else array([string(name) for name in topics])
@@ -350,11 +367,13 @@ class Connection:
         _check(error)
         return offset
 
-    def read(self, topic, partition, start, end):
-        """Every (offset, value) in [start, end), in order; raises when the broker skips or repeats an offset."""
+    def read(self, topic, partition, start, end, limit=None):
+        """Every (offset, value) in [start, end), in order; raises when the broker skips or repeats an offset.
+
+        With a limit in bytes, what one fetch of that size gives."""
         at = start
         while at < end:
-            _, data = self.fetch(topic, partition, at)
+            _, data = self.fetch(topic, partition, at, limit or 1 << 20)
             before = at
             for offset, value in decode_batches(data):
                 if offset < at:
@@ -367,6 +386,8 @@ class Connection:
                 at += 1
             if at == before:
                 raise ValueError(f"{topic}[{partition}] serves nothing at {at}, below its end {end}")
+            if limit:
+                return
 
 
 def _check(code, detail=""):
