@@ -42,6 +42,20 @@ struct ConnectionTests {
         #expect(bench.lines.all.count == 1)
     }
 
+    @Test("a request whose lists would become ever so many values ends the connection; a batch as long is taken")
+    func longLists() throws {
+        let bench = try DoorBench()
+        try bench.create("t")
+        try bench.send(bench.produce(ByteBuffer(repeating: 0, count: 5 << 20), to: "t", acks: 1), version: 9)
+        #expect(bench.isOpen)
+        var request = MetadataRequest()
+        request.topics = [MetadataRequest.Topic](repeating: MetadataRequest.Topic(), count: 3 << 20)
+        try bench.send(request, version: 1)
+        #expect(!bench.isOpen)
+        #expect(bench.lines.all.last?.contains("frameTooLarge") ?? false)
+        #expect(bench.broker.memory.used == .zero)
+    }
+
     @Test("what came before a bad frame is answered")
     func beforeABadFrame() throws {
         let bench = try DoorBench()

@@ -50,6 +50,9 @@ extension KafkaConnection {
             guard let api = self.door.table[header.apiKey] else {
                 throw .unknownAPI(key: header.apiKey.rawValue)
             }
+            guard api.key == .produce || bytes <= Limits.plainRequestBytesMax else {
+                throw .frameTooLarge(length: bytes.rawValue, limit: Limits.plainRequestBytesMax.rawValue)
+            }
             if api.versions.contains(header.version) { return Call(header, api, place, body: reader) }
             // The one request that has an answer in every version, because clients ask before they know (KIP-511).
             guard api.key == .apiVersions else {
