@@ -58,7 +58,7 @@ let parts: [[Target]] = [
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Adapters.
-    part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging]),
+    part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
     // The fake world.
     part("ApusFakes", ["ApusCore", nioCore]),

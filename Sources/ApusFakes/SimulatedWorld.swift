@@ -18,12 +18,14 @@ struct SimulatedWorld {
 
         var kind: Kind
 
-        func touches(_ directory: SimulatedDirectory) -> Bool {
+        var directories: [SimulatedDirectory] {
             switch self.kind {
-            case .add(let place, _, _), .remove(let place, _): place === directory
-            case .move(let from, _, let to, _, _): from === directory || to === directory
+            case .add(let place, _, _), .remove(let place, _): [place]
+            case .move(let from, _, let to, _, _): [from, to]
             }
         }
+
+        func touches(_ directory: SimulatedDirectory) -> Bool { self.directories.contains { $0 === directory } }
 
         func applyToDurable() {
             switch self.kind {
@@ -250,8 +252,17 @@ struct SimulatedWorld {
         if self.fault(path, where: { $0 == .syncDirectoryError }) != nil {
             throw DiskError(.failed(5), "sync directory", path)
         }
-        for change in self.pending where change.touches(directory) { change.applyToDurable() }
-        self.pending.removeAll { $0.touches(directory) }
+        // A move that becomes durable takes along what happened before it in its other directory: a later change to a
+        // name is never undone by an earlier one.
+        var touched = [directory]
+        var applied: Set<Int> = []
+        for (index, change) in self.pending.enumerated().reversed()
+        where touched.contains(where: { change.touches($0) }) {
+            applied.insert(index)
+            touched.append(contentsOf: change.directories)
+        }
+        for (index, change) in self.pending.enumerated() where applied.contains(index) { change.applyToDurable() }
+        self.pending = self.pending.enumerated().filter { !applied.contains($0.offset) }.map(\.element)
     }
 
     // MARK: Meddling

@@ -96,6 +96,7 @@ extension Log {
 
     private mutating func depart(_ flight: LogWork.Flight, _ steps: [LogJob.Step], bytes: Int) -> LogJob {
         self.work.flight = flight
+        self.work.handedEnd = max(self.work.handedEnd, flight.written.end)
         return LogJob(token: flight.token, byteCount: .bytes(bytes), steps: steps)
     }
 
@@ -323,6 +324,7 @@ extension Log {
         self.writing.withdraw()
         self.ahead = []
         self.endOffset = self.writtenEnd
+        self.work.handedEnd = self.writtenEnd
         self.epochs.rewind(to: self.writtenEnd)
         self.producers.rewind(to: self.writtenEnd)
     }

@@ -42,6 +42,8 @@ struct LogWork: Sendable {
     }
 
     var flight: Flight?
+    /// The furthest end that any job took to the disk, whatever became of it.
+    var handedEnd = Offset.zero
     /// The marker that says there is a `state` file is there.
     var isMarked = false
     var jobs: UInt64 = 0

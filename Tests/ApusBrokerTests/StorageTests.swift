@@ -16,13 +16,54 @@ struct StorageTests {
         let bad = world.beginProduce([("t", 0, Batch.of(["lost"])), ("t", 1, Batch.of(["good"]))])
         world.settle()
         let results = try #require(bad.value)
-        guard case .storage(let reason) = results[0].error else { return #expect(Bool(false), "\(results)") }
+        guard case .storageUnknown(let reason) = results[0].error else {
+            return #expect(Bool(false), "\(results)")
+        }
         #expect(reason.contains("\(topic.id)/0"))
         #expect(results[1].error == nil)
         guard case .storage = try world.produce("t", Batch.of(["again"])).error else { return #expect(Bool(false)) }
         #expect(try world.values("t") == ["kept"])
         #expect(try world.values("t", partition: 1) == ["kept", "good"])
         #expect(try world.close() == false)
+    }
+
+    @Test("what the disk had when the log failed may come back, what it never got is refused for good")
+    func definite() throws {
+        let disk = SimulatedDisk()
+        let store = FakeCoordinatorStore()
+        let world = try TestBroker(disk: disk, store: store)
+        try world.create("t")
+        _ = try world.produce("t", Batch.of(["kept"]))
+        disk.fail(SimulatedFault(.syncError, on: ".segment"))
+        let handed = world.beginProduce([("t", 0, Batch.of(["handed"]))])
+        let waiting = world.beginProduce([("t", 0, Batch.of(["waiting"]))])
+        world.settle()
+        guard case .storageUnknown = try #require(handed.value)[0].error else {
+            return #expect(Bool(false), "\(String(describing: handed.value))")
+        }
+        guard case .storage = try #require(waiting.value)[0].error else {
+            return #expect(Bool(false), "\(String(describing: waiting.value))")
+        }
+        // The kernel had written the pages behind our back before it told of the error.
+        disk.restart()
+        let after = try TestBroker(disk: disk, store: store, incarnation: 2, wasClean: false)
+        #expect(try after.values("t") == ["kept", "handed"])
+        #expect(try after.produce("t", Batch.of(["next"])).baseOffset == Offset(rawValue: 2))
+    }
+
+    @Test("an idempotent producer that asks again for a batch of unknown fate is not told that it is not there")
+    func askedAgain() throws {
+        let world = try TestBroker()
+        try world.create("t")
+        _ = try world.produce("t", Batch.of(["kept"]))
+        let first = Batch.of(["handed"], producer: (5, 0, 0))
+        let second = Batch.of(["waiting"], producer: (6, 0, 0))
+        world.disk.fail(SimulatedFault(.syncError, on: ".segment"))
+        _ = world.beginProduce([("t", 0, first)])
+        _ = world.beginProduce([("t", 0, second)])
+        world.settle()
+        guard case .storageUnknown = try world.produce("t", first).error else { return #expect(Bool(false)) }
+        guard case .storage = try world.produce("t", second).error else { return #expect(Bool(false)) }
     }
 
     @Test("a failed partition stays failed until the broker starts again, however idle it is")

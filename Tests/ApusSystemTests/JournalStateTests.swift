@@ -15,21 +15,49 @@ import Testing
     func mixedWriters() {
         var state = JournalState(generation: 1)
         #expect(state.mayJournal(self.file))
-        state.wrote(to: self.file, at: .start)
+        state.writeBegins(self.file, at: .start)
+        state.writeEnded(self.file)
         #expect(!state.mayJournal(self.file))
-        #expect(state.syncs(self.file) == .plain)
+        let sync = state.syncBegins(self.file)
+        #expect(!state.mayJournal(self.file))
+        #expect(state.syncSucceeded(self.file, sync) == .done)
         #expect(state.mayJournal(self.file))
+    }
+
+    @Test("a sync does not speak for writes that began before it and ended later, or began later")
+    func concurrentWrites() {
+        var state = JournalState(generation: 1)
+        state.writeBegins(self.file, at: .start)
+        let early = state.syncBegins(self.file)
+        state.writeEnded(self.file)
+        #expect(state.syncSucceeded(self.file, early) == .done)
+        #expect(!state.mayJournal(self.file))
+        let late = state.syncBegins(self.file)
+        state.writeBegins(self.file, at: .start)
+        state.writeEnded(self.file)
+        #expect(state.syncSucceeded(self.file, late) == .done)
+        #expect(!state.mayJournal(self.file))
     }
 
     @Test("a direct write behind the journaled bytes leaves them, one over them voids them at its sync")
     func overwritingForgets() throws {
         var state = JournalState(generation: 1)
         _ = try state.append([self.entry(at: 0)])
-        state.wrote(to: self.file, at: FilePosition(rawValue: 10))
-        #expect(state.syncs(self.file) == .plain)
-        state.wrote(to: self.file, at: FilePosition(rawValue: 9))
-        #expect(state.syncs(self.file) == .voidEntries)
+        state.writeBegins(self.file, at: FilePosition(rawValue: 10))
+        state.writeEnded(self.file)
+        #expect(state.syncSucceeded(self.file, state.syncBegins(self.file)) == .done)
+        state.writeBegins(self.file, at: FilePosition(rawValue: 9))
+        state.writeEnded(self.file)
+        let early = state.syncBegins(self.file)
+        _ = try state.append([self.entry(at: 10)])
+        #expect(state.syncSucceeded(self.file, early) == .syncAgain)
+        let sync = state.syncBegins(self.file)
+        #expect(state.syncSucceeded(self.file, sync) == .voidEntries)
+        #expect(state.hasEntries(self.file))
+        #expect(!state.mayJournal(self.file))
+        state.voided(self.file, sync)
         #expect(state.liveFiles == [])
+        #expect(state.mayJournal(self.file))
     }
 
     @Test("entries follow one another in the file, and the next life begins at its start")
@@ -45,21 +73,37 @@ import Testing
 
         let next = try #require(state.nextFile)
         #expect(next == JournalState.NextFile(file: 1, generation: 8))
-        #expect(state.take(next) == [self.file])
-        #expect(!state.isCheckpointed)
+        #expect(state.take(next) == 1)
+        #expect(!state.isChecked)
         let third = try state.append([self.entry(at: 30)])
         #expect(third.file == 1)
         #expect(third.position == first.position)
     }
 
     @Test("a journal that failed takes no more and is never written over")
-    func failureEnds() {
+    func failureEnds() throws {
         var state = JournalState(generation: 1)
         let error = DiskError(.failed(5), "sync", DiskPath("journal.0"))
-        state.end(error)
+        state.fail(error)
         #expect(throws: error) { try state.append([self.entry(at: 0)]) }
         #expect(!state.mayJournal(self.file))
         #expect(state.nextFile == nil)
+    }
+
+    @Test("a file that can not be synced at its checkpoint ends the journal; voids are still taken")
+    func checkpointFails() throws {
+        var state = JournalState(generation: 1)
+        _ = try state.append([self.entry(at: 0)])
+        let next = try #require(state.nextFile)
+        #expect(state.take(next) == 1)
+        #expect(state.nextToCheck() == self.file)
+        #expect(state.nextToCheck() == nil)
+        #expect(!state.isChecked)
+        state.checked(DiskError(.failed(5), "sync", self.file))
+        #expect(state.isChecked)
+        #expect(state.nextFile == nil)
+        #expect(!state.mayJournal(DiskPath("other")))
+        _ = try state.append([JournalEntry(.forgetFile, DiskPath("other"))])
     }
 }
 

@@ -72,7 +72,7 @@ struct Partition {
     /// Validates the batch, gives it its offset in place, and appends it to the log in memory.
     mutating func append(_ records: ByteBuffer, acks: Acks, wall: Timestamp) throws(BatchRefusal) -> Taken {
         if acks == .all, !self.replica.hasEnoughReplicas { throw BatchRefusal(.notEnoughReplicas) }
-        if let failure = self.log.failure { throw BatchRefusal(.storage("\(self.id): \(failure)")) }
+        if let failure = self.log.failure { throw BatchRefusal(self.refusal(records, failure)) }
         guard self.log.takesAppends else { throw BatchRefusal(.storageFull) }
         guard self.unwrittenBytes < Limits.unwrittenBytesPerPartitionMax.rawValue else {
             throw BatchRefusal(.overloaded("more than \(Limits.unwrittenBytesPerPartitionMax) wait for the disk"))
@@ -111,6 +111,20 @@ struct Partition {
         )
         return Taken(result: result, through: self.log.endOffset, batch: batch)
     }
+
+    /// A failed log refuses what is new for certain. Of a batch that it gave to the disk before, in an earlier attempt
+    /// of its producer, nobody knows more than then.
+    private func refusal(_ records: ByteBuffer, _ failure: LogFailure) -> BrokerError {
+        let reason = "\(self.id): \(failure)"
+        // Whatever is wrong with this header, it is not that of a batch we took.
+        guard let header = try? RecordBatchHeader(from: records),
+            case .duplicate(_, let last, _) = try? self.log.verdict(on: header), last < self.log.handedEnd
+        else { return .storage(reason) }
+        return .storageUnknown(reason)
+    }
+
+    /// What is at or above it was never given to the disk.
+    var handedEnd: Offset { self.log.handedEnd }
 
     private func verdict(on header: RecordBatchHeader) throws(BatchRefusal) -> ProducerStates.Verdict {
         do throws(ProducerError) {

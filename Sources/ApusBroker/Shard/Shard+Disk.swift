@@ -118,13 +118,14 @@ extension Shard {
         self.world.ports.logger.critical(
             "partition failed and takes no more writes until the broker starts again",
             metadata: ["partition": "\(slot.id)", "reason": "\(reason)"])
-        let error = BrokerError.storage(reason)
         self.isClean = false
-        if let durable = slot.partition?.highWatermark {
-            self.tail.withdraw(from: durable, of: slot.tail)
-            self.refuseAcks(slot, above: durable, error)
+        if let partition = slot.partition {
+            self.tail.withdraw(from: partition.highWatermark, of: slot.tail)
+            // What the disk never got is refused for good. The rest may be on it: only recovery will tell.
+            self.refuseAcks(slot, above: partition.handedEnd, .storage(reason))
+            self.refuseAcks(slot, above: partition.highWatermark, .storageUnknown(reason))
         }
-        for deletion in slot.partition?.dropDeletions() ?? [] { deletion.answer(.failure(error)) }
+        for deletion in slot.partition?.dropDeletions() ?? [] { deletion.answer(.failure(.storageUnknown(reason))) }
         self.restIfDone(slot)
     }
 

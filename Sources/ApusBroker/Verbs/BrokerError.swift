@@ -3,7 +3,7 @@ package import ApusCore
 /// Why a verb was refused. Closed: a door maps every case to its protocol's code, and the compiler tells of new ones.
 ///
 /// Every case is definite, that is: nothing was or will be written for the refused entry (promise P2), except
-/// ``timedOut``, ``storage(_:)`` and ``storeUnknown(_:)``, after which it may or may not have been.
+/// ``timedOut``, ``storageUnknown(_:)`` and ``storeUnknown(_:)``, after which it may or may not have been.
 package enum BrokerError: Error, Hashable, Sendable {
     // MARK: Topics
     case unknownTopicOrPartition
@@ -42,7 +42,10 @@ package enum BrokerError: Error, Hashable, Sendable {
 
     // MARK: This broker
     /// The partition's log failed and takes no more writes until the broker starts again. Other partitions go on.
+    /// What was refused with this was never given to the disk.
     case storage(String)
+    /// The partition's log failed while the disk had these records: they may be there after the next start, or not.
+    case storageUnknown(String)
     /// The disk is full (or below its reserve). Nothing was written; produce works again by itself when space returns.
     case storageFull
     /// A queue with a named limit is full; the same request may succeed later.

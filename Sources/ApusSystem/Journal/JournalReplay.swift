@@ -20,24 +20,32 @@ package struct JournalReplay {
     private var order: [DiskPath] = []
     private var report = JournalReplayReport()
 
+    /// Answers the journal files as well, the oldest first: the order in which they may be written over.
     package static func run(
         _ journals: [DiskPath], on disk: any Disk
-    ) throws(DiskError) -> JournalReplayReport {
+    ) throws(DiskError) -> (report: JournalReplayReport, oldestFirst: [DiskPath]) {
         var replay = JournalReplay()
-        var found: [(generation: UInt64, bytes: ByteBuffer)] = []
-        for journal in journals {
-            let size: ByteCount
-            do { size = try disk.size(of: journal) } catch  where error.reason == .notFound { continue }
-            var bytes = try disk.read(journal, at: .start, upTo: size)
-            guard let header = JournalHeader(bytes) else { continue }
-            bytes.moveReaderIndex(forwardBy: JournalHeader.byteCount)
-            found.append((header.generation, bytes))
-        }
-        for (generation, bytes) in found.sorted(by: { $0.generation < $1.generation }) {
-            replay.collect(bytes, generation: generation)
-        }
+        var found: [(journal: DiskPath, generation: UInt64, bytes: ByteBuffer)] = []
+        for journal in journals { found.append(try Self.read(journal, on: disk)) }
+        found.sort { $0.generation < $1.generation }
+        for (_, generation, bytes) in found { replay.collect(bytes, generation: generation) }
         try replay.apply(to: disk)
-        return replay.report
+        return (replay.report, found.map(\.journal))
+    }
+
+    /// The bytes behind the header, and 0 and none of a file that is not there or has no header: nothing in it was
+    /// promised to anyone.
+    private static func read(
+        _ journal: DiskPath, on disk: any Disk
+    ) throws(DiskError) -> (journal: DiskPath, generation: UInt64, bytes: ByteBuffer) {
+        let size: ByteCount
+        do { size = try disk.size(of: journal) } catch  where error.reason == .notFound {
+            return (journal, 0, ByteBuffer())
+        }
+        var bytes = try disk.read(journal, at: .start, upTo: size)
+        guard let header = JournalHeader(bytes) else { return (journal, 0, ByteBuffer()) }
+        bytes.moveReaderIndex(forwardBy: JournalHeader.byteCount)
+        return (journal, header.generation, bytes)
     }
 
     private mutating func collect(_ bytes: ByteBuffer, generation: UInt64) {

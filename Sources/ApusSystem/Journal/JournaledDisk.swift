@@ -9,15 +9,25 @@ package import NIOCore
 /// ``perform(group:)`` ever journals. There the bytes of each list go into their file (page cache) and once more, as a
 /// ``JournalEntry``, into the journal, which is synced once for the whole group; the files' own fdatasync is put off
 /// until the journal file is recycled. Large writes, and groups of a few, are synced in their own files: that is one
-/// copy less.
+/// copy less. `docs/decisions/` has the measurement behind this.
 ///
 /// There are two journal files. Entries go to the current one; when it is full the other becomes current. The files
-/// that the full one speaks of are then synced in the background (the checkpoint), and only when that is done may it be
-/// written over. Blocks of a recycled file were written before, so syncing them does not have to wait for the file
-/// system to allocate. `docs/decisions/` has the measurement behind this.
+/// that the full one speaks of are then synced beside everything else (the checkpoint), and only when that is done may
+/// it be written over. Blocks of a recycled file were written before, so syncing them does not have to wait for the
+/// file system to allocate.
 ///
-/// A failed write or fdatasync of the journal, or of a file at a checkpoint, ends the journal: it is never recycled, so
-/// that what it holds stays durable there, and every sync from then on, also of those who waited, is direct.
+/// **What makes a replay harmless.** It writes the entries in their order, so it may only ever put back what was last
+/// written there. Whoever cuts, removes or renames a file, or writes over journaled bytes in another way, first makes
+/// it durable in place and then voids its entries, and only then goes on. A void stands in the same or a younger
+/// journal file than what it voids, and the older one always goes first.
+///
+/// **What it does not know** is what a process before this one left in the page cache without a sync. Whoever opens a
+/// file that may have such bytes, and counts on them, syncs it in place once (``sync(_:)``): a log's recovery does.
+///
+/// **What ends the journal.** A failed write or sync of the journal, or of a file at its checkpoint: from then on every
+/// sync, also of those who waited, is direct, and no journal file is written over, because it may hold the only durable
+/// copy of something. Voiding goes on in the current file; if that is the one that failed, all that the journal holds
+/// is made durable in place and both files are removed, and where that fails too, so does the change that asked for it.
 ///
 /// Owner: the server, one for each data directory. Thread safe; called on disk threads.
 package final class JournaledDisk: Disk {
@@ -28,8 +38,14 @@ package final class JournaledDisk: Disk {
         package var listBytesMax = Limits.journalEntryBytesMax
         /// Logs in a group from which on the journal is worth its second copy of the bytes.
         package var groupMin = Limits.journalGroupMin
+        /// Runs a piece of a checkpoint, at some time, on some thread, beside everything else. Whatever it has not done
+        /// by the time the other journal file is needed is done by who needs it.
+        package var inBackground: @Sendable (_ piece: @escaping @Sendable () -> Void) -> Void
 
-        package init() {}
+        package init() {
+            let queue = DispatchQueue(label: "apus.journal.checkpoint", attributes: .concurrent)
+            self.inBackground = { queue.async(execute: $0) }
+        }
     }
 
     package static let files = [DiskPath("journal.0"), DiskPath("journal.1")]
@@ -37,7 +53,9 @@ package final class JournaledDisk: Disk {
     private let base: any Disk
     private let configuration: Configuration
     private let gate = ThreadGate()
-    private let checkpoints = DispatchQueue(label: "apus.journal.checkpoint", attributes: .concurrent)
+    /// Held while entries are put into the journal: one caller at a time, which only the loops' few group lanes and
+    /// rare removals wait for. Taken before `gate`.
+    private let commits = ThreadGate()
     /// Touched under `gate` only.
     nonisolated(unsafe) private var state: JournalState
 
@@ -45,25 +63,30 @@ package final class JournaledDisk: Disk {
     package static func open(
         over base: any Disk, configuration: Configuration = Configuration()
     ) throws(DiskError) -> (disk: JournaledDisk, report: JournalReplayReport) {
-        let report = try JournalReplay.run(Self.files, on: base)
-        let disk = JournaledDisk(over: base, configuration: configuration, generation: report.generationMax + 1)
-        do { try base.remove(Self.files[1]) } catch  where error.reason == .notFound {}
-        try disk.startFile(0, generation: report.generationMax + 1)
-        return (disk, report)
+        let (report, files) = try JournalReplay.run(Self.files, on: base)
+        var generation = report.generationMax
+        // The older one first, for good: alone it would bring back what the younger one voids.
+        for file in files {
+            generation += 1
+            try Self.start(file, generation: generation, on: base)
+        }
+        let current = Self.files.firstIndex(of: files[files.count - 1]) ?? 0
+        let state = JournalState(generation: generation, current: current)
+        return (JournaledDisk(over: base, configuration: configuration, state), report)
     }
 
-    private init(over base: any Disk, configuration: Configuration, generation: UInt64) {
+    private init(over base: any Disk, configuration: Configuration, _ state: JournalState) {
         self.base = base
         self.configuration = configuration
-        self.state = JournalState(generation: generation)
+        self.state = state
     }
 
     /// Makes a journal file an empty one of this generation. Its old entries end here.
-    private func startFile(_ index: Int, generation: UInt64) throws(DiskError) {
-        do { try self.base.create(Self.files[index]) } catch  where error.reason == .exists {}
-        try self.base.write([JournalHeader(generation: generation).encoded()], to: Self.files[index], at: .start)
-        try self.base.sync(Self.files[index])
-        try self.base.syncDirectory(.root)
+    private static func start(_ file: DiskPath, generation: UInt64, on base: any Disk) throws(DiskError) {
+        do { try base.create(file) } catch  where error.reason == .exists {}
+        try base.write([JournalHeader(generation: generation).encoded()], to: file, at: .start)
+        try base.sync(file)
+        try base.syncDirectory(.root)
     }
 
     // MARK: What the journal is about
@@ -71,26 +94,35 @@ package final class JournaledDisk: Disk {
     package func perform(group: [DiskCommands]) -> [DiskFailure?] {
         guard group.count >= self.configuration.groupMin else { return self.performEach(group) }
         var failures = [DiskFailure?](repeating: nil, count: group.count)
-        var journaled: [(index: Int, file: DiskPath)] = []
+        var journaled: [(index: Int, file: DiskPath, isOverEntries: Bool)] = []
         var entries: [JournalEntry] = []
         for (index, commands) in group.enumerated() {
             guard let (file, own) = self.journalable(commands) else {
                 failures[index] = self.performEach([commands]).first ?? nil
                 continue
             }
-            failures[index] = self.performBeside(commands.dropLast())
-            guard failures[index] == nil else { continue }
+            // Before its own entries are among them.
+            let isOverEntries = self.locked { $0.areOverEntries(own) }
+            if let failure = self.performBeside(commands.dropLast()) {
+                // A part of it may be there, and no entry.
+                self.locked { $0.wroteBeside(file, isOverEntries: isOverEntries) }
+                failures[index] = failure
+                continue
+            }
             entries.append(contentsOf: own)
-            journaled.append((index, file))
+            journaled.append((index, file, isOverEntries))
         }
         guard !journaled.isEmpty else { return failures }
         do throws(DiskError) {
             try self.commit(entries)
         } catch {
-            // The bytes are in the files as well, so without the journal their own syncs still keep the promise.
-            for (index, file) in journaled {
+            // The bytes are in the files as well, so without the journal their own syncs still keep the promise. Where
+            // that fails too, the entry may be whole in the journal or not: like any bytes whose sync failed, they may
+            // be there after the next start.
+            for (index, file, isOverEntries) in journaled {
+                self.locked { $0.wroteBeside(file, isOverEntries: isOverEntries) }
                 do throws(DiskError) {
-                    try self.base.sync(file)
+                    try self.sync(file)
                 } catch {
                     failures[index] = DiskFailure(error, at: group[index].count - 1)
                 }
@@ -127,29 +159,32 @@ package final class JournaledDisk: Disk {
             default: return nil
             }
         }
-        guard bytes <= self.configuration.listBytesMax.rawValue, self.locked({ $0.mayJournal(file) }) else {
-            return nil
-        }
+        // A sync that brings no bytes of its own is about bytes that the journal knows nothing of.
+        guard !entries.isEmpty, bytes <= self.configuration.listBytesMax.rawValue,
+            self.locked({ $0.mayJournal(file) })
+        else { return nil }
         return (file, entries)
     }
 
-    /// Makes the entries durable in the journal. One caller at a time: `commits` is held while the disk works, which
-    /// only the loops' few group lanes and rare removals wait for.
+    /// Makes the entries durable in the journal.
     private func commit(_ entries: [JournalEntry]) throws(DiskError) {
         self.commits.lock()
         defer { self.commits.unlock() }
         if self.locked({ $0.isFull(self.configuration.journalBytes) }) { try self.recycle() }
+        try self.put(entries)
+    }
+
+    /// Called under `commits`.
+    private func put(_ entries: [JournalEntry]) throws(DiskError) {
         let work = try self.locked { (state) throws(DiskError) in try state.append(entries) }
         do throws(DiskError) {
             try self.base.write(work.bytes, to: Self.files[work.file], at: work.position)
             try self.base.sync(Self.files[work.file])
         } catch {
-            self.locked { $0.end(error) }
+            self.locked { $0.fail(error) }
             throw error
         }
     }
-
-    private let commits = ThreadGate()
 
     private func locked<Answer>(
         _ body: (inout JournalState) throws(DiskError) -> Answer
@@ -167,43 +202,34 @@ package final class JournaledDisk: Disk {
 
     // MARK: Recycling
 
-    /// Takes the other file, once its checkpoint is done. Called under `commits`.
+    /// Takes the other file, once its checkpoint is done: what of it nobody has begun is done here. Under `commits`.
     private func recycle() throws(DiskError) {
+        while self.checkNext() {}
         self.gate.lock()
-        while !self.state.isCheckpointed { self.gate.wait() }
+        while !self.state.isChecked { self.gate.wait() }
         let next = self.state.nextFile
         self.gate.unlock()
         guard let next else { return }
         do throws(DiskError) {
-            try self.startFile(next.file, generation: next.generation)
+            try Self.start(Self.files[next.file], generation: next.generation, on: self.base)
         } catch {
             self.locked { $0.end(error) }
             throw error
         }
-        self.startCheckpoint(of: self.locked { $0.take(next) })
-    }
-
-    /// Syncs, beside everything else, every file that the full journal file speaks of.
-    private func startCheckpoint(of files: [DiskPath]) {
-        let lanes = max(1, min(files.count, Limits.checkpointSyncsInFlight))
-        let group = DispatchGroup()
-        for lane in 0..<lanes {
-            self.checkpoints.async(group: group) {
-                for index in stride(from: lane, to: files.count, by: lanes) { self.checkpoint(files[index]) }
-            }
-        }
-        group.notify(queue: self.checkpoints) {
-            self.locked { $0.checkpointed() }
-            self.gate.wakeAll()
+        let count = self.locked { $0.take(next) }
+        for _ in 0..<min(count, Limits.checkpointSyncsInFlight) {
+            self.configuration.inBackground { while self.checkNext() {} }
         }
     }
 
-    private func checkpoint(_ file: DiskPath) {
-        do throws(DiskError) {
-            try self.base.sync(file)
-        } catch {
-            if error.reason != .notFound { self.locked { $0.end(error) } }
-        }
+    /// Syncs one file of the checkpoint; false when there is none left to begin.
+    private func checkNext() -> Bool {
+        guard let file = self.locked({ $0.nextToCheck() }) else { return false }
+        var failure: DiskError?
+        do throws(DiskError) { try self.base.sync(file) } catch { failure = error }
+        self.locked { $0.checked(failure) }
+        self.gate.wakeAll()
+        return true
     }
 
     /// Syncs every file that only the journal holds durable, so that a clean stop leaves nothing to replay.
@@ -213,48 +239,89 @@ package final class JournaledDisk: Disk {
         }
     }
 
+    // MARK: Voiding
+
+    /// Makes the file durable in place and its entries void, if it has any.
+    private func forget(_ file: DiskPath, keepsContents: Bool = true) throws(DiskError) {
+        guard self.locked({ $0.hasEntries(file) }) else { return }
+        if keepsContents { try self.base.sync(file) }
+        try self.void(JournalEntry(.forgetFile, file))
+        self.locked { $0.voided(file) }
+    }
+
+    /// Makes it durable that these entries do not count. They are still live, here, until that is done.
+    private func void(_ entry: JournalEntry) throws(DiskError) {
+        self.commits.lock()
+        defer { self.commits.unlock() }
+        if self.locked({ $0.isFull(self.configuration.journalBytes) }) {
+            // The journal ends when this fails, but the full file takes this as well.
+            do { try self.recycle() } catch {}
+        }
+        do throws(DiskError) {
+            try self.put([entry])
+        } catch {
+            try self.abandon()
+        }
+    }
+
+    /// The current journal file is broken: does without either, for good. Under `commits`.
+    private func abandon() throws(DiskError) {
+        try self.checkpoint()
+        for index in self.locked({ $0.oldestFirst }) {
+            do { try self.base.remove(Self.files[index]) } catch  where error.reason == .notFound {}
+            try self.base.syncDirectory(.root)
+        }
+        self.locked { $0.forgetAll() }
+    }
+
     // MARK: What changes a file beside the journal
 
     package func write(_ bytes: [ByteBuffer], to file: DiskPath, at position: FilePosition) throws(DiskError) {
-        self.locked { $0.wrote(to: file, at: position) }
+        self.locked { $0.writeBegins(file, at: position) }
+        defer { self.locked { $0.writeEnded(file) } }
         try self.base.write(bytes, to: file, at: position)
     }
 
     package func sync(_ file: DiskPath) throws(DiskError) {
-        let plan = self.locked { $0.syncs(file) }
-        try self.base.sync(file)
-        if plan == .voidEntries { try self.commit([JournalEntry(.forgetFile, file)]) }
+        while true {
+            let sync = self.locked { $0.syncBegins(file) }
+            try self.base.sync(file)
+            switch self.locked({ $0.syncSucceeded(file, sync) }) {
+            case .done: return
+            case .syncAgain: continue
+            case .voidEntries:
+                try self.void(JournalEntry(.forgetFile, file))
+                return self.locked { $0.voided(file, sync) }
+            }
+        }
     }
 
     package func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError) {
         try self.forget(file)
+        self.locked { $0.writeBegins(file, at: .start.advanced(by: size)) }
+        defer { self.locked { $0.writeEnded(file) } }
         try self.base.truncate(file, to: size)
-        self.locked { $0.wrote(to: file, at: .start.advanced(by: size)) }
     }
 
     package func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError) {
         try self.forget(file)
         try self.forget(name)
         try self.base.rename(file, to: name)
+        self.locked { $0.renamed(file, to: name) }
     }
 
     package func remove(_ file: DiskPath) throws(DiskError) {
         try self.forget(file, keepsContents: false)
+        self.locked { $0.removed(file) }
         try self.base.remove(file)
     }
 
     package func removeDirectory(_ directory: DiskPath) throws(DiskError) {
-        if self.locked({ $0.forgetDirectory(directory) }) {
-            try self.commit([JournalEntry(.forgetDirectory, directory)])
+        if self.locked({ $0.hasEntries(below: directory) }) {
+            try self.void(JournalEntry(.forgetDirectory, directory))
         }
+        self.locked { $0.removed(below: directory) }
         try self.base.removeDirectory(directory)
-    }
-
-    /// Makes the file durable in place and its entries void, if it has any.
-    private func forget(_ file: DiskPath, keepsContents: Bool = true) throws(DiskError) {
-        guard self.locked({ $0.forgetFile(file) }) else { return }
-        if keepsContents { try self.base.sync(file) }
-        try self.commit([JournalEntry(.forgetFile, file)])
     }
 
     // MARK: Passed on

@@ -32,7 +32,8 @@ extension BrokerError {
         case .fencedLeaderEpoch: .fencedLeaderEpoch
         case .unknownLeaderEpoch: .unknownLeaderEpoch
         case .notLeader: .notLeaderOrFollower
-        // Retried by producers, which is what a disk that may get room again asks for.
+        // Retried by producers, which is what a disk that may get room again asks for; and to them it says "not
+        // persisted" (librdkafka), so it is for what the disk never got.
         case .storage, .storageFull: .kafkaStorageError
         // "Nothing was written, try again": the one code that says so on every path and that all clients retry.
         case .overloaded: .notEnoughReplicas
@@ -41,7 +42,7 @@ extension BrokerError {
         case .shuttingDown: .notLeaderOrFollower
         case .storeUnavailable: .notController
         // It may have happened: only a time-out says that.
-        case .storeUnknown: .requestTimedOut
+        case .storageUnknown, .storeUnknown: .requestTimedOut
         case .invalidRequest: .invalidRequest
         }
     }
@@ -66,6 +67,7 @@ extension BrokerError {
             "The batch has \(bytes.rawValue) bytes; a segment holds \(limit.rawValue)."
         case .offsetOutOfRange(let start, let end): "The log holds offsets \(start) to \(end)."
         case .storage(let text): "The partition's log failed: \(text)"
+        case .storageUnknown(let text): "The partition's log failed; the records may have been written: \(text)"
         case .storageFull: "The disk is full. Nothing was written; writing goes on when there is room."
         case .shuttingDown: "The broker is shutting down."
         case .storeUnavailable(let text): "The coordinator store can not be reached: \(text)"
