@@ -22,6 +22,8 @@ enum FileName: Hashable {
     static func segmentName(_ base: Offset) -> String { Self.digits(base) + ".segment" }
     static func indexName(_ base: Offset) -> String { Self.digits(base) + ".index" }
     static func temporaryName(_ name: String) -> String { name + ".temporary" }
+    /// A reader's, who may be at the same index file as the log itself: neither may find the other's half.
+    static func readerTemporaryName(_ name: String) -> String { name + ".reader.temporary" }
 
     init(_ name: String) {
         if name == Self.stateName {

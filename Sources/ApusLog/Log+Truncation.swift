@@ -44,7 +44,8 @@ extension Log {
         )
         let temporary = directory.appending(FileName.temporaryName(FileName.stateName))
         try disk.discard(temporary)
-        try SegmentSource.replace(directory.appending(FileName.stateName), with: state.encoded(), on: disk)
+        let file = directory.appending(FileName.stateName)
+        try SegmentSource.replace(file, with: state.encoded(), through: temporary.name, on: disk)
         try disk.syncDirectory(directory)
         // The newest first, each for certain: what is left is always without a gap.
         for gone in all[(index + 1)...].reversed() {

@@ -85,12 +85,15 @@ struct SegmentSource: Hashable, Sendable {
             index: index
         )
         // A reader that can not keep the index has read it all the same. The next one tries again.
-        try? Self.replace(self.indexFile, with: file.encoded(), on: disk)
+        let temporary = FileName.readerTemporaryName(self.indexFile.name)
+        try? Self.replace(self.indexFile, with: file.encoded(), through: temporary, on: disk)
         return index
     }
 
-    static func replace(_ file: DiskPath, with bytes: ByteBuffer, on disk: any Disk) throws(DiskError) {
-        let temporary = file.directory.appending(FileName.temporaryName(file.name))
+    static func replace(
+        _ file: DiskPath, with bytes: ByteBuffer, through name: String, on disk: any Disk
+    ) throws(DiskError) {
+        let temporary = file.directory.appending(name)
         // Fails when another reader is at it: then it is done there.
         try disk.create(temporary)
         try disk.write([bytes], to: temporary, at: .start)
