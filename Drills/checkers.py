@@ -6,13 +6,14 @@ A checker that cannot fail is worth nothing, and a broker that keeps its promise
 import argparse
 import struct
 import sys
+from array import array
 
 from ledger import Counts, Ledger
 from values import identify, identity, value_of
 from wire import decode_batches, encode_batch
 
 
-def history(change=lambda kept, acks: None, ends=None):
+def history(change=lambda kept, acks: None, ends=None, witnessed=()):
     """Two producers write ten batches of three records in turn; the counts, after `change` had its way with what the
     partition keeps (identities by offset) and what was acknowledged ([offset, producer, first, count, sent, at])."""
     counts, kept, acks = Counts(), [], []
@@ -24,6 +25,8 @@ def history(change=lambda kept, acks: None, ends=None):
     change(kept, acks)
     for ack in acks:
         ledger.promise(*ack)
+    for offset, numbers in witnessed:
+        ledger.witness(offset, array("Q", numbers))
     for number in kept:
         ledger.saw(number)
     ledger.settle()
@@ -94,6 +97,8 @@ PLANTED = (
     ("an acknowledgment names no offset", lambda: history(nowhere), "disagreeing"),
     ("a record overtook one that was acknowledged before", lambda: history(late), "disorder"),
     ("a record that was read is gone", lambda: history(ends=((29, []),)), "lost"),
+    ("what a reader was served is gone", lambda: history(witnessed=((30, [identity(1, 15)]),)), "lost"),
+    ("a reader was served something else", lambda: history(witnessed=((0, [identity(1, 15)]),)), "disagreeing"),
     ("an offset reads differently later", read_differently, "disagreeing"),
 )
 
@@ -123,7 +128,7 @@ def main():
     options.add_argument("--cycles", type=int, default=1, help="unused; nothing here is random")
     options.parse_args()
     problems = []
-    clean = history()
+    clean = history(witnessed=((3, [identity(1, n) for n in range(3)]),))
     if not clean.clean or clean.acknowledged != 30:
         problems.append(f"a clean history is blamed: {clean.verdict()}")
     for what, plant, name in PLANTED:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 
 from broker import Broker
-from succession import Progress, Succession
+from succession import CLEAN_EVERY, Progress, Succession
 from wire import Connection
 
 
@@ -29,7 +29,10 @@ def main():
             succession.begin(connection)
         for cycle in range(1, arguments.cycles + 1):
             succession.load(0.05, 0.4)
+            if cycle % CLEAN_EVERY == 0:
+                succession.stop()
             broker.kill()
+            succession.interrupt_a_start(broker.kill)
             succession.start()
             succession.verify(last=cycle == arguments.cycles)
             progress.tell(cycle, succession)

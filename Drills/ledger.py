@@ -54,12 +54,17 @@ class Ledger:
         self.read = array("Q")  # the identity at each offset, as first read
         self.newest = {}  # producer → counter of the newest of its records that was read
         self.owed = []  # acknowledgments that came since the last reading
+        self.witnessed = []  # what somebody else read since then: (offset, identities)
         self.kept = (array("q"), array("d"), array("d"))  # first offset, sent, acknowledged: of every batch found
 
     def promise(self, offset, producer, first, count, sent, acknowledged):
         """A batch was acknowledged: `count` records of a producer, from the counter `first`, stand at `offset`."""
         self.counts.acknowledged += count
         self.owed.append((offset, identity(producer, first), count, sent, acknowledged))
+
+    def witness(self, offset, numbers):
+        """Another client read these records at `offset`; from then on everybody must."""
+        self.witnessed.append((offset, numbers))
 
     def ends_at(self, end):
         """The partition says where it ends; whatever was read behind that is gone."""
@@ -93,7 +98,8 @@ class Ledger:
         self.read.append(number)
 
     def settle(self):
-        """Holds what was acknowledged against what was read; call it when everything up to the end was read."""
+        """Holds what was acknowledged, and what others read, against what stands there; call it when everything up to
+        the end was read."""
         present = None
         for offset, first, count, sent, acknowledged in self.owed:
             expected = array("Q", range(first, first + count))
@@ -105,6 +111,15 @@ class Ledger:
                 present = present or set(self.read)
                 self.miss(offset, expected, found, present)
         self.owed.clear()
+        for offset, numbers in self.witnessed:
+            found = self.read[offset : offset + len(numbers)]
+            if found != numbers:
+                self.counts.lost += len(numbers) - len(found)
+                self.counts.disagreeing += sum(a != b for a, b in zip(found, numbers))
+                self.counts.note(
+                    f"{self.name}@{offset}: {len(numbers)} records were served to a reader, {found[:1]} now"
+                )
+        self.witnessed.clear()
 
     def miss(self, offset, expected, found, present):
         for at, number in enumerate(expected):

@@ -1,17 +1,19 @@
-"""Idempotent producers that outlive the broker, on one topic, and the reading back of what they were promised."""
+"""Idempotent producers and a reader that outlive the broker, on one topic, and the reading back of what they saw."""
 
 import multiprocessing
 import os
 import random
 import time
+from array import array
 from collections import deque
 
 from ledger import Ledger
 from values import identify, value_of
-from wire import LATEST, Connection, Gone, Refused, encode_batch, error_name
+from wire import LATEST, Connection, Gone, Refused, decode_batches, encode_batch, error_name
 
 IN_FLIGHT = 3  # batches for each partition; the protocol allows an idempotent producer five
 PIPELINE_TIMEOUT = 5.0
+FOLLOW_WAIT_MS = 5
 PEEK_BYTES = 64 << 10  # of each partition, read once more at every reading
 
 # A producer that is always busy may meet these while a broker dies and comes back. Every other error is a promise
@@ -116,24 +118,73 @@ class Producer(multiprocessing.Process):
         self.producer = None
 
 
+class Follower(multiprocessing.Process):
+    """Reads every partition as it grows. What it was served before a crash, everybody must be served after it."""
+
+    def __init__(self, address, topic, partitions, stop, pipe):
+        super().__init__(daemon=True)
+        self.address, self.topic, self.stop_event, self.pipe = address, topic, stop, pipe
+        self.positions = [0] * partitions
+
+    def run(self):
+        while not self.stop_event.is_set():
+            try:
+                with Connection(self.address, timeout=PIPELINE_TIMEOUT) as connection:
+                    while not self.stop_event.is_set():
+                        for partition in range(len(self.positions)):
+                            self.follow(connection, partition)
+            except Gone:
+                time.sleep(0.01)
+            except Refused as error:
+                self.pipe.send(("error", error_name(error.code)))
+                time.sleep(0.01)
+            except ValueError as error:
+                self.pipe.send(("wrong", str(error)))
+                break
+        self.pipe.close()
+
+    def follow(self, connection, partition):
+        position, numbers = self.positions[partition], array("Q")
+        try:
+            _, data = connection.fetch(self.topic, partition, position, wait=FOLLOW_WAIT_MS)
+        except Refused as error:
+            if error_name(error.code) != "OFFSET_OUT_OF_RANGE":
+                raise
+            self.positions[partition] = connection.list_offset(self.topic, partition, LATEST)
+            return  # the ledger sees that records are gone which were read before
+        for offset, value in decode_batches(data):
+            if offset < position:
+                continue
+            if offset != position + len(numbers):
+                raise ValueError(f"{self.topic}[{partition}] skips from {position + len(numbers)} to {offset}")
+            numbers.append(identify(value, partition))
+        if numbers:
+            self.positions[partition] += len(numbers)
+            self.pipe.send(("read", (partition, position, numbers)))
+
+
 class Workload:
-    """Some producers on one topic. `counts` takes what the checkers find."""
+    """Some producers and a reader on one topic. `counts` takes what the checkers find."""
 
     def __init__(self, address, topic, partitions, names, counts):
         self.topic, self.counts, self.errors = topic, counts, {}
         self.ledgers = [Ledger(f"{topic}[{partition}]", counts) for partition in range(partitions)]
         self.stop_event = multiprocessing.Event()
-        self.producers, self.pipes = [], []
+        self.clients, self.pipes, self.served = [], [], 0
         for name in names:
-            ours, theirs = multiprocessing.Pipe(duplex=False)
-            producer = Producer(name, address, topic, partitions, self.stop_event, theirs)
-            producer.start()
-            theirs.close()
-            self.producers.append(producer)
-            self.pipes.append(ours)
+            self.begin(Producer, name, address, topic, partitions, self.stop_event)
+        self.begin(Follower, address, topic, partitions, self.stop_event)
+
+    def begin(self, kind, *values):
+        ours, theirs = multiprocessing.Pipe(duplex=False)
+        client = kind(*values, theirs)
+        client.start()
+        theirs.close()
+        self.clients.append(client)
+        self.pipes.append(ours)
 
     def collect(self):
-        """Takes in what the producers reported; call it often, a full pipe stops them."""
+        """Takes in what the clients reported; call it often, a full pipe stops them."""
         for pipe in list(self.pipes):
             try:
                 while pipe.poll():
@@ -146,6 +197,12 @@ class Workload:
             self.errors[what] = self.errors.get(what, 0) + 1
         elif kind == "end":
             self.counts.unknown += what
+        elif kind == "wrong":
+            self.counts.wrong(what)
+        elif kind == "read":
+            partition, offset, numbers = what
+            self.ledgers[partition].witness(offset, numbers)
+            self.served += len(numbers)
         else:
             partition, *promise = what
             self.ledgers[partition].promise(*promise)
@@ -195,8 +252,8 @@ class Workload:
         while self.pipes:
             self.collect()
             time.sleep(0.002)
-        for producer in self.producers:
-            producer.join(10)
+        for client in self.clients:
+            client.join(10)
         self.read_new(connection, dice)
         for partition, ledger in enumerate(self.ledgers):
             self.read_again(connection, partition, 0, len(ledger.read))
@@ -205,7 +262,7 @@ class Workload:
     def end(self):
         """Stops the producers whatever happened; safe to call twice."""
         self.stop_event.set()
-        for producer in self.producers:
-            producer.join(1)
-            if producer.is_alive():
-                os.kill(producer.pid, 9)
+        for client in self.clients:
+            client.join(1)
+            if client.is_alive():
+                os.kill(client.pid, 9)

@@ -18,7 +18,7 @@ import sys
 from broker import Broker
 from loopfs import LOG_FLUSHED, LOG_LOST, LoopDisk, skip_unless_possible
 from relay import Relay
-from succession import Progress, Succession
+from succession import CLEAN_EVERY, Progress, Succession
 from wire import Connection
 
 FLUSHED_EVERY = 6  # cuts that leave the journal, and so longer unacknowledged tails and holes
@@ -70,10 +70,10 @@ def cut_again_and_again(arguments, disk):
                 relay.open()
                 succession.workload.run_for(dice.uniform(0, 0.02))
             relay.cut()
-            disk.cut(LOG_FLUSHED if cycle % FLUSHED_EVERY == 0 else LOG_LOST)
-            broker.kill()
-            disk.unmount()
-            disk.mount()
+            if cycle % CLEAN_EVERY == 0:
+                succession.stop()
+            lose_power(disk, broker, LOG_FLUSHED if cycle % FLUSHED_EVERY == 0 else LOG_LOST)
+            succession.interrupt_a_start(lambda: lose_power(disk, broker, LOG_LOST))
             succession.start()
             relay.open()
             succession.verify(last=cycle == arguments.cycles)
@@ -84,6 +84,13 @@ def cut_again_and_again(arguments, disk):
         relay.close()
         broker.kill()
     return succession
+
+
+def lose_power(disk, broker, flag):
+    disk.cut(flag)
+    broker.kill()
+    disk.unmount()
+    disk.mount()
 
 
 if __name__ == "__main__":

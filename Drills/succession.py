@@ -15,6 +15,8 @@ PARTITIONS = 4
 PRODUCERS = 2
 TOPIC_CYCLES_MAX = 25  # how many crashes one topic lives through; fewer in a short run, so that topics change there too
 SWEEP_SECONDS_MAX = 10.0
+CLEAN_EVERY = 7  # so many cycles end with a clean stop, in a power cut with the power going right after it
+STARTS_CUT_PART, START_SECONDS_MAX = 0.25, 0.1
 
 
 class Succession:
@@ -26,7 +28,7 @@ class Succession:
         self.topic_cycles = max(1, min(TOPIC_CYCLES_MAX, cycles // 3))
         self.workload = None
         self.leaving = None  # the topic that is to be deleted, its ends, and whether the broker said it is
-        self.deletions = self.deletions_cut = 0
+        self.deletions = self.deletions_cut = self.starts_cut = self.served = 0
 
     def begin(self, connection):
         topic = f"drill-{self.generation % 2}"
@@ -38,7 +40,10 @@ class Succession:
 
     def load(self, shortest, longest):
         """Waits until the broker serves again, then for a while; then the deletion of an old topic may be under way."""
-        self.workload.wait_for_progress()
+        try:
+            self.workload.wait_for_progress()
+        except TimeoutError as stuck:
+            raise TimeoutError(f"{stuck}; the broker said: {self.broker.said()[-1500:]}") from None
         self.workload.run_for(self.dice.uniform(shortest, longest))
         if not self.broker.alive():
             self.counts.wrong(f"the broker ended by itself: {self.broker.said()[-500:]}")
@@ -57,6 +62,20 @@ class Succession:
                 self.leaving = topic, ends, error == 0
             else:  # the crash falls somewhere into it
                 self.workload.run_for(self.dice.uniform(0, 0.01))
+
+    def interrupt_a_start(self, crash):
+        """Now and then the next crash comes while the broker still recovers from the last one."""
+        if self.dice.random() < STARTS_CUT_PART:
+            self.broker.launch()
+            self.workload.run_for(self.dice.uniform(0, START_SECONDS_MAX))
+            crash()
+            self.starts_cut += 1
+
+    def stop(self):
+        """A clean end under load; it must end by itself, and well."""
+        code = self.broker.stop()
+        if code != 0:
+            self.counts.wrong(f"a clean stop ended with {code}: {self.broker.said()[-500:]}")
 
     def start(self):
         """Starts the broker and asks where the partitions end now, before clients that wait at a relay hide a loss."""
@@ -82,7 +101,7 @@ class Succession:
             if answered:
                 self.counts.wrong(f"{topic} is back after its deletion was acknowledged")
             found = [connection.list_offset(topic, partition, LATEST) for partition in range(PARTITIONS)]
-            if found != ends:
+            if any(now < then for now, then in zip(found, ends)):  # what was never answered may have come since
                 self.counts.wrong(f"{topic} was deleted in part: it ended at {ends}, ends at {found}")
             connection.send_delete_topic(topic)
             error = connection.delete_answer(connection.receive()[1])
@@ -96,6 +115,9 @@ class Succession:
         self.workload.finish(connection, self.dice)
         for name, count in self.workload.errors.items():
             self.errors[name] = self.errors.get(name, 0) + count
+        self.served += self.workload.served
+        if not self.workload.served:
+            self.counts.wrong(f"the reader of {self.workload.topic} was served nothing")
         self.leaving = self.workload.topic, [len(ledger.read) for ledger in self.workload.ledgers], False
 
     def check_swept(self):
@@ -121,6 +143,7 @@ class Succession:
         p50, p99 = percentile(self.recoveries, 0.5), percentile(self.recoveries, 0.99)
         return (
             f"{self.counts.verdict()}, recovery p50 {p50:.0f} ms, p99 {p99:.0f} ms, "
+            f"read meanwhile {self.served:,}, starts cut {self.starts_cut}, "
             f"topics deleted {self.deletions} ({self.deletions_cut} within a crash)"
         )
 
