@@ -8,7 +8,6 @@ import tempfile
 
 from broker import Broker
 from succession import CLEAN_EVERY, Progress, Succession
-from wire import Connection
 
 
 def main():
@@ -23,20 +22,15 @@ def main():
     configs = {"segment.bytes": str(arguments.segment_bytes)}
     succession = Succession(broker, broker.address, configs, random.Random(arguments.seed), arguments.cycles)
     progress = Progress("kill", arguments.cycles, sys.stdout)
+
+    def crash(cycle):
+        if cycle % CLEAN_EVERY == 0:
+            succession.stop()
+        broker.kill()
+        succession.interrupt_a_start(broker.kill)
+
     try:
-        broker.start()
-        with Connection(broker.address) as connection:
-            succession.begin(connection)
-        for cycle in range(1, arguments.cycles + 1):
-            succession.load(0.05, 0.4)
-            if cycle % CLEAN_EVERY == 0:
-                succession.stop()
-            broker.kill()
-            succession.interrupt_a_start(broker.kill)
-            succession.start()
-            succession.verify(last=cycle == arguments.cycles)
-            progress.tell(cycle, succession)
-        succession.check_swept()
+        succession.run(arguments.cycles, (0.05, 0.4), crash, progress)
     finally:
         succession.end()
         broker.kill()

@@ -6,10 +6,10 @@ load; a crash falls into that. Two names take turns, so a name comes back with a
 
 import os
 
-from broker import until
+from broker import StartFailed, until
 from ledger import Counts
 from load import ERRORS_EXPECTED, Workload
-from wire import LATEST, Connection
+from wire import LATEST, Connection, Gone, Refused
 
 PARTITIONS = 4
 PRODUCERS = 2
@@ -26,9 +26,31 @@ class Succession:
         self.counts, self.errors, self.recoveries = Counts(), {}, []
         self.generation, self.cycles_left = 0, 0
         self.topic_cycles = max(1, min(TOPIC_CYCLES_MAX, cycles // 3))
-        self.workload = None
+        self.workload, self.finished = None, False
         self.leaving = None  # the topic that is to be deleted, its ends, and whether the broker said it is
         self.deletions = self.deletions_cut = self.starts_cut = self.served = 0
+
+    def run(self, cycles, seconds, crash, progress, serve=lambda: None):
+        """`crash(cycle)` brings the broker down after some seconds of load; `serve()` lets clients in after a start.
+
+        Whatever ends the run early is found, like every other promise broken."""
+        cycle = 0
+        try:
+            self.broker.start()
+            serve()
+            with Connection(self.broker.address) as connection:
+                self.begin(connection)
+            for cycle in range(1, cycles + 1):
+                self.load(*seconds)
+                crash(cycle)
+                self.start()
+                serve()
+                self.verify(last=cycle == cycles)
+                progress.tell(cycle, self)
+            self.check_swept()
+            self.finished = True
+        except (Gone, Refused, StartFailed, TimeoutError, ValueError) as error:
+            self.counts.wrong(f"cycle {cycle} was the last: {type(error).__name__}: {error}")
 
     def begin(self, connection):
         topic = f"drill-{self.generation % 2}"
