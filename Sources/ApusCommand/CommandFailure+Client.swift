@@ -6,8 +6,19 @@ extension CommandFailure {
     /// - Parameter servers: what was to be reached, as the user would name it.
     package init(_ error: ApusError, servers: String) {
         let code = error.code.description.replacing(" ", with: "_")
-        self.init(Self.exit(for: error), code: code, error.message, next: Self.next(for: error.code, servers: servers))
-        if error.code == .unreachable { self.message = "no broker answers at \(servers) (\(error.message))" }
+        self.init(Self.exit(for: error), code: code, error.message, next: Self.next(for: error, servers: servers))
+        self.kafkaError = error.kafkaCode.map { "\($0)" }
+        self.broker = error.source
+        // A broker's bare refusal is about "orders", and says no more: the kind of it is the sentence.
+        if error.kafkaCode != nil, !error.message.contains(" ") { self.message = "\(error.code): \(error.message)" }
+        if self.kafkaError == "INVALID_TOPIC_EXCEPTION" {
+            self.message = "\"\(error.message)\" can not be the name of a topic"
+            self.next = "1 to 249 of the letters a-z, A-Z, 0-9, dot, hyphen and underscore; not . or .."
+        }
+        if error.code == .unreachable {
+            let reason = (error.cause as? ApusError)?.message ?? error.message
+            self.message = "no broker answers at \(servers) (\(reason))"
+        }
         if error.isIndefinite { self.message += "; whether it happened is not known" }
     }
 
@@ -17,18 +28,24 @@ extension CommandFailure {
         case .notAuthorized: .denied
         case .invalidArgument, .invalidConfiguration: .usage
         case .recordTooLarge, .invalidRecord, .corrupt: .badData
+        // It may appear later, but whoever mistyped a name should not be told to wait for that.
+        case .unknownTopic: .failure
         case .timedOut, .connectionLost, .notEnoughReplicas: .retryable
         default: error.isRetryable ? .retryable : .failure
         }
     }
 
-    private static func next(for code: ApusError.Code, servers: String) -> String? {
-        switch code {
+    private static func next(for error: ApusError, servers: String) -> String? {
+        let topic = error.topic ?? "NAME"
+        return switch error.code {
         case .unreachable: "start one with apus serve, or name another with --server HOST:PORT"
-        case .unknownTopic: "apus topic ls shows what there is; apus topic create NAME makes one"
-        case .topicExists: "apus topic describe NAME shows it; --if-missing accepts it"
-        case .offsetOutOfRange: "apus topic describe NAME shows the first and last offset of each partition"
-        case .recordTooLarge: "apus topic set NAME max.message.bytes=SIZE raises the limit"
+        // A partition that is not there: nobody but the client was asked.
+        case .unknownTopic where error.kafkaCode == nil && error.topic != nil:
+            "apus topic describe \(topic) shows its partitions; apus topic grow \(topic) COUNT adds some"
+        case .unknownTopic: "apus topic ls shows what there is; apus topic create \(topic) makes one"
+        case .topicExists: "apus topic describe \(topic) shows it; --if-missing accepts it"
+        case .offsetOutOfRange: "apus topic describe \(topic) shows the first and last offset of each partition"
+        case .recordTooLarge: "apus topic set \(topic) max.message.bytes=SIZE raises the limit"
         case .storage: "look at the broker's log: its disk is full or failed"
         case .timedOut, .connectionLost: "is the broker at \(servers) alive? then try again"
         default: nil

@@ -11,16 +11,20 @@ package import NIOCore
 /// | `%t %T` | topic, its length | `{hex}` `{base64}` |
 /// | `%k %K`, `%v %V` (`%s %S`) | key, value, their lengths | `{hex}` `{base64}` |
 /// | `%h %H` | headers, their number | `%h{%k=%v }`: a format for each |
-/// | `%p %o` | partition, offset | |
+/// | `%p %o %e` | partition, offset, leader epoch | |
+/// | `%a` | of the batch | `{compression}` `{timestamp-type}` (-1 none, 0 producer's, 1 broker's) |
 /// | `%d` | timestamp in ms | `{iso}` `{s}` `{strftime[%F %T]}` |
 /// | `%i %%` | how many were printed, a percent sign | |
 package struct RecordFormat: Sendable {
-    enum Number: Sendable { case topicLength, keyLength, valueLength, headerCount, partition, offset, printed }
+    enum Number: Sendable {
+        case topicLength, keyLength, valueLength, headerCount, partition, offset, epoch, printed, timestampType
+    }
     enum Bytes: Sendable { case topic, key, value }
     enum Encoding: Sendable { case plain, hex, base64 }
     enum Moment: Sendable { case milliseconds, seconds, iso, strftime(String) }
     enum Piece: Sendable {
         case literal([UInt8])
+        case compression
         case number(Number)
         case bytes(Bytes, Encoding)
         case moment(Moment)
@@ -45,6 +49,7 @@ package struct RecordFormat: Sendable {
     private func write(_ piece: Piece, of record: ShownRecord, into output: inout ByteBuffer) {
         switch piece {
         case .literal(let bytes): output.writeBytes(bytes)
+        case .compression: output.writeString(record.compression)
         case .number(let number): output.writeString(String(self.value(of: number, in: record)))
         case .bytes(.topic, let encoding): Self.write(ByteBuffer(string: record.topic), encoding, into: &output)
         case .bytes(.key, let encoding): Self.write(record.key, encoding, into: &output)
@@ -70,6 +75,8 @@ package struct RecordFormat: Sendable {
         case .headerCount: Int64(record.headers.count)
         case .partition: Int64(record.partition.rawValue)
         case .offset: record.offset.rawValue
+        case .epoch: Int64(record.leaderEpoch.rawValue)
+        case .timestampType: record.timestampType.number
         case .printed: self.printed
         }
     }

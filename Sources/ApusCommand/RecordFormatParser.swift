@@ -40,13 +40,19 @@ struct RecordFormatParser {
         case "v", "s": return .bytes(.value, try self.encoding(modifier))
         case "t": return .bytes(.topic, try self.encoding(modifier))
         case "d": return .moment(try self.moment(modifier))
+        case "a":
+            switch modifier {
+            case "compression": return .compression
+            case "timestamp-type": return .number(.timestampType)
+            default: throw self.refusal("has %a without {compression} or {timestamp-type}")
+            }
         case "h" where !self.isHeader:
             var parser = RecordFormatParser(modifier ?? "%k=%v ", isHeader: true)
             return .headers(try parser.pieces())
         case let letter:
             let numbers: [Unicode.Scalar: RecordFormat.Number] = [
                 "T": .topicLength, "K": .keyLength, "V": .valueLength, "S": .valueLength, "H": .headerCount,
-                "p": .partition, "o": .offset, "i": .printed,
+                "p": .partition, "o": .offset, "e": .epoch, "i": .printed,
             ]
             guard let number = numbers[letter] else { throw self.refusal("has an unknown token %\(letter)") }
             guard modifier == nil else { throw self.refusal("has a modifier on %\(letter), which takes none") }
@@ -94,7 +100,7 @@ struct RecordFormatParser {
     private func refusal(_ what: String) -> CommandFailure {
         .usage(
             "the format \"\(self.text)\" \(what)",
-            next: "tokens are %t %p %o %k %v %h %d %i %K %V %H %T %%, as in -f '%t[%p]@%o %k %v\\n'"
+            next: "tokens are %t %p %o %e %k %v %h %d %a %i %K %V %H %T %%, as in -f '%t[%p]@%o %k %v\\n'"
         )
     }
 }

@@ -20,6 +20,27 @@ package struct ShownRecord: Sendable {
     package var key: ByteBuffer?
     package var value: ByteBuffer?
     package var headers: [Header]
+    package var leaderEpoch = Epoch(rawValue: -1)
+    package var timestampType = TimestampType.none
+    /// The codec of its batch, by name.
+    package var compression = "none"
+
+    /// Whose clock a timestamp is of.
+    package enum TimestampType: String, Sendable {
+        /// There is none.
+        case none = "unknown"
+        case create
+        case logAppend = "logappend"
+
+        /// As rpk prints it.
+        var number: Int64 {
+            switch self {
+            case .none: -1
+            case .create: 0
+            case .logAppend: 1
+            }
+        }
+    }
 
     package init(
         topic: String, partition: PartitionIndex, offset: Offset, timestamp: Timestamp,
@@ -34,13 +55,13 @@ package struct ShownRecord: Sendable {
         self.headers = headers
     }
 
-    /// The envelope of `kcat -J` (without `tstype`), and besides how key and payload are written: as text where they
+    /// The envelope of `kcat -J` and besides how key and payload are written: as text where they
     /// are UTF-8, else in base64. With `metaOnly`, lengths stand in for the contents.
     package func json(metaOnly: Bool = false) -> JSON {
         var fields: [(String, JSON)] = [
             ("topic", .string(self.topic)), ("partition", .integer(Int64(self.partition.rawValue))),
             ("offset", .integer(self.offset.rawValue)),
-            ("ts", .integer(self.timestamp.rawValue)),
+            ("ts", .integer(self.timestamp.rawValue)), ("tstype", .string(self.timestampType.rawValue)),
         ]
         if metaOnly {
             fields.append(("key_bytes", self.key.map { .integer(Int64($0.readableBytes)) } ?? .null))

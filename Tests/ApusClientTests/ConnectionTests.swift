@@ -72,7 +72,7 @@ struct BrokerConnectionTests {
             var reportClosed: (ApusError) -> Void = { _ in }
             let box = Box()
             self.connection = BrokerConnection(
-                address: ServerAddress(host: "b", port: 1), clientID: "test",
+                to: BrokerPeer(id: nil, address: ServerAddress(host: "b", port: 1)), clientID: "test",
                 responseBytesMax: .bytes(responseBytesMax), on: self.loop,
                 readyBy: Instant(self.loop.now).advanced(by: .seconds(10)),
                 onReady: { box.onReady($0) }, onClosed: { box.onClosed($0) })

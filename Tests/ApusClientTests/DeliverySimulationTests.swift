@@ -21,6 +21,9 @@ private final class Simulation {
     private(set) var offsets: [String: Int64] = [:]
     private(set) var refused: Set<String> = []
     private(set) var sent = 0
+    private var recordNext = 0
+    /// More in one batch is too large.
+    private let recordsMax: Int
     private var chance: SplitMix
     private var flights: [Flight] = []
     /// Failures in a hundred.
@@ -29,6 +32,7 @@ private final class Simulation {
     init(seed: UInt64) {
         self.chance = SplitMix(seed: seed)
         self.failures = 1 + self.chance.next(below: 40)
+        self.recordsMax = 1 + self.chance.next(below: 6)
     }
 
     /// Everything that leaves reaches the broker in order; the answers come back in order, or not at all.
@@ -36,7 +40,9 @@ private final class Simulation {
         for batch in self.bench.resend() { self.flights.append(Flight(batch: batch, answer: nil)) }
         while self.bench.room > 0, self.sent < Self.batchesMax, self.chance.next(below: 3) > 0 {
             self.sent += 1
-            self.flights += self.bench.send().map { Flight(batch: $0, answer: nil) }
+            let values = (0...self.chance.next(below: 6)).map { "\(self.recordNext + $0)" }
+            self.recordNext += values.count
+            self.flights.append(Flight(batch: self.bench.send(values), answer: nil))
         }
         let seen = isCalm ? self.flights.count : self.chance.next(below: self.flights.count + 1)
         for index in self.flights.indices.prefix(seen) where self.flights[index].answer == nil {
@@ -66,6 +72,7 @@ private final class Simulation {
             ]
             return .refused(codes[self.chance.next(below: codes.count)])
         }
+        if batch.recordCount > self.recordsMax { return .refused(.messageTooLarge) }
         switch try self.log.append(batch.bytes) {
         case .written(let offset): return .written(Offset(rawValue: offset), .none)
         case .refused(let code): return .refused(code)
@@ -75,11 +82,13 @@ private final class Simulation {
     private func take(_ verdict: DeliveryLane.Verdict?) {
         switch verdict {
         case .delivered(let batch, let offset, _):
-            self.delivered.append("\(batch.number.rawValue)")
-            if let offset { self.offsets["\(batch.number.rawValue)"] = offset.rawValue }
+            self.delivered += batch.values
+            for (index, value) in batch.values.enumerated() {
+                if let offset { self.offsets[value] = offset.rawValue + Int64(index) }
+            }
         case .failed(let batch, let error):
-            if !error.isIndefinite { self.refused.insert("\(batch.number.rawValue)") }
-        case nil: break
+            if !error.isIndefinite { self.refused.formUnion(batch.values) }
+        case .split, nil: break
         }
     }
 }
@@ -92,18 +101,18 @@ struct DeliverySimulationTests {
     func simulation(seed: UInt64) throws {
         let simulation = Simulation(seed: seed)
         for _ in 0..<200 { try simulation.step(isCalm: false) }
-        for _ in 0..<200 where !(simulation.bench.lane.isIdle && simulation.sent == Simulation.batchesMax) {
+        for _ in 0..<1000 where !(simulation.bench.lane.isIdle && simulation.sent == Simulation.batchesMax) {
             try simulation.step(isCalm: true)
         }
         let values = simulation.log.values
-        #expect(Set(values).count == values.count, "a batch is in the log twice")
+        #expect(Set(values).count == values.count, "a record is in the log twice")
         #expect(values == values.sorted { (Int($0) ?? 0) < (Int($1) ?? 0) }, "the order was lost")
         #expect(Set(simulation.delivered).isSubset(of: values), "an acknowledged batch is not in the log")
         #expect(simulation.refused.isDisjoint(with: values), "a batch with a definite error is in the log")
         for written in simulation.log.written {
-            for value in written.values {
+            for (index, value) in written.values.enumerated() {
                 let told = simulation.offsets[value]
-                #expect(told == nil || told == written.baseOffset, "a receipt names another offset")
+                #expect(told == nil || told == written.baseOffset + Int64(index), "a receipt names another offset")
             }
         }
         #expect(simulation.delivered.count > 0)

@@ -44,6 +44,13 @@ final class FakeCluster: @unchecked Sendable {
     var onProduce: (ProduceRequest) -> Produce = { _ in .serve }
     /// Error for the next fetches, one each.
     var fetchErrors: [KafkaErrorCode] = []
+    /// Larger batches are refused.
+    var batchBytesMax = Int.max
+    /// Whether fetch sessions are given (KIP-227).
+    var givesSessions = false
+    /// Partitions that each fetch named, in order.
+    private(set) var fetched: [[Int32]] = []
+    private var session: (id: Int32, epoch: Int32, places: [Int32: FetchRequest.Partition]) = (0, 0, [:])
     private(set) var requests: [ApiKey: Int] = [:]
     private(set) var versions: [ApiKey: Int16] = [:]
     private(set) var connects = 0
@@ -204,6 +211,9 @@ final class FakeCluster: @unchecked Sendable {
                 result.index = partition.index
                 if case .refuse(let code) = fate {
                     result.errorCode = code
+                } else if partition.records?.byteCount ?? 0 > self.batchBytesMax {
+                    result.errorCode = .messageTooLarge
+                    result.errorMessage = "max.message.bytes is \(self.batchBytesMax)"
                 } else {
                     switch try self.logs[Int(partition.index)].append(partition.records?.joined ?? ByteBuffer()) {
                     case .written(let offset): result.baseOffset = offset
@@ -217,8 +227,39 @@ final class FakeCluster: @unchecked Sendable {
         return response
     }
 
-    private func fetch(_ request: FetchRequest) -> FetchResponse {
+    /// Forgets the session, as when it was not used for long.
+    func dropSession() { self.session.id += 1 }
+
+    /// The partitions asked for, by the rules of sessions; nil when the session is not known.
+    private func places(_ request: FetchRequest) -> [Int32: FetchRequest.Partition]? {
+        let named = Dictionary(
+            uniqueKeysWithValues: request.topics.flatMap(\.partitions).map { ($0.partition, $0) })
+        if request.sessionEpoch <= 0 {
+            self.session = (self.session.id + 1, 1, named)
+            return named
+        }
+        guard request.sessionID == self.session.id, request.sessionEpoch == self.session.epoch else { return nil }
+        self.session.epoch += 1
+        for partition in request.forgottenTopicsData.flatMap(\.partitions) { self.session.places[partition] = nil }
+        self.session.places.merge(named) { _, new in new }
+        return self.session.places
+    }
+
+    private func fetch(_ asked: FetchRequest) -> FetchResponse {
         var response = FetchResponse()
+        var request = asked
+        self.fetched.append(asked.topics.flatMap(\.partitions).map(\.partition))
+        if self.givesSessions, asked.sessionEpoch >= 0 {
+            guard let places = self.places(asked) else {
+                response.errorCode = .fetchSessionIDNotFound
+                return response
+            }
+            response.sessionID = self.session.id
+            var topic = FetchRequest.Topic()
+            topic.topicID = WireUUID(high: self.topicID.high, low: self.topicID.low)
+            topic.partitions = places.values.sorted { $0.partition < $1.partition }
+            request.topics = [topic]
+        }
         for topic in request.topics {
             var answer = FetchResponse.Topic()
             answer.topic = topic.topic
@@ -235,7 +276,9 @@ final class FakeCluster: @unchecked Sendable {
                     result.records = WireRecords(
                         log.read(from: partition.fetchOffset, upTo: Int(partition.partitionMaxBytes)))
                 }
-                answer.partitions.append(result)
+                // In a session only what is new is told.
+                let isNew = result.errorCode != .none || result.records?.byteCount ?? 0 > 0
+                if asked.sessionEpoch <= 0 || isNew { answer.partitions.append(result) }
             }
             response.responses.append(answer)
         }

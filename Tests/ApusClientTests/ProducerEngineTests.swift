@@ -110,6 +110,39 @@ struct ProducerEngineTests {
         #expect(engine.state.withLock { $0.takeFailure() }?.code == .timedOut)
     }
 
+    @Test("a topic that takes smaller batches gets smaller ones: nothing is lost, and soon nothing is refused")
+    func splits() throws {
+        let cluster = FakeCluster()
+        cluster.batchBytesMax = 400
+        let failure = Mutex<ApusError?>(nil)
+        var options = ProducerOptions(topic: "t")
+        options.onDelivery = { delivery in
+            if case .failure(let error) = delivery.outcome { failure.withLock { $0 = error } }
+        }
+        let engine = try self.producer(cluster, options)
+        for number in 0..<200 { try self.send(engine, "\(number)") }
+        try cluster.run()
+        #expect(cluster.logs[0].values == (0..<200).map { "\($0)" })
+        #expect(self.statistics(engine).recordsDelivered == 200)
+        #expect(engine.state.withLock { $0.accumulator.bufferedBytes } == 0)
+        #expect(engine.state.withLock { !$0.waitForFlush(Waiter()) }, "a flush would wait for ever")
+        let requests = cluster.requests[.produce] ?? 0
+        for number in 200..<205 { try self.send(engine, "\(number)") }
+        try cluster.run()
+        #expect(cluster.requests[.produce] == requests + 1)
+
+        try self.send(engine, String(repeating: "x", count: 500))
+        try cluster.run()
+        let error = try #require(failure.withLock { $0 })
+        #expect(error.code == .recordTooLarge && error.kafkaCode == .messageTooLarge && error.topic == "t")
+        #expect(error.message.contains("a record of 500 bytes"))
+        #expect(error.message.contains("max.message.bytes is 400"))
+        #expect(error.description.contains("MESSAGE_TOO_LARGE, code 10, from broker 1 at broker:9092"))
+        try self.send(engine, "after")
+        try cluster.run()
+        #expect(cluster.logs[0].values.last == "after")
+    }
+
     @Test("without acknowledgment a record is delivered when it is written to the socket")
     func unacknowledged() throws {
         let cluster = FakeCluster()
@@ -158,6 +191,7 @@ struct ProducerEngineTests {
         var options = ProducerOptions(topic: "t", linger: .milliseconds(1))
         options.batchBytesMax = .bytes(300)
         options.deliveryTimeout = .seconds(100_000)
+        cluster.batchBytesMax = seed % 2 == 0 ? 200 : .max
         let engine = try self.producer(cluster, options)
         let chance = SeededRandomness(seed: seed)
         let isCalm = Mutex(false)

@@ -203,6 +203,33 @@ struct ReaderEngineTests {
         #expect(reading.values == (0..<100).map { "\($0)" })
     }
 
+    @Test("a fetch of many partitions names, after the first, only those that moved, and survives a lost session")
+    func session() throws {
+        let cluster = FakeCluster(partitions: 6)
+        cluster.givesSessions = true
+        _ = try cluster.logs[2].append(Stored.batch(at: 0, ["a"]))
+        var reading = try self.reading(cluster)
+        try cluster.run(times: 1)
+        #expect(cluster.fetched.first == [0, 1, 2, 3, 4, 5])
+        #expect(cluster.fetched.dropFirst().first == [2])
+        #expect(cluster.fetched.count > 2 && cluster.fetched.dropFirst(2).allSatisfy(\.isEmpty))
+        _ = try cluster.logs[4].append(Stored.batch(at: 0, ["b"]))
+        try cluster.run(times: 2)
+        cluster.dropSession()
+        _ = try cluster.logs[5].append(Stored.batch(at: 0, ["c"]))
+        try cluster.run(times: 2)
+        cluster.breakAll()
+        _ = try cluster.logs[0].append(Stored.batch(at: 0, ["d"]))
+        try cluster.run(for: .milliseconds(200), times: 10)
+        cluster.fetchErrors = [.kafkaStorageError]
+        try cluster.run(for: .milliseconds(200), times: 10)
+        _ = try cluster.logs[1].append(Stored.batch(at: 0, ["e"]))
+        try cluster.run(for: .milliseconds(200), times: 10)
+        try reading.take()
+        #expect(reading.values == ["a", "b", "c", "d", "e"])
+        #expect(reading.end == nil)
+    }
+
     @Test("an offset that is not in the log fails, or goes on where it was told to")
     func outOfRange() throws {
         var failing = try self.reading(try self.cluster(5), from: 2, until: 5)

@@ -32,6 +32,28 @@ import Testing
         #expect(late.message == "late; whether it happened is not known")
     }
 
+    @Test("a broker's error comes with its name and the broker, for people and for programs")
+    func brokersError() {
+        let error = ApusError(
+            .topicExists, "orders is there", broker: "10.0.0.1:9092", brokerID: BrokerID(rawValue: 3), topic: "orders")
+        var failure = CommandFailure(error, servers: "a:1")
+        failure.kafkaError = "TOPIC_ALREADY_EXISTS"
+        #expect(
+            failure.text(in: .plain) == """
+                apus: orders is there (TOPIC_ALREADY_EXISTS, from broker 3 at 10.0.0.1:9092)
+                  try: apus topic describe orders shows it; --if-missing accepts it
+
+                """)
+        #expect(failure.json.compact.contains(#""kafka_error":"TOPIC_ALREADY_EXISTS""#))
+        #expect(failure.json.compact.contains(#""broker":"broker 3 at 10.0.0.1:9092""#))
+    }
+
+    @Test("what to do about a partition that is not there is not to make the topic")
+    func partition() {
+        let error = ApusError(.unknownTopic, "hello has 3 partitions, there is no 7", topic: "hello")
+        #expect(CommandFailure(error, servers: "a:1").next?.contains("apus topic grow hello") == true)
+    }
+
     @Test("positions become where a reader starts")
     func starts() {
         let now = Timestamp(rawValue: 10_000)

@@ -34,12 +34,63 @@ import Testing
         let described = try run(["sub", "greetings", "-p", "0", "-n", "1", "-f", "%k %h{%k=%v} %v", "-s", server])
         #expect(described.output == "key a=b hello")
 
+        try self.limitedTopic(server)
+        try self.errors(server)
+        #expect(try run(["topic", "rm", "small", "--yes", "-s", server]).code == 0)
         #expect(try run(["topic", "rm", "greetings", "--yes", "-s", server]).code == 0)
         #expect(try run(["topic", "ls", "-o", "json", "-s", server]).output == "[]\n")
 
         broker.process.terminate()
         broker.process.waitUntilExit()
         #expect(broker.process.terminationStatus == 0)
+    }
+
+    /// A topic whose `max.message.bytes` is below a producer's batches takes them in pieces, and one record too large
+    /// is named.
+    private func limitedTopic(_ server: String) throws {
+        #expect(try run(["topic", "create", "small", "-c", "max.message.bytes=2000", "-s", server]).code == 0)
+        let input = (0..<3000).map { "line \($0)\n" }.joined()
+        #expect(try run(["pub", "small", "-q", "-s", server], input: input).code == 0)
+        #expect(try run(["sub", "small", "-e", "-s\(server)"]).output == input)
+        let large = try run(["pub", "small", String(repeating: "x", count: 3000), "-s", server])
+        #expect(large.code == 65)
+        #expect(large.error.contains("a record of 3000 bytes") && large.error.contains("max.message.bytes is 2000"))
+        #expect(large.error.contains("MESSAGE_TOO_LARGE, from broker 1 at \(server)"))
+        #expect(large.error.contains("apus topic set small max.message.bytes=SIZE"))
+    }
+
+    /// Each says what, where and what to do, in words.
+    private func errors(_ server: String) throws {
+        let unknown = try run(["sub", "nosuch", "-e", "-s", server])
+        #expect(unknown.code == 1 && unknown.output.isEmpty)
+        #expect(unknown.error.contains("UNKNOWN_TOPIC_OR_PARTITION, from broker 1 at \(server)"))
+        #expect(unknown.error.contains("apus topic create nosuch"))
+        #expect(try run(["topic", "ls", "-o", "raw", "-s", server]).output.contains("nosuch") == false)
+        let name = try run(["pub", "no name", "x", "-s", server])
+        #expect(name.code == 64 && name.error.contains("can not be the name of a topic"))
+        let matched = try run([
+            "sub", "small", "-e", "--match", "line 299", "-n3", "-f%o %e %a{compression}\\n", "-s", server,
+        ])
+        #expect(matched.output == "299 0 none\n2990 0 none\n2991 0 none\n")
+    }
+
+    @Test("log dump says what its argument is, when that is no data directory")
+    func notData() throws {
+        let directory = FileManager.default.temporaryDirectory.path
+        for (path, words) in [
+            ("/nowhere", "there is no such directory"), ("/dev/null", "is not a directory"),
+            (directory, "is not the data directory of a broker"),
+        ] {
+            let failure = try run(["log", "dump", path])
+            #expect(failure.code == 65 && failure.error.contains(words))
+        }
+    }
+
+    @Test("nobody there: the reason is the system's, in words")
+    func refused() throws {
+        let failure = try run(["topic", "ls", "-s", "127.0.0.1:1"])
+        #expect(failure.error.contains("no broker answers at 127.0.0.1:1 (Connection refused)"))
+        #expect(failure.error.contains("apus serve"))
     }
 
     @Test("exit codes: usage, nobody there, refused, bad data")

@@ -22,7 +22,8 @@ import Testing
         "each token stands for its part of the record",
         arguments: [
             ("%t[%p]@%o %k", "hello[3]@42 k"), ("%T %K %V %S %H %i", "5 1 2 2 2 1"), ("%d", "1795168830250"),
-            ("%d{iso}", "2026-11-20T10:00:30.250Z"), ("%d{s}", "1795168830"), ("%d{strftime[%F]}", "2026-11-20"),
+            ("%d{iso}", "2026-11-20T10:00:30.250Z"), ("%d{s}", "1795168830"), ("%e", "-1"),
+            ("%a{compression} %a{timestamp-type}", "none -1"), ("%d{strftime[%F]}", "2026-11-20"),
             ("%v{hex}", "76ff"), ("%v{base64}", "dv8="), ("%k{hex}|%t{hex}", "6b|68656c6c6f"), ("%h", "a=1 b= "),
             ("%h{%k:%v{hex};}", "a:31;b:;"), ("100%%", "100%"), (#"a\tb\n\x41\\"#, "a\tb\nA\\"), ("", ""),
         ]
@@ -59,12 +60,12 @@ import Testing
     func envelope() {
         #expect(
             self.record.json().compact
-                == #"{"topic":"hello","partition":3,"offset":42,"ts":1795168830250,"#
+                == #"{"topic":"hello","partition":3,"offset":42,"ts":1795168830250,"tstype":"unknown","#
                 + #""headers":["a","1","b",null],"key":"k","key_encoding":"utf8","payload":"dv8=","#
                 + #""value_encoding":"base64"}"#)
         #expect(
             self.record.json(metaOnly: true).compact
-                == #"{"topic":"hello","partition":3,"offset":42,"ts":1795168830250,"#
+                == #"{"topic":"hello","partition":3,"offset":42,"ts":1795168830250,"tstype":"unknown","#
                 + #""key_bytes":1,"value_bytes":2}"#)
     }
 

@@ -10,7 +10,9 @@ public struct ClusterAdmin: Sendable {
     public func describe() async throws -> ClusterDescription {
         try await self.core.retrying(repeatingIndefinite: true) { () throws(ApusError) in
             let response = try await self.core.callAny(DescribeClusterRequest())
-            if let code = response.errorCode.failure { throw code.error("cluster", message: response.errorMessage) }
+            if let code = response.errorCode.failure {
+                throw response.error(code, "cluster", message: response.errorMessage)
+            }
             return ClusterDescription(
                 clusterID: response.clusterID,
                 controller: response.controllerID >= 0 ? BrokerID(rawValue: response.controllerID) : nil,
@@ -55,7 +57,7 @@ public struct ClusterAdmin: Sendable {
             var request = DescribeLogDirsRequest()
             request.topics = asked
             let response = try await self.core.callKnown(request, to: .broker(broker))
-            if let code = response.errorCode.failure { throw code.error("broker \(broker)") }
+            if let code = response.errorCode.failure { throw response.error(code, "broker \(broker)") }
             return response.results.map(LogDirectoryDescription.init)
         }
     }

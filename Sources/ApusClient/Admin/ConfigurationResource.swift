@@ -22,8 +22,10 @@ struct ConfigurationResource: Sendable {
             request.resources = [resource]
             request.includeDocumentation = true
             let response = try await core.callKnown(request, to: node)
-            guard let result = response.results.first else { throw ApusError.unanswered(self.name) }
-            if let code = result.errorCode.failure { throw self.error(code, result.errorMessage) }
+            guard let result = response.results.first else { throw response.unanswered(self.name) }
+            if let code = result.errorCode.failure {
+                throw self.error(response.error(code, self.name, topic: self.topic, message: result.errorMessage))
+            }
             return result.configs.map(ConfigurationEntry.init).sorted { $0.name < $1.name }
         }
     }
@@ -40,13 +42,18 @@ struct ConfigurationResource: Sendable {
             resource.configs = changes.map(IncrementalAlterConfigsRequest.Config.init)
             request.resources = [resource]
             let response = try await core.callKnown(request, to: node)
-            guard let result = response.responses.first else { throw ApusError.unanswered(self.name) }
-            if let code = result.errorCode.failure { throw self.error(code, result.errorMessage) }
+            guard let result = response.responses.first else { throw response.unanswered(self.name) }
+            if let code = result.errorCode.failure {
+                throw self.error(response.error(code, self.name, topic: self.topic, message: result.errorMessage))
+            }
         }
     }
 
-    private func error(_ code: KafkaErrorCode, _ message: String?) -> ApusError {
-        var error = code.error(self.name, message: message)
+    private var topic: String? { self.kind == .topic ? self.name : nil }
+
+    /// To ask again about a topic that is not there would only take time.
+    private func error(_ error: ApusError) -> ApusError {
+        var error = error
         if error.code == .unknownTopic { error.isRetryable = false }
         return error
     }

@@ -31,7 +31,8 @@ extension TopicAdmin {
             for (partition, offset) in left {
                 let leader = await self.core.ask { self.core.metadata.leader(of: name, partition) }
                 guard let leader else {
-                    throw KafkaErrorCode.leaderNotAvailable.error("\(name)/\(partition)")
+                    throw KafkaErrorCode.leaderNotAvailable.error(
+                        "\(name)/\(partition)", topic: name, from: await self.core.ask { self.core.learnedFrom })
                 }
                 byBroker[leader.broker, default: []].append((partition, offset))
             }
@@ -41,7 +42,7 @@ extension TopicAdmin {
                 for answer in response.topics.flatMap(\.partitions) {
                     let partition = PartitionIndex(rawValue: answer.partitionIndex)
                     if let code = answer.errorCode.failure {
-                        failure = code.error("\(name)/\(partition)")
+                        failure = response.error(code, "\(name)/\(partition)", topic: name)
                         continue
                     }
                     left[partition] = nil
@@ -49,7 +50,9 @@ extension TopicAdmin {
                 }
             }
             if let failure { throw failure }
-            guard left.isEmpty else { throw ApusError.unanswered(name) }
+            guard left.isEmpty else {
+                throw ApusError(.corrupt, "\(name): no answer for some partitions", isIndefinite: true)
+            }
         }
         return oldest
     }

@@ -36,10 +36,10 @@ extension TopicAdmin {
         let response = try await self.core.callController(request)
         return topics.map { topic in
             guard let answer = response.topics.first(where: { $0.name == topic.name }) else {
-                return .failure(ApusError.unanswered(topic.name))
+                return .failure(response.unanswered(topic.name))
             }
             if let code = answer.errorCode.failure {
-                return .failure(code.error(topic.name, message: answer.errorMessage))
+                return .failure(response.error(code, topic.name, topic: topic.name, message: answer.errorMessage))
             }
             return .success(
                 Created(
@@ -77,11 +77,11 @@ extension TopicAdmin {
         let response = try await self.core.callController(request)
         return names.map { name in
             guard let answer = response.responses.first(where: { $0.name == name }) else {
-                return .failure(ApusError.unanswered(name))
+                return .failure(response.unanswered(name))
             }
             guard let code = answer.errorCode.failure else { return .success(()) }
             // To ask again whether a topic that is not there can be deleted would only take time.
-            var error = code.error(name, message: answer.errorMessage)
+            var error = response.error(code, name, topic: name, message: answer.errorMessage)
             if error.code == .unknownTopic { error.isRetryable = false }
             return .failure(error)
         }
@@ -109,10 +109,10 @@ extension TopicAdmin {
             request.allowAutoTopicCreation = false
             let response = try await self.core.callAny(request)
             guard let topic = response.topics.first(where: { $0.name == name }) else {
-                throw ApusError.unanswered(name)
+                throw response.unanswered(name)
             }
             if let code = topic.errorCode.failure {
-                var error = code.error(name)
+                var error = response.error(code, name, topic: name)
                 if error.code == .unknownTopic { error.isRetryable = false }
                 throw error
             }
@@ -138,10 +138,10 @@ extension TopicAdmin {
             request.topics = [topic]
             let response = try await self.core.callController(request)
             guard let answer = response.results.first(where: { $0.name == name }) else {
-                throw ApusError.unanswered(name)
+                throw response.unanswered(name)
             }
             if let code = answer.errorCode.failure {
-                var error = code.error(name, message: answer.errorMessage)
+                var error = response.error(code, name, topic: name, message: answer.errorMessage)
                 if error.code == .unknownTopic { error.isRetryable = false }
                 throw error
             }

@@ -1,3 +1,4 @@
+public import ApusCore
 public import KafkaWire
 
 /// What every call of this library throws, `CancellationError` aside.
@@ -16,11 +17,16 @@ public struct ApusError: Error, Sendable {
     public var kafkaCode: KafkaErrorCode?
     /// The broker that it is about, as `host:port`.
     public var broker: String?
+    /// Its number in the cluster, when that is known.
+    public var brokerID: BrokerID?
+    /// The topic that it is about.
+    public var topic: String?
     public var cause: (any Error)?
 
     public init(
         _ code: Code, _ message: String, isRetryable: Bool = false, isIndefinite: Bool = false,
-        kafkaCode: KafkaErrorCode? = nil, broker: String? = nil, cause: (any Error)? = nil
+        kafkaCode: KafkaErrorCode? = nil, broker: String? = nil, brokerID: BrokerID? = nil, topic: String? = nil,
+        cause: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
@@ -28,6 +34,8 @@ public struct ApusError: Error, Sendable {
         self.isIndefinite = isIndefinite
         self.kafkaCode = kafkaCode
         self.broker = broker
+        self.brokerID = brokerID
+        self.topic = topic
         self.cause = cause
     }
 
@@ -74,19 +82,17 @@ public struct ApusError: Error, Sendable {
     }
 }
 
-extension ApusError {
-    /// The broker answered, but not about that.
-    static func unanswered(_ subject: String) -> ApusError {
-        ApusError(.corrupt, "\(subject): the answer does not speak of it", isIndefinite: true)
-    }
-}
-
 extension ApusError: CustomStringConvertible {
-    /// `unknown topic: orders (UNKNOWN_TOPIC_OR_PARTITION, code 3, from 127.0.0.1:9092)`
+    /// `broker 1 at 127.0.0.1:9092`; nil when no broker is to blame, or nobody knows which.
+    public var source: String? {
+        self.broker.map { address in self.brokerID.map { "broker \($0) at \(address)" } ?? address }
+    }
+
+    /// `unknown topic: orders (UNKNOWN_TOPIC_OR_PARTITION, code 3, from broker 1 at 127.0.0.1:9092)`
     public var description: String {
         var notes: [String] = []
         if let kafkaCode = self.kafkaCode { notes.append("\(kafkaCode), code \(kafkaCode.rawValue)") }
-        if let broker = self.broker { notes.append("from \(broker)") }
+        if let source = self.source { notes.append("from \(source)") }
         if let cause = self.cause { notes.append("because of \(cause)") }
         let tail = notes.isEmpty ? "" : " (\(notes.joined(separator: ", ")))"
         return "\(self.code): \(self.message)\(tail)"

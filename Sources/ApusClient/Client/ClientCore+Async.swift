@@ -6,7 +6,7 @@ import NIOCore
 extension ClientCore {
     func call<Request: KafkaRequest>(
         _ request: Request, to node: Node, timeout: Duration? = nil
-    ) async throws(ApusError) -> Request.Response {
+    ) async throws(ApusError) -> BrokerAnswer<Request.Response> {
         let result = await withCheckedContinuation { continuation in
             self.loop.execute {
                 self.call(request, to: node, timeout: timeout) { continuation.resume(returning: $0) }
@@ -25,12 +25,14 @@ extension ClientCore {
     }
 
     /// Asks whichever broker can be reached, after something is known of the cluster.
-    func callAny<Request: KafkaRequest>(_ request: Request) async throws(ApusError) -> Request.Response {
+    func callAny<Request: KafkaRequest>(_ request: Request) async throws(ApusError) -> BrokerAnswer<Request.Response> {
         try await self.callKnown(request, to: .any)
     }
 
     /// Asks the broker that manages the cluster.
-    func callController<Request: KafkaRequest>(_ request: Request) async throws(ApusError) -> Request.Response {
+    func callController<Request: KafkaRequest>(_ request: Request) async throws(ApusError) -> BrokerAnswer<
+        Request.Response
+    > {
         try await self.learn([], within: self.configuration.callTimeout)
         let controller = await self.ask { self.metadata.controller }
         return try await self.call(request, to: controller.map { .broker($0) } ?? .any)
@@ -39,7 +41,7 @@ extension ClientCore {
     /// Asks a broker after its address is known.
     func callKnown<Request: KafkaRequest>(
         _ request: Request, to node: Node
-    ) async throws(ApusError) -> Request.Response {
+    ) async throws(ApusError) -> BrokerAnswer<Request.Response> {
         try await self.learn([], within: self.configuration.callTimeout)
         return try await self.call(request, to: node)
     }

@@ -54,7 +54,7 @@ extension ClientCore {
         self.call(request, to: node) { result in
             guard !self.isClosed else { return }
             switch result {
-            case .success(let response): self.answered(response)
+            case .success(let answer): self.answered(answer)
             case .failure(let error): self.refused(error)
             }
         }
@@ -68,10 +68,14 @@ extension ClientCore {
         self.take(action)
     }
 
-    private func answered(_ response: MetadataResponse) {
+    private func answered(_ answer: BrokerAnswer<MetadataResponse>) {
         self.lastMetadataError = nil
         self.learnedAt = self.now
-        self.metadata.learned(response)
+        self.metadata.learned(answer.response)
+        // Which broker it is may be known only now.
+        var peer = answer.peer
+        peer.id = peer.id ?? self.metadata.broker(at: peer.address)
+        self.learnedFrom = peer
         self.settleWaits()
         let isEnough = self.waits.isEmpty
         let action = self.schedule.answered(
@@ -97,9 +101,9 @@ extension ClientCore {
         for topic in wait.topics {
             switch self.metadata.status(of: topic) {
             case .known: continue
-            case .refused(let code): return .failure(code.error(topic))
+            case .refused(let code): return .failure(code.error(topic, topic: topic, from: self.learnedFrom))
             case .missing(let code):
-                let error = code.error(topic)
+                let error = code.error(topic, topic: topic, from: self.learnedFrom)
                 missing = error
                 guard let learnedAt = self.learnedAt, learnedAt >= wait.startedAt, code == .unknownTopicOrPartition
                 else { continue }

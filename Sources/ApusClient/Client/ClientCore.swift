@@ -56,6 +56,8 @@ final class ClientCore: @unchecked Sendable {
     var interest: Set<String> = []
     var lastMetadataError: ApusError?
     var learnedAt: Instant?
+    /// Who said so.
+    var learnedFrom: BrokerPeer?
     var isTicking = false
     private var links: [LinkKey: BrokerLink] = [:]
     private var observers: [ObjectIdentifier: any ClusterObserver] = [:]
@@ -80,11 +82,12 @@ final class ClientCore: @unchecked Sendable {
         let key = LinkKey(node: node, purpose: purpose)
         guard !self.isClosed, let address = self.address(of: node) else { return nil }
         if let link = self.links[key] {
-            if link.address == address { return link }
+            if link.peer.address == address { return link }
             // The broker moved.
             link.close()
         }
-        let link = BrokerLink(to: address, configuration: self.configuration, environment: self.environment)
+        let link = BrokerLink(
+            to: self.peer(node, at: address), configuration: self.configuration, environment: self.environment)
         self.links[key] = link
         return link
     }
@@ -95,6 +98,11 @@ final class ClientCore: @unchecked Sendable {
         case .server(let address): address
         case .any: nil
         }
+    }
+
+    private func peer(_ node: Node, at address: ServerAddress) -> BrokerPeer {
+        if case .broker(let id) = node { return BrokerPeer(id: id, address: address) }
+        return BrokerPeer(id: self.metadata.broker(at: address), address: address)
     }
 
     /// A connection of a reader that ended is not needed again.
@@ -130,7 +138,7 @@ final class ClientCore: @unchecked Sendable {
     /// - Parameter timeout: nil for the configuration's.
     func call<Request: KafkaRequest>(
         _ request: Request, to node: Node, for purpose: Purpose = .control, upTo limit: Int16 = .max,
-        timeout: Duration? = nil, then: @escaping (Result<Request.Response, ApusError>) -> Void
+        timeout: Duration? = nil, then: @escaping (Result<BrokerAnswer<Request.Response>, ApusError>) -> Void
     ) {
         self.loop.preconditionInEventLoop()
         guard !self.isClosed else { return then(.failure(Self.closedError)) }
@@ -143,7 +151,11 @@ final class ClientCore: @unchecked Sendable {
             case .failure(let error): then(.failure(error))
             case .success(let connection):
                 let deadline = self.now.advanced(by: timeout ?? self.configuration.requestTimeout)
-                connection.send(request, upTo: limit, deadline: deadline, then: then)
+                connection.send(request, upTo: limit, deadline: deadline) { result in
+                    var peer = connection.peer
+                    if peer.id == nil { peer.id = self.metadata.broker(at: peer.address) }
+                    then(result.map { BrokerAnswer(response: $0, peer: peer) })
+                }
                 connection.flush()
             }
         }

@@ -10,6 +10,8 @@ public enum ClientLimits {
     public static let produceRequestBytesMax = ByteCount.mebibytes(4)
     /// Records taken from a sequence for one lock of the producer.
     public static let recordsPerLockMax = 256
+    /// Partitions of one fetch from which on a fetch session is asked for (KIP-227): fewer are named each time.
+    public static let fetchSessionPartitionsMin = 4
     /// How long a topic that should be made on demand may stay unknown before the broker is believed.
     public static let topicCreationWait = Duration.seconds(5)
     /// What brokers are told this client is.

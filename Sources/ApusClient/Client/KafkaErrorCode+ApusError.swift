@@ -23,6 +23,9 @@ extension KafkaErrorCode {
         }
     }
 
+    /// The batch is larger than the topic takes; nothing of it was written.
+    var isTooLarge: Bool { self == .messageTooLarge || self == .recordListTooLarge }
+
     private var category: ApusError.Code {
         switch self {
         case .offsetOutOfRange: .offsetOutOfRange
@@ -48,11 +51,13 @@ extension KafkaErrorCode {
 
     /// The error as a caller sees it.
     /// - Parameter subject: what it is about, such as the topic's name.
-    func error(_ subject: String, message: String? = nil, broker: ServerAddress? = nil) -> ApusError {
+    func error(
+        _ subject: String, topic: String? = nil, message: String? = nil, from peer: BrokerPeer? = nil
+    ) -> ApusError {
         let words = message.map { "\(subject): \($0)" } ?? subject
         return ApusError(
             self.category, words, isRetryable: self.isRetriable, isIndefinite: self.isIndefinite, kafkaCode: self,
-            broker: broker.map { "\($0)" }
+            broker: peer.map { "\($0.address)" }, brokerID: peer?.id, topic: topic
         )
     }
 }

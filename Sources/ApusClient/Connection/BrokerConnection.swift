@@ -27,7 +27,7 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         case closed(ApusError)
     }
 
-    let address: ServerAddress
+    let peer: BrokerPeer
     private let clientID: String
     private let loop: any EventLoop
     private let readSizes: ReadSizes
@@ -44,11 +44,11 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
     private var onClosed: ((ApusError) -> Void)?
 
     init(
-        address: ServerAddress, clientID: String, responseBytesMax: ByteCount, on loop: any EventLoop,
+        to peer: BrokerPeer, clientID: String, responseBytesMax: ByteCount, on loop: any EventLoop,
         readyBy deadline: Instant, onReady: @escaping (Result<Void, ApusError>) -> Void,
         onClosed: @escaping (ApusError) -> Void
     ) {
-        self.address = address
+        self.peer = peer
         self.clientID = clientID
         self.loop = loop
         self.frames = FrameAssembler(bytesMax: responseBytesMax.rawValue)
@@ -263,7 +263,8 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         cause: (any Error)? = nil
     ) -> ApusError {
         ApusError(
-            code, message, isRetryable: isRetryable, isIndefinite: isIndefinite, broker: "\(self.address)", cause: cause
+            code, message, isRetryable: isRetryable, isIndefinite: isIndefinite, broker: "\(self.peer.address)",
+            brokerID: self.peer.id, cause: cause
         )
     }
 }

@@ -12,7 +12,7 @@ final class BrokerLink: @unchecked Sendable {
         case closed
     }
 
-    let address: ServerAddress
+    let peer: BrokerPeer
     private let configuration: ClientConfiguration
     private let environment: ClientEnvironment
     private let backoff: Backoff
@@ -23,8 +23,8 @@ final class BrokerLink: @unchecked Sendable {
     private var lastError: ApusError?
     private var connecting: BrokerConnection?
 
-    init(to address: ServerAddress, configuration: ClientConfiguration, environment: ClientEnvironment) {
-        self.address = address
+    init(to peer: BrokerPeer, configuration: ClientConfiguration, environment: ClientEnvironment) {
+        self.peer = peer
         self.configuration = configuration
         self.environment = environment
         self.backoff = Backoff(base: configuration.retryBackoff, limit: configuration.retryBackoffMax)
@@ -57,19 +57,20 @@ final class BrokerLink: @unchecked Sendable {
     private func connect(at now: Instant) {
         self.state = .connecting
         let connection = BrokerConnection(
-            address: self.address, clientID: self.configuration.clientID,
+            to: self.peer, clientID: self.configuration.clientID,
             responseBytesMax: self.configuration.responseBytesMax, on: self.environment.loop,
             readyBy: now.advanced(by: self.configuration.connectTimeout),
             onReady: { [weak self] result in self?.settled(result) },
             onClosed: { [weak self] error in self?.lost(error) }
         )
         self.connecting = connection
-        self.environment.connect(self.address, connection).whenFailure { [weak self] error in
+        self.environment.connect(self.peer.address, connection).whenFailure { [weak self] error in
             guard let self else { return }
             self.settled(
                 .failure(
                     ApusError(
-                        .unreachable, "no connection", isRetryable: true, broker: "\(self.address)", cause: error)))
+                        .unreachable, "no connection", isRetryable: true, broker: "\(self.peer.address)",
+                        brokerID: self.peer.id, cause: error)))
         }
     }
 

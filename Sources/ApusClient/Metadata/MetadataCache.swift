@@ -47,6 +47,10 @@ struct MetadataCache: Sendable {
         self.brokers[broker].map { ServerAddress(host: $0.host, port: $0.port) }
     }
 
+    func broker(at address: ServerAddress) -> BrokerID? {
+        self.brokers.values.first { $0.host == address.host && $0.port == address.port }?.id
+    }
+
     /// Takes in an answer. It replaces the brokers; of topics, only those it speaks of.
     mutating func learned(_ response: MetadataResponse) {
         self.clusterID = response.clusterID ?? self.clusterID

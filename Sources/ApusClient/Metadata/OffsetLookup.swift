@@ -22,7 +22,8 @@ struct OffsetLookup: Sendable {
                 if let leader {
                     byBroker[leader.broker, default: []].append((partition, leader.epoch))
                 } else {
-                    failure = KafkaErrorCode.leaderNotAvailable.error("\(self.topic)/\(partition)")
+                    failure = KafkaErrorCode.leaderNotAvailable.error(
+                        "\(self.topic)/\(partition)", topic: self.topic, from: await core.ask { core.learnedFrom })
                 }
             }
             for (broker, asked) in byBroker.sorted(by: { $0.key < $1.key }) {
@@ -31,7 +32,7 @@ struct OffsetLookup: Sendable {
                 for answer in response.topics.flatMap(\.partitions) {
                     let partition = PartitionIndex(rawValue: answer.partitionIndex)
                     if let code = answer.errorCode.failure {
-                        failure = code.error("\(self.topic)/\(partition)")
+                        failure = response.error(code, "\(self.topic)/\(partition)", topic: self.topic)
                         continue
                     }
                     left.remove(partition)

@@ -48,6 +48,8 @@ struct Accumulator: Sendable {
         /// The partition for records without a key, until its batch is closed.
         var sticky: Int
         var next = 0
+        /// What the broker has not refused yet, and at most the bound of all.
+        var batchBytesMax: Int
     }
 
     let bounds: Bounds
@@ -85,7 +87,10 @@ struct Accumulator: Sendable {
             index = known
         } else {
             index = self.topics.count
-            self.topics.append(Topic(name: topic, lanes: [], sticky: self.chance.next(below: count)))
+            self.topics.append(
+                Topic(
+                    name: topic, lanes: [], sticky: self.chance.next(below: count),
+                    batchBytesMax: self.bounds.batchBytesMax))
             self.topicByName[topic] = index
         }
         var added: [LaneID] = []
@@ -108,6 +113,12 @@ struct Accumulator: Sendable {
         return (self.topics[lane.topic].name, lane.partition)
     }
 
+    /// A batch of this many bytes is small enough for the topic of that lane, as far as is known.
+    mutating func shrink(_ lane: LaneID, batchBytesMax: Int) {
+        let topic = self.lanes[lane.index].topic
+        self.topics[topic].batchBytesMax = min(self.topics[topic].batchBytesMax, batchBytesMax)
+    }
+
     // MARK: Appending
 
     /// Takes a record, unless there is no room or its topic is not known.
@@ -122,7 +133,9 @@ struct Accumulator: Sendable {
             key: record.key, value: record.value, headers: record.wireHeaders)
         guard size <= self.bounds.recordBytesMax else {
             throw ApusError(
-                .recordTooLarge, "\(name): a record of \(size) bytes, at most \(self.bounds.recordBytesMax)")
+                .recordTooLarge,
+                "\(name): a record of \(size) bytes is more than a client sends (\(self.bounds.recordBytesMax) bytes); "
+                    + "send it in pieces", topic: name)
         }
         guard self.bufferedBytes < self.bounds.bufferedBytesMax else { return .full }
         guard let topic = self.index(of: name) else { return .unknownTopic(name) }
@@ -130,7 +143,7 @@ struct Accumulator: Sendable {
 
         var wakes = reply != nil
         var before = self.lanes[lane.index].open?.byteCount ?? 0
-        if before > 0, before + size > self.bounds.batchBytesMax {
+        if before > 0, before + size > self.topics[topic].batchBytesMax {
             self.close(lane)
             wakes = true
             before = 0
@@ -161,7 +174,8 @@ struct Accumulator: Sendable {
         if let partition = record.partition {
             guard partition.rawValue >= 0, Int(partition.rawValue) < count else {
                 throw ApusError(
-                    .unknownTopic, "\(self.topics[topic].name) has \(count) partitions, there is no \(partition)")
+                    .unknownTopic, "\(self.topics[topic].name) has \(count) partitions, there is no \(partition)",
+                    topic: self.topics[topic].name)
             }
             return self.topics[topic].lanes[Int(partition.rawValue)]
         }

@@ -1,6 +1,7 @@
 import ApusCore
 import DequeModule
 import KafkaWire
+import NIOCore
 
 /// One partition's batches from the moment they are taken to be sent until they are delivered or given up: what is on
 /// its way, what must be sent again, and in which sequence. Owner: the producer's event loop.
@@ -13,6 +14,9 @@ import KafkaWire
 /// - After a failure nothing new leaves, and nothing is repeated, until all that is on its way is answered. Then all
 ///   that failed is sent again, in order: a batch behind a failed one was refused for its sequence (OUT_OF_ORDER) or
 ///   lost.
+/// - A batch that is too large for the topic was not written. Its two halves take its place and its sequences, so that
+///   what stands behind it keeps its own (KIP-126). Should an attempt before have been written all the same, the broker
+///   refuses the sequence of a half; that half is then given up as one that may be written, never sent anew.
 /// - When a batch is given up, or the first in line is refused for its sequence, the sequence is broken. What waits
 ///   then gets new sequences from 0 in the next epoch. This repeats nothing: the first in line was definitely not
 ///   written, so nothing behind it was either; and what an old attempt still carries is fenced by the new epoch.
@@ -31,6 +35,8 @@ struct DeliveryLane: Sendable {
     enum Verdict: Sendable {
         case delivered(ProduceBatch, Offset?, Timestamp)
         case failed(ProduceBatch, ApusError)
+        /// It was too large; its halves wait to be sent.
+        case split(ProduceBatch)
     }
 
     let topic: String
@@ -57,6 +63,7 @@ struct DeliveryLane: Sendable {
     private var notBefore = Instant(nanoseconds: 0)
     /// Rounds that failed in a row.
     private(set) var failures = 0
+    private var lastFailure: ApusError?
 
     init(
         topic: String, partition: PartitionIndex, isIdempotent: Bool, inFlightMax: Int, deliveryTimeout: Duration
@@ -119,6 +126,11 @@ struct DeliveryLane: Sendable {
             self.adopt(identity)
             self.renumber()
         }
+        // The broker knows the last five again: see above.
+        let oldest = self.inFlight.lazy.map(\.ordinal).min()
+        if self.isIdempotent, let oldest, let first = self.waiting.first, first.ordinal - oldest >= self.inFlightMax {
+            return nil
+        }
         guard var batch = self.waiting.popFirst() else { return nil }
         batch.attempts += 1
         self.isResending = true
@@ -171,14 +183,14 @@ struct DeliveryLane: Sendable {
 
     /// - Parameter wait: before a retry, when this is a failure of its own.
     mutating func answered(
-        _ number: BatchNumber, _ outcome: Outcome, at now: Instant, wait: Duration
+        _ place: BatchPlace, _ outcome: Outcome, at now: Instant, wait: Duration
     ) -> Verdict? {
-        guard let index = self.inFlight.firstIndex(where: { $0.number == number }) else {
+        guard let index = self.inFlight.firstIndex(where: { $0.place == place }) else {
             preconditionFailure("an answer for a batch that is not on its way")
         }
         var batch = self.inFlight.remove(at: index)
         if self.inFlight.isEmpty { self.isResending = false }
-        let isFirst = index == 0 && (self.waiting.first.map { $0.number > batch.number } ?? true)
+        let isFirst = index == 0 && (self.waiting.first.map { $0.place > batch.place } ?? true)
         switch outcome {
         case .written(let offset, let timestamp):
             return self.delivered(batch, offset, timestamp)
@@ -186,9 +198,13 @@ struct DeliveryLane: Sendable {
             return self.delivered(batch, nil, .none)
         case .refused(let code, let error):
             if self.isIdempotent, Self.breaksSequence(code) {
+                if isFirst, batch.isDoubtful { return self.failed(batch, error) }
                 if isFirst { self.isOutOfOrder = true }
-                batch.mayBeWritten = false
+                batch.mayBeWritten = batch.isDoubtful
                 return self.retry(batch, error, at: now, wait: isFirst ? wait : .zero)
+            }
+            if code.isTooLarge {
+                return self.split(batch, at: now) ?? self.failed(batch, self.tooLarge(batch, error))
             }
             if code.isIndefinite { batch.mayBeWritten = true }
             return code.isRetriable ? self.retry(batch, error, at: now, wait: wait) : self.failed(batch, error)
@@ -210,6 +226,37 @@ struct DeliveryLane: Sendable {
         return .delivered(batch, offset, timestamp)
     }
 
+    /// nil when it can not be, or its time is over.
+    private mutating func split(_ batch: ProduceBatch, at now: Instant) -> Verdict? {
+        guard now < batch.openedAt.advanced(by: self.deliveryTimeout),
+            let (first, second) = batch.split()
+        else { return nil }
+        if batch.sequence >= 0 {
+            for index in self.inFlight.indices where self.inFlight[index].ordinal > batch.ordinal {
+                self.inFlight[index].moveBack()
+            }
+            for index in self.waiting.indices where self.waiting[index].ordinal > batch.ordinal {
+                self.waiting[index].moveBack()
+            }
+            self.ordinalNext += 1
+        }
+        self.wait(first)
+        self.wait(second)
+        return .split(batch)
+    }
+
+    private func tooLarge(_ batch: ProduceBatch, _ error: ApusError) -> ApusError {
+        var error = error
+        let said = error.message == self.subject ? "" : " (\(error.message.dropFirst(self.subject.count + 2)))"
+        let what =
+            batch.recordCount == 1
+            ? "a record of \(batch.payloadBytes) bytes" : "a batch of \(batch.recordCount) records"
+        error.message =
+            "\(self.subject): \(what), \(batch.bytes.readableBytes) as sent, is over the topic's max.message.bytes"
+            + "\(said); raise it, or send less"
+        return error
+    }
+
     private mutating func failed(_ batch: ProduceBatch, _ error: ApusError) -> Verdict {
         if batch.sequence >= 0 { self.hasGap = true }
         var error = error
@@ -221,13 +268,19 @@ struct DeliveryLane: Sendable {
         _ batch: ProduceBatch, _ error: ApusError, at now: Instant, wait: Duration
     ) -> Verdict? {
         guard now < batch.openedAt.advanced(by: self.deliveryTimeout) else { return self.gaveUp(batch, error) }
-        let index = self.waiting.firstIndex { $0.number > batch.number } ?? self.waiting.endIndex
-        self.waiting.insert(batch, at: index)
-        // What is still on its way was sent beside this one: it must come back before anything leaves again.
-        self.isResending = false
+        self.wait(batch)
+        self.lastFailure = error
         if self.waiting.count == 1 { self.failures += 1 }
         self.notBefore = max(self.notBefore, now.advanced(by: wait))
         return nil
+    }
+
+    /// In its place among what is sent again.
+    private mutating func wait(_ batch: ProduceBatch) {
+        let index = self.waiting.firstIndex { $0.place > batch.place } ?? self.waiting.endIndex
+        self.waiting.insert(batch, at: index)
+        // What is still on its way was sent beside this one: it must come back before anything leaves again.
+        self.isResending = false
     }
 
     private mutating func gaveUp(_ batch: ProduceBatch, _ error: ApusError) -> Verdict {
@@ -235,7 +288,8 @@ struct DeliveryLane: Sendable {
         return self.failed(
             batch,
             ApusError(
-                .timedOut, words, isRetryable: true, kafkaCode: error.kafkaCode, broker: error.broker, cause: error
+                .timedOut, words, isRetryable: true, kafkaCode: error.kafkaCode, broker: error.broker,
+                brokerID: error.brokerID, topic: self.topic, cause: error
             )
         )
     }
@@ -246,7 +300,7 @@ struct DeliveryLane: Sendable {
         var verdicts: [Verdict] = []
         while let first = self.waiting.first, now >= first.openedAt.advanced(by: self.deliveryTimeout) {
             self.waiting.removeFirst()
-            let error = ApusError(.unreachable, self.subject, isRetryable: true)
+            let error = self.lastFailure ?? ApusError(.unreachable, self.subject, isRetryable: true)
             verdicts.append(self.gaveUp(first, error))
         }
         return verdicts
@@ -254,9 +308,10 @@ struct DeliveryLane: Sendable {
 
     /// Everything that is not done with: the producer is closed.
     mutating func drain() -> [ProduceBatch] {
+        for index in self.inFlight.indices { self.inFlight[index].mayBeWritten = true }
         let all = Array(self.waiting) + Array(self.inFlight)
         self.waiting = []
         self.inFlight = []
-        return all.sorted { $0.number < $1.number }
+        return all.sorted { $0.place < $1.place }
     }
 }

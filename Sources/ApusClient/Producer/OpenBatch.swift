@@ -14,6 +14,34 @@ struct BatchNumber: RawRepresentable, Hashable, Comparable, Sendable {
     static func < (left: BatchNumber, right: BatchNumber) -> Bool { left.rawValue < right.rawValue }
 }
 
+/// A batch's, or a part's, place in the order of its partition.
+///
+/// A batch that was too large is sent in halves, and a half in halves again: each has its share of the range of the
+/// whole, so that the order of all holds however often they are split.
+struct BatchPlace: Hashable, Comparable, Sendable {
+    let number: BatchNumber
+    private var start: UInt64 = 0
+    private var width: UInt64 = 1 << 62
+
+    init(_ number: BatchNumber) {
+        self.number = number
+    }
+
+    /// nil when it was halved 62 times.
+    var halves: (BatchPlace, BatchPlace)? {
+        guard self.width > 1 else { return nil }
+        var (first, second) = (self, self)
+        first.width = self.width / 2
+        second.width = first.width
+        second.start += first.width
+        return (first, second)
+    }
+
+    static func < (left: BatchPlace, right: BatchPlace) -> Bool {
+        (left.number, left.start) < (right.number, right.start)
+    }
+}
+
 /// Records for one partition that are not yet a batch: neither compressed nor given a sequence.
 struct OpenBatch: Sendable {
     let number: BatchNumber
@@ -50,7 +78,7 @@ struct OpenBatch: Sendable {
 /// Somebody who waits for one record of a batch.
 struct RecordWaiter: Sendable {
     /// The record's place in its batch.
-    let index: Int
+    var index: Int
     let timestamp: Timestamp
     let reply: Reply<DeliveryReceipt>
 }

@@ -113,7 +113,7 @@ extension ProducerEngine {
         let deadline = self.now.advanced(by: self.options.requestTimeout)
             .advanced(by: self.core.configuration.requestTimeout)
         connection.send(request, upTo: limit, deadline: deadline) { result in
-            self.answered(batches, by: broker, at: connection.address, result)
+            self.answered(batches, by: broker, at: connection.peer, result)
         }
     }
 
@@ -159,7 +159,7 @@ extension ProducerEngine {
     }
 
     private func answered(
-        _ batches: [ProduceBatch], by broker: BrokerID, at address: ServerAddress,
+        _ batches: [ProduceBatch], by broker: BrokerID, at peer: BrokerPeer,
         _ result: Result<ProduceResponse, ApusError>
     ) {
         self.brokers[broker]?.inFlight -= 1
@@ -176,7 +176,7 @@ extension ProducerEngine {
             let answers = PartitionAnswers(response, ids: self.core.metadata)
             for batch in batches {
                 let lane = self.lanes[batch.lane.index]
-                self.settle(batch, answers.outcome(lane.topic, lane.partition, address: address))
+                self.settle(batch, answers.outcome(lane.topic, lane.partition, from: peer))
             }
         }
         self.pump()
@@ -186,7 +186,7 @@ extension ProducerEngine {
         if case .refused(let code, _) = outcome, code.refreshesMetadata { self.core.refresh() }
         let failures = self.lanes[batch.lane.index].failures + 1
         let wait = self.backoff.wait(afterFailures: failures, chance: self.core.environment.randomness.next())
-        let verdict = self.lanes[batch.lane.index].answered(batch.number, outcome, at: self.now, wait: wait)
+        let verdict = self.lanes[batch.lane.index].answered(batch.place, outcome, at: self.now, wait: wait)
         if self.lanes[batch.lane.index].waitingCount > 0 { self.retrying.insert(batch.lane) }
         if let verdict { self.finish(verdict) }
     }
@@ -211,7 +211,7 @@ extension ProducerEngine {
                 return self.pump()
             }
             if case .success(let response) = result, !response.errorCode.isRetriable {
-                return self.close(response.errorCode.error("the producer got no id"))
+                return self.close(response.error(response.errorCode, "the producer got no id"))
             }
             if case .failure(let error) = result, error.code == .unsupported { return self.close(error) }
             self.core.refresh()
@@ -239,14 +239,16 @@ private struct PartitionAnswers {
         }
     }
 
-    func outcome(_ topic: String, _ partition: PartitionIndex, address: ServerAddress) -> DeliveryLane.Outcome {
+    func outcome(_ topic: String, _ partition: PartitionIndex, from peer: BrokerPeer) -> DeliveryLane.Outcome {
         guard let answer = self.answers[Key(topic: topic, partition: partition.rawValue)] else {
             return .lost(
-                ApusError(.corrupt, "no answer for \(topic)/\(partition)", isIndefinite: true, broker: "\(address)"))
+                ApusError(
+                    .corrupt, "no answer for \(topic)/\(partition)", isIndefinite: true, broker: "\(peer.address)",
+                    brokerID: peer.id, topic: topic))
         }
         if let code = answer.errorCode.failure {
             let message = answer.errorMessage ?? answer.recordErrors.first?.batchIndexErrorMessage
-            return .refused(code, code.error("\(topic)/\(partition)", message: message, broker: address))
+            return .refused(code, code.error("\(topic)/\(partition)", topic: topic, message: message, from: peer))
         }
         let offset = answer.baseOffset >= 0 ? Offset(rawValue: answer.baseOffset) : nil
         return .written(offset, Timestamp(rawValue: answer.logAppendTimeMs))

@@ -139,7 +139,7 @@ final class ProducerEngine: ClusterObserver, @unchecked Sendable {
             let lane = self.lanes[batch.lane.index]
             let error = ApusError(
                 .timedOut, "\(lane.topic)/\(lane.partition): not sent within \(timeout)", isRetryable: true,
-                cause: self.core.lastMetadataError
+                topic: lane.topic, cause: self.core.lastMetadataError
             )
             self.finish(FinishedBatch(batch, failed: error))
         }
@@ -153,6 +153,8 @@ final class ProducerEngine: ClusterObserver, @unchecked Sendable {
             self.finish(FinishedBatch(batch, .success((offset, timestamp))))
         case .failed(let batch, let error):
             self.finish(FinishedBatch(batch, .failure(error)))
+        case .split(let batch):
+            self.state.withLock { $0.split(batch) }
         }
     }
 
@@ -186,7 +188,7 @@ final class ProducerEngine: ClusterObserver, @unchecked Sendable {
         for index in self.lanes.indices {
             for batch in self.lanes[index].drain() {
                 var error = error
-                error.isIndefinite = batch.attempts > 0
+                error.isIndefinite = batch.mayBeWritten
                 self.finish(FinishedBatch(batch, .failure(error)))
             }
         }

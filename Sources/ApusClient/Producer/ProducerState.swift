@@ -83,6 +83,12 @@ struct ProducerState: Sendable {
 
     mutating func takeFailure() -> ApusError? { self.firstFailure.take() }
 
+    /// A batch was too large for its topic, and is sent in two: those that are filled from now on are smaller.
+    mutating func split(_ batch: ProduceBatch) {
+        self.ledger.split(batch.number)
+        self.accumulator.shrink(batch.lane, batchBytesMax: batch.bufferedBytes / 2)
+    }
+
     /// A batch is done with.
     /// - Returns: who is to be woken.
     mutating func completed(_ batch: FinishedBatch) -> [Waiter] {

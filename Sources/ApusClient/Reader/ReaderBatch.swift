@@ -1,6 +1,6 @@
 public import ApusCore
 import KafkaWire
-import NIOCore
+public import NIOCore
 
 /// A batch that was read. Its records are decoded, and its checksum verified, when asked for, on the caller's thread.
 public struct ReaderBatch: Sendable {
@@ -28,6 +28,11 @@ public struct ReaderBatch: Sendable {
     /// How it was compressed; nil for a codec that this client does not know.
     public var compression: Compression? { self.batch.header.attributes.codec.map(Compression.init) }
 
+    /// The epoch of the leader that wrote it.
+    public var leaderEpoch: Epoch { Epoch(rawValue: self.batch.header.partitionLeaderEpoch) }
+    /// The timestamps are the broker's, not the producer's.
+    public var isLogAppendTime: Bool { self.batch.header.attributes.isLogAppendTime }
+
     /// Its records, in order.
     /// - Throws: `.corrupt`.
     public func records() throws(ApusError) -> [ReaderRecord] {
@@ -42,6 +47,15 @@ public struct ReaderBatch: Sendable {
     public func forEachRecord(_ body: (ReaderRecord) throws -> Void) throws {
         var cursor = try RecordCursor(self)
         while let record = try cursor.next() { try body(record) }
+    }
+}
+
+extension ReaderBatch {
+    /// Calls `body` with the value of each record in order, nil for null: the cheapest way through a batch.
+    /// - Throws: `.corrupt`, and what `body` throws.
+    public func forEachValue(_ body: (ByteBuffer?) throws -> Void) throws {
+        var records = try RecordCursor(self)
+        while let record = try records.nextRecord() { try body(record.value) }
     }
 }
 
@@ -61,6 +75,12 @@ struct RecordCursor: Sendable {
     }
 
     mutating func next() throws(ApusError) -> ReaderRecord? {
+        guard let record = try self.nextRecord() else { return nil }
+        return ReaderRecord(record, topic: self.batch.topic, partition: self.batch.partition)
+    }
+
+    /// The next one as it stands in the batch.
+    fileprivate mutating func nextRecord() throws(ApusError) -> Record? {
         while true {
             let next: Record?
             do throws(WireError) {
@@ -72,7 +92,7 @@ struct RecordCursor: Sendable {
             if record.offset < self.batch.from.rawValue { continue }
             // Offsets ascend within a batch.
             if let below = self.batch.below, record.offset >= below.rawValue { return nil }
-            return ReaderRecord(record, topic: self.batch.topic, partition: self.batch.partition)
+            return record
         }
     }
 }
@@ -80,7 +100,7 @@ struct RecordCursor: Sendable {
 extension ReaderBatch {
     fileprivate func corrupt(_ error: WireError) -> ApusError {
         let place = "\(self.topic)/\(self.partition), batch at \(self.batch.header.baseOffset)"
-        return ApusError(.corrupt, place, cause: error)
+        return ApusError(.corrupt, place, topic: self.topic, cause: error)
     }
 }
 

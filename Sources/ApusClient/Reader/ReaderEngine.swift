@@ -17,6 +17,7 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
     /// The order in which partitions are asked for: those that just gave something come last.
     private var order: [PartitionIndex] = []
     private var fetching: Set<BrokerID> = []
+    private var sessions: [BrokerID: FetchSession] = [:]
     private var resetting: Set<PartitionIndex> = []
     private var notBefore: [PartitionIndex: Instant] = [:]
     private var failures = 0
@@ -82,25 +83,46 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
         self.fetching.insert(broker)
         let wait = self.options.fetchWaitMax
         self.core.call(
-            self.request(partitions), to: .broker(broker), for: self.purpose, upTo: self.topicID == .none ? 12 : .max,
+            self.request(partitions, to: broker), to: .broker(broker), for: self.purpose,
+            upTo: self.topicID == .none ? 12 : .max,
             timeout: self.core.configuration.requestTimeout + wait
         ) { result in
             self.fetching.remove(broker)
             guard !self.isClosed else { return }
             switch result {
-            case .success(let response): self.answered(response, asked: partitions)
-            case .failure(let error): self.failed(error, partitions)
+            case .success(let answer): self.answered(answer, by: broker, asked: partitions)
+            case .failure(let error):
+                self.sessions[broker]?.lost()
+                self.failed(error, partitions)
             }
             self.pump()
         }
     }
 
-    private func request(_ partitions: [PartitionIndex]) -> FetchRequest {
+    private func request(_ asked: [PartitionIndex], to broker: BrokerID) -> FetchRequest {
         var request = FetchRequest()
         request.maxWaitMs = Int32(clamping: self.options.fetchWaitMax.wholeMilliseconds)
         request.minBytes = Int32(clamping: self.options.fetchBytesMin.rawValue)
         request.maxBytes = Int32(clamping: self.options.fetchBytesMax.rawValue)
         request.isolationLevel = self.options.isolation.level
+        var partitions = asked
+        if asked.count >= ClientLimits.fetchSessionPartitionsMin || self.sessions[broker] != nil {
+            let places = asked.compactMap { index in
+                self.positions[index].map { position in
+                    (index, FetchSession.Place(offset: position.next, leaderEpoch: self.epoch(of: index)))
+                }
+            }
+            let step = self.sessions[broker, default: FetchSession()].next(places)
+            (request.sessionID, request.sessionEpoch, partitions) = (step.id, step.epoch, step.named)
+            if !step.forgotten.isEmpty {
+                var forgotten = FetchRequest.ForgottenTopic()
+                forgotten.topic = self.topic
+                forgotten.topicID = WireUUID(high: self.topicID.high, low: self.topicID.low)
+                forgotten.partitions = step.forgotten.map(\.rawValue)
+                request.forgottenTopicsData = [forgotten]
+            }
+        }
+        guard !partitions.isEmpty else { return request }
         var topic = FetchRequest.Topic()
         topic.topic = self.topic
         topic.topicID = WireUUID(high: self.topicID.high, low: self.topicID.low)
@@ -109,12 +131,16 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
             var partition = FetchRequest.Partition()
             partition.partition = index.rawValue
             partition.fetchOffset = position.next.rawValue
-            partition.currentLeaderEpoch = self.core.metadata.leader(of: self.topic, index)?.epoch.rawValue ?? -1
+            partition.currentLeaderEpoch = self.epoch(of: index).rawValue
             partition.partitionMaxBytes = Int32(clamping: self.options.partitionBytesMax.rawValue)
             return partition
         }
         request.topics = [topic]
         return request
+    }
+
+    private func epoch(of index: PartitionIndex) -> Epoch {
+        self.core.metadata.leader(of: self.topic, index)?.epoch ?? Epoch(rawValue: -1)
     }
 
     private func failed(_ error: ApusError, _ partitions: [PartitionIndex]) {
@@ -132,16 +158,29 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
 
     // MARK: Answers
 
-    private func answered(_ response: FetchResponse, asked: [PartitionIndex]) {
+    private func answered(
+        _ response: BrokerAnswer<FetchResponse>, by broker: BrokerID, asked: [PartitionIndex]
+    ) {
         if let code = response.errorCode.failure {
-            return self.failed(code.error(self.topic), asked)
+            let error = response.error(code, self.topic, topic: self.topic)
+            guard FetchSession.isRefusal(code) else {
+                self.sessions[broker]?.lost()
+                return self.failed(error, asked)
+            }
+            self.sessions[broker]?.refused()
+            self.failures += 1
+            // At once, unless it refuses again and again.
+            if self.failures > 1 { for partition in asked { self.delay(partition) } }
+            return
         }
+        self.sessions[broker]?.answered(response.sessionID)
         var batches: [ReaderBatch] = []
         for partition in response.responses.flatMap(\.partitions) {
             let index = PartitionIndex(rawValue: partition.partitionIndex)
             guard asked.contains(index), !self.isClosed else { continue }
             if let code = partition.errorCode.failure {
-                self.refused(index, code)
+                self.sessions[broker]?.doubted(index)
+                self.refused(index, response, code)
             } else {
                 self.take(partition, index, into: &batches)
             }
@@ -169,7 +208,7 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
         } catch {
             _ = self.mailbox.put(batches)
             batches = []
-            return self.finish(.failure(ApusError(.corrupt, "\(self.topic)/\(index)", cause: error)))
+            return self.finish(.failure(ApusError(.corrupt, "\(self.topic)/\(index)", topic: self.topic, cause: error)))
         }
         self.failures = 0
         self.notBefore[index] = nil
@@ -178,9 +217,9 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
         self.order.append(index)
     }
 
-    private func refused(_ index: PartitionIndex, _ code: KafkaErrorCode) {
+    private func refused(_ index: PartitionIndex, _ answer: BrokerAnswer<FetchResponse>, _ code: KafkaErrorCode) {
         let position = self.positions[index]?.next ?? .zero
-        let error = code.error("\(self.topic)/\(index) at offset \(position)")
+        let error = answer.error(code, "\(self.topic)/\(index) at offset \(position)", topic: self.topic)
         if code == .offsetOutOfRange { return self.reset(index, error) }
         guard code.isRetriable else { return self.finish(.failure(error)) }
         self.failures += 1
@@ -220,7 +259,8 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
         if let known = self.core.metadata.topics[self.topic] {
             self.missingSince = nil
             guard known.id == self.topicID else {
-                let error = ApusError(.unknownTopic, "\(self.topic) was deleted, and another made under its name")
+                let error = ApusError(
+                    .unknownTopic, "\(self.topic) was deleted, and another made under its name", topic: self.topic)
                 return self.finish(.failure(error))
             }
         } else {
@@ -228,7 +268,7 @@ final class ReaderEngine: ClusterObserver, @unchecked Sendable {
             self.missingSince = since
             // A broker that has just started may not know all topics yet.
             guard self.core.now.since(since) < ClientLimits.topicCreationWait else {
-                return self.finish(.failure(ApusError(.unknownTopic, "\(self.topic) is gone")))
+                return self.finish(.failure(ApusError(.unknownTopic, "\(self.topic) is gone", topic: self.topic)))
             }
         }
         self.pump()

@@ -13,7 +13,7 @@ struct ReaderPlan: Sendable {
     func start(on core: ClientCore) async throws -> ReaderLease {
         try await core.learn([self.topic], within: core.configuration.callTimeout)
         let known = await core.ask { core.metadata.topics[self.topic] }
-        guard let topic = known else { throw ApusError(.unknownTopic, self.topic) }
+        guard let topic = known else { throw ApusError(.unknownTopic, self.topic, topic: self.topic) }
         let partitions = try self.chosen(of: topic)
         let starts = try await self.starts(partitions, core)
         let ends = try await self.ends(partitions, core)
@@ -40,7 +40,8 @@ struct ReaderPlan: Sendable {
         guard let asked = self.partitions else { return topic.partitions.map(\.index) }
         for partition in asked where !topic.partitions.indices.contains(Int(partition.rawValue)) {
             throw ApusError(
-                .unknownTopic, "\(topic.name) has \(topic.partitions.count) partitions, there is no \(partition)")
+                .unknownTopic, "\(topic.name) has \(topic.partitions.count) partitions, there is no \(partition)",
+                topic: topic.name)
         }
         return Set(asked).sorted()
     }

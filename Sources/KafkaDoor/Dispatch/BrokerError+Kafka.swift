@@ -53,9 +53,8 @@ extension BrokerError {
         case .unknownTopicOrPartition, .unknownTopicID, .notEnoughReplicas, .invalidRequiredAcks, .fencedLeaderEpoch,
             .unknownLeaderEpoch, .notLeader, .timedOut:
             nil
-        case .topicExists(let name): "Topic '\(name)' already exists."
-        case .invalidTopicName(let text), .invalidPartitions(let text), .invalidReplicationFactor(let text),
-            .invalidReplicaAssignment(let text), .invalidConfiguration(let text), .policyViolation(let text),
+        case .topicExists(let text), .invalidTopicName(let text), .invalidPartitions(let text),
+            .invalidReplicationFactor(let text), .invalidReplicaAssignment(let text), .invalidConfiguration(let text), .policyViolation(let text),
             .corruptBatch(let text), .invalidRecord(let text), .invalidTimestamp(let text),
             .unsupportedCompression(let text), .unsupportedForMessageFormat(let text), .outOfOrderSequence(let text),
             .invalidProducerEpoch(let text), .invalidTransactionState(let text), .overloaded(let text),

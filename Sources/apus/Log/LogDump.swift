@@ -3,6 +3,7 @@ import ApusCore
 import ApusLog
 import ApusSystem
 import ArgumentParser
+import Foundation
 import KafkaWire
 
 struct LogDump: ParsableCommand {
@@ -34,9 +35,10 @@ struct LogDump: ParsableCommand {
         let disk: PosixDisk
         let segments: [DiskPath]
         do {
+            try self.checkDirectory()
             disk = try PosixDisk(below: self.directory)
             segments = try self.segments(on: disk)
-        } catch {
+        } catch let error as DiskError {
             throw Self.unreadable(self.directory, error)
         }
         var tables = SegmentTables()
@@ -59,6 +61,24 @@ struct LogDump: ParsableCommand {
         }
     }
 
+    /// Says what a wrong argument is, before the disk says less.
+    private func checkDirectory() throws(CommandFailure) {
+        let next = "apus log dump ./apus-data, or whatever apus serve --data names"
+        var isDirectory: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: self.directory, isDirectory: &isDirectory) else {
+            throw CommandFailure(
+                .badData, code: "unreadable", "\(self.directory): there is no such directory", next: next)
+        }
+        guard isDirectory.boolValue else {
+            throw CommandFailure(.badData, code: "unreadable", "\(self.directory) is not a directory", next: next)
+        }
+        let holds = { (name: String) in FileManager.default.fileExists(atPath: "\(self.directory)/\(name)") }
+        guard holds("topics") || holds("store.sqlite") else {
+            throw CommandFailure(
+                .badData, code: "unreadable", "\(self.directory) is not the data directory of a broker", next: next)
+        }
+    }
+
     private func segments(on disk: PosixDisk) throws(DiskError) -> [DiskPath] {
         var segments: [DiskPath] = []
         for topic in try TopicDirectory.list(on: disk) where self.topic == nil || self.topic == "\(topic)" {
@@ -72,7 +92,15 @@ struct LogDump: ParsableCommand {
     }
 
     private static func unreadable(_ directory: String, _ error: DiskError) -> CommandFailure {
-        CommandFailure(.badData, code: "unreadable", "can not read \(directory): \(error)")
+        let reason =
+            switch error.reason {
+            case .notFound: "it is not there"
+            case .forbidden: "permission denied"
+            case .failed(let number): String(cString: strerror(number))
+            case .exists, .full, .dead: "\(error.reason)"
+            }
+        let path = error.path.rawValue == "." ? directory : "\(directory)/\(error.path.rawValue)"
+        return CommandFailure(.badData, code: "unreadable", "can not read \(path): \(reason)")
     }
 }
 

@@ -6,14 +6,15 @@ import Foundation
 /// Which cluster to talk to.
 struct ConnectionOptions: ParsableArguments {
     @Option(
-        name: [.short, .long],
+        name: [.customShort("s", allowingJoined: true), .long],
         help: ArgumentHelp(
             "Brokers to ask first, with commas between. [env: APUS_SERVER] [default: \(Self.fallback)]",
             valueName: "host:port"))
     var server: String?
 
     @Option(
-        help: ArgumentHelp("Longest time for one call, retries included. [default: 60s]", valueName: "duration"),
+        help: ArgumentHelp(
+            "Longest time for one call, retries included. [env: APUS_TIMEOUT] [default: 15s]", valueName: "duration"),
         transform: { text in try parsing { try Quantity.duration(text) } })
     var timeout: Duration?
 
@@ -25,10 +26,18 @@ struct ConnectionOptions: ParsableArguments {
     /// The address list as it was given.
     var servers: String { self.server ?? Self.named }
 
+    /// What was asked for; nil for the default.
+    private var patience: Duration? {
+        get throws {
+            if let timeout = self.timeout { return timeout }
+            return try ProcessInfo.processInfo.environment["APUS_TIMEOUT"].map { try Quantity.duration($0) }
+        }
+    }
+
     func configuration() throws -> ClientConfiguration {
         let list = try HostPort.list(self.servers).map(\.description)
         var configuration = ClientConfiguration(servers: list, clientID: "apus-cli")
-        if let timeout = self.timeout {
+        if let timeout = try self.patience {
             configuration.callTimeout = timeout
             configuration.requestTimeout = min(configuration.requestTimeout, timeout)
             configuration.connectTimeout = min(configuration.connectTimeout, timeout)
@@ -44,7 +53,7 @@ struct ConnectionOptions: ParsableArguments {
         var configuration = try self.configuration()
         configuration.allowsTopicCreation = allowsTopicCreation
         // A command line is for a person who waits: a wrong address should be said at once.
-        if self.timeout == nil { configuration.callTimeout = .seconds(15) }
+        if try self.patience == nil { configuration.callTimeout = .seconds(15) }
         do {
             return try await ApusClient(configuration).withConnection(body)
         } catch let error as ApusError {

@@ -3,7 +3,9 @@ import ArgumentParser
 
 /// `-o`, on every command.
 struct OutputOptions: ParsableArguments {
-    @Option(name: .shortAndLong, help: "How to print: table, json, ndjson (one object a line) or raw (bare values).")
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .long],
+        help: "How to print: table, json, ndjson (one object a line) or raw (bare values).")
     var output: OutputFormat?
 
     var format: OutputFormat { self.output ?? .table }

@@ -1,6 +1,7 @@
 import ApusClient
 import ApusCommand
 import ApusCore
+import Foundation
 import NIOCore
 import NIOPosix
 
@@ -20,9 +21,27 @@ enum Reachability {
                 try await channel.close().get()
                 return
             } catch {
-                reason = "\(error)"
+                reason = Self.words(for: error)
             }
         }
         throw CommandFailure(ApusError(.unreachable, reason), servers: named)
+    }
+
+    /// What went wrong, as the system says it: the errors of a connection attempt carry much that nobody asked for.
+    private static func words(for error: any Error) -> String {
+        guard let failure = error as? NIOConnectionError else { return Self.reason(error) }
+        if let resolution = failure.dnsAError ?? failure.dnsAAAAError, failure.connectionErrors.isEmpty {
+            return Self.reason(resolution)
+        }
+        return failure.connectionErrors.last.map { Self.reason($0.error) } ?? "no address for \(failure.host)"
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch error {
+        case let error as IOError: return String(cString: strerror(error.errnoCode))
+        case ChannelError.connectTimeout: return "no answer within \(Self.patience.nanoseconds / 1_000_000_000) s"
+        case let error as SocketAddressError.UnknownHost: return "there is no host \(error.host)"
+        default: return "\(error)"
+        }
     }
 }

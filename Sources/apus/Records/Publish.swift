@@ -26,32 +26,36 @@ struct Publish: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("The record; @file for a file's contents; - (or nothing) for standard input."))
     var data: String?
 
-    @Option(name: [.customShort("k"), .long], help: "Key of the records.")
+    @Option(name: [.customShort("k", allowingJoined: true), .long], help: "Key of the records.")
     var key: String?
 
     @Option(
-        name: [.customShort("H"), .long], help: ArgumentHelp("A header; may be repeated.", valueName: "name=value"),
+        name: [.customShort("H", allowingJoined: true), .long],
+        help: ArgumentHelp("A header; may be repeated.", valueName: "name=value"),
         transform: { text in try parsing { try KeyValue(text) } })
     var header: [KeyValue] = []
 
-    @Option(name: .shortAndLong, help: "Partition. [default: by key, else in turn]")
+    @Option(name: [.customShort("p", allowingJoined: true), .long], help: "Partition. [default: by key, else in turn]")
     var partition: Int32?
 
-    @Option(name: [.customShort("z"), .long], help: "Compression: none, gzip, snappy, lz4 or zstd.")
+    @Option(
+        name: [.customShort("z", allowingJoined: true), .long], help: "Compression: none, gzip, snappy, lz4 or zstd.")
     var compression: Compression = .none
 
     @Option(help: "When a record counts as written: all, leader or none.")
     var acks: Acknowledging = .all
 
     @Option(
-        name: [.customShort("D"), .long],
+        name: [.customShort("D", allowingJoined: true), .long],
         help: #"Between records on standard input; \n \t \0 \xNN; '' for none. [default: \n]"#)
     var delimiter: String?
 
-    @Option(name: [.customShort("K"), .long], help: "Between key and value on standard input.")
+    @Option(name: [.customShort("K", allowingJoined: true), .long], help: "Between key and value on standard input.")
     var keyDelimiter: String?
 
-    @Option(name: .shortAndLong, help: "Send the record so many times; stop after so many from standard input.")
+    @Option(
+        name: [.customShort("c", allowingJoined: true), .long],
+        help: "Send the record so many times; stop after so many from standard input.")
     var count: Int?
 
     @Flag(name: [.customShort("Z"), .long], help: "An empty value is a tombstone (null): it deletes its key.")
@@ -62,7 +66,9 @@ struct Publish: AsyncParsableCommand {
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(name: .shortAndLong, help: "Delivery reports on standard output: table, json, ndjson or raw.")
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .long],
+        help: "Delivery reports on standard output: table, json, ndjson or raw.")
     var output: OutputFormat?
 
     func validate() throws {

@@ -17,9 +17,12 @@ struct Subscribe: AsyncParsableCommand {
             Positions: start, end, 42, -100 (before the end), +5 (after the start), @2026-11-20T10:00 (UTC, or with a \
             zone), @-2h. They hold in each partition.
 
-            Tokens of --format: %t topic, %p partition, %o offset, %k key, %v or %s value, %h headers, %d timestamp, \
-            %T %K %V %H their lengths, %i count, %%. Modifiers: %v{hex} %v{base64} %d{iso} %d{strftime[%F %T]} \
-            %h{%k=%v }. They are those of rpk: kcat's %T is %d here.
+            Tokens of --format: %t topic, %p partition, %o offset, %e leader epoch, %k key, %v or %s value, \
+            %h headers, %d timestamp, %T %K %V %H their lengths, %i count, %%, %a{compression} %a{timestamp-type}. \
+            Modifiers: %v{hex} %v{base64} %d{iso} %d{strftime[%F %T]} %h{%k=%v }. They are those of rpk: kcat's %T is %d here.
+
+            --match shows only some records: TEXT (in the value), key=TEXT, value~TEXT (contains), header.NAME!=TEXT, \
+            key!~TEXT. Of several, all must hold.
             """,
         aliases: ["consume"]
     )
@@ -39,26 +42,33 @@ struct Subscribe: AsyncParsableCommand {
         transform: { text in try parsing { try Position(text) } })
     var until: Position?
 
-    @Option(name: [.customShort("n"), .long], help: "Stop after so many records.")
+    @Option(name: [.customShort("n", allowingJoined: true), .long], help: "Stop after so many records.")
     var count: Int?
 
     @Flag(name: [.customShort("e"), .customLong("exit-at-end")], help: "Stop at what is the end now.")
     var exitAtEnd = false
 
     @Option(
-        name: .shortAndLong, help: "How to print each record; see above.",
+        name: [.customShort("f", allowingJoined: true), .long], help: "How to print each record; see above.",
         transform: { text in try parsing { try RecordFormat(text) } })
     var format: RecordFormat?
+
+    @Option(
+        help: ArgumentHelp("Only records for which this holds; may be repeated.", valueName: "expression"),
+        transform: { text in try parsing { try RecordMatch(text) } })
+    var match: [RecordMatch] = []
 
     @Flag(help: "Print where the records are and how long, not what is in them.")
     var metaOnly = false
 
-    @Option(name: .shortAndLong, help: "Only this partition; may be repeated.")
+    @Option(name: [.customShort("p", allowingJoined: true), .long], help: "Only this partition; may be repeated.")
     var partition: [Int32] = []
 
     @OptionGroup var connection: ConnectionOptions
 
-    @Option(name: .shortAndLong, help: "raw (values, a line each), table, json or ndjson. [default: raw]")
+    @Option(
+        name: [.customShort("o", allowingJoined: true), .long],
+        help: "raw (values, a line each), table, json or ndjson. [default: raw]")
     var output: OutputFormat?
 
     func validate() throws {
@@ -74,21 +84,28 @@ struct Subscribe: AsyncParsableCommand {
     func run() async throws {
         let now = Timestamp.now
         let end = try self.until?.readerEnd(at: now) ?? (self.exitAtEnd ? .end : .never)
-        let printer = RecordPrinter(style: try self.style(), countMax: self.count)
-        try await self.connection.withClient(allowsTopicCreation: true) { apus in
+        let printer = RecordPrinter(style: try self.style(), matches: self.match, countMax: self.count)
+        // Who waits for what comes may be the first to name the topic; who reads what is there is not.
+        let isBounded = self.exitAtEnd || self.until != nil
+        var isInterrupted = false
+        try await self.connection.withClient(allowsTopicCreation: !isBounded) { apus in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for topic in self.topics {
                     let start = try await self.start(of: topic, at: now, apus)
                     group.addTask { try await self.read(topic, start, end, from: apus, to: printer) }
                 }
+                group.addTask { try await Interruption.wait() }
                 do {
-                    try await group.waitForAll()
+                    for _ in self.topics { try await group.next() }
                 } catch is EnoughRecords {
-                    group.cancelAll()
+                } catch is Interruption {
+                    isInterrupted = true
                 }
+                group.cancelAll()
             }
         }
         try await printer.finish()
+        if isInterrupted { throw ExitCode(Interruption.exitCode) }
     }
 
     private func read(

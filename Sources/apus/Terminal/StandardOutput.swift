@@ -10,6 +10,9 @@ struct StandardOutput {
 
     var buffer = ByteBufferAllocator().buffer(capacity: 2 * Self.flushBytes)
 
+    /// Stands in while another is worked with: has no buffer of its own.
+    static var none: StandardOutput { StandardOutput(buffer: ByteBuffer()) }
+
     /// Writes when much has gathered.
     mutating func flushIfLarge() throws {
         if self.buffer.readableBytes >= Self.flushBytes { try self.flush() }
