@@ -19,7 +19,8 @@ struct Subscribe: AsyncParsableCommand {
 
             Tokens of --format: %t topic, %p partition, %o offset, %e leader epoch, %k key, %v or %s value, \
             %h headers, %d timestamp, %T %K %V %H their lengths, %i count, %%, %a{compression} %a{timestamp-type}. \
-            Modifiers: %v{hex} %v{base64} %d{iso} %d{strftime[%F %T]} %h{%k=%v }. They are those of rpk: kcat's %T is %d here.
+            Modifiers: %v{hex} %v{base64} %d{iso} %d{strftime[%F %T]} %h{%k=%v }. They are \
+            those of rpk: kcat's %T is %d here.
 
             --match shows only some records: TEXT (in the value), key=TEXT, value~TEXT (contains), header.NAME!=TEXT, \
             key!~TEXT. Of several, all must hold.
