@@ -55,7 +55,8 @@ extension BrokerError {
             nil
         case .topicExists(let text), .invalidTopicName(let text), .invalidPartitions(let text),
             .invalidReplicationFactor(let text), .invalidReplicaAssignment(let text),
-            .invalidConfiguration(let text), .policyViolation(let text), .corruptBatch(let text), .invalidRecord(let text), .invalidTimestamp(let text),
+            .invalidConfiguration(let text), .policyViolation(let text), .corruptBatch(let text),
+            .invalidRecord(let text), .invalidTimestamp(let text),
             .unsupportedCompression(let text), .unsupportedForMessageFormat(let text), .outOfOrderSequence(let text),
             .invalidProducerEpoch(let text), .invalidTransactionState(let text), .overloaded(let text),
             .invalidRequest(let text):
