@@ -78,6 +78,9 @@ public protocol Disk: Sendable {
     func sync(_ file: DiskPath) throws(DiskError)
     /// Reads up to `limit` bytes; fewer at the end of the file, none behind it.
     func read(_ file: DiskPath, at position: FilePosition, upTo limit: ByteCount) throws(DiskError) -> ByteBuffer
+    /// The same, if all of it can be had without waiting for the device; nil if not, and for no other reason than that
+    /// may be asked again. Never blocks for long, so event loops may call it.
+    func readCached(_ file: DiskPath, at position: FilePosition, upTo limit: ByteCount) throws(DiskError) -> ByteBuffer?
     /// The file's size in bytes. Fails with `.notFound`.
     func size(of file: DiskPath) throws(DiskError) -> ByteCount
     /// Cuts the file to `size`; not durable before ``sync(_:)``.
@@ -105,6 +108,10 @@ public protocol Disk: Sendable {
 }
 
 extension Disk {
+    public func readCached(
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+    ) throws(DiskError) -> ByteBuffer? { nil }
+
     public func perform(group: [DiskCommands]) -> [DiskFailure?] { self.performEach(group) }
 }
 

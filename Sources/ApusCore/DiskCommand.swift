@@ -77,6 +77,9 @@ public protocol DiskQueue: Sendable {
         then: @escaping @Sendable (Answer) -> Void
     )
 
+    /// For ``Disk/readCached(_:at:upTo:)``, which never waits and needs no lane.
+    var disk: any Disk { get }
+
     /// Runs work that should not wait for the device, like a small write into the page cache, at once on the caller's
     /// thread, if the queue finds such work quick at present. Nil if not: then nothing was run.
     ///

@@ -11,6 +11,13 @@ public enum Limits {
     public static let plainRequestBytesMax = ByteCount.mebibytes(4)
     /// The longest answer to one fetch, in bytes, whatever the client asks for (one batch may go over it, KIP-74).
     public static let fetchBytesMax = ByteCount.mebibytes(16)
+    /// The longest answer, in bytes, to a client that reads at `quickReaderBytesPerSecond`: one more round trip costs
+    /// it next to nothing, and what fits into a core's own cache is read, checked and sent for less.
+    public static let fetchBytesQuick = ByteCount.mebibytes(1)
+    /// Who takes an answer and asks for the next at this rate is on this machine, or as good as.
+    public static let quickReaderBytesPerSecond = 1 << 30
+    /// The smallest answer, in bytes, that tells how quick its reader is.
+    public static let readerPaceBytesMin = ByteCount.kibibytes(256)
     /// How long a fetch may be parked.
     public static let fetchWaitMax = Duration.seconds(60)
     /// Requests of one connection that are read and not yet answered. Reading stops at this number.
@@ -137,6 +144,12 @@ public enum Limits {
     public static let shortWorkMax = Duration.milliseconds(1)
     /// How long event loops then leave short work to the disk threads.
     public static let shortWorkRest = Duration.milliseconds(250)
+    /// Bytes of one fetch that an event loop reads itself when the page cache has them: about a tenth of a millisecond.
+    public static let cachedReadBytesMax = ByteCount.mebibytes(1)
+    /// Reads of a partition that go to the disk threads after one that the page cache did not have.
+    public static let readsNotCached = 15
+    /// Segments that one partition's part of a fetch answer is read from.
+    public static let fetchSegmentsMax = 16
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
     /// Threads that do disk work, at most.

@@ -122,6 +122,14 @@ package final class SimulatedDisk: Disk {
         }
     }
 
+    /// Everything is in memory here; what ends early is left to `read`, as on a real disk.
+    package func readCached(
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+    ) throws(DiskError) -> ByteBuffer? {
+        let bytes = try self.read(file, at: position, upTo: limit)
+        return bytes.readableBytes == limit.rawValue ? bytes : nil
+    }
+
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount {
         try self.world.withLock { (world) throws(DiskError) in
             .bytes(try world.existing(file, "size").size)

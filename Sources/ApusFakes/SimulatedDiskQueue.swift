@@ -4,7 +4,7 @@ import Synchronization
 
 /// Runs disk work at once on the caller's thread; the answer comes as a task of its own on the loop.
 package final class InlineDiskQueue: DiskQueue {
-    private let disk: any Disk
+    package let disk: any Disk
 
     package init(_ disk: any Disk) { self.disk = disk }
 
@@ -27,7 +27,7 @@ package final class SimulatedDiskQueue: DiskQueue {
         var lanes: [DiskLane: [@Sendable () -> Void]] = [:]
     }
 
-    private let disk: any Disk
+    package let disk: any Disk
     private let state: Mutex<State>
 
     package init(_ disk: any Disk, seed: UInt64) {

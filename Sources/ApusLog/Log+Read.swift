@@ -6,7 +6,8 @@ extension Log {
     /// Reads see what is written; in a failed log, what is durable.
     /// - Parameters:
     ///   - below: batches that end above it are left out (the high watermark, or the last stable offset).
-    ///   - limit: bytes of batches, except that one batch always comes whole. All come from one segment.
+    ///   - limit: bytes of batches, except that one batch always comes whole. All come from one segment; a reader that
+    ///     wants more reads on from ``LogRead/Result/continuation``.
     /// - Returns: nil when there is nothing to read there yet.
     /// - Throws: `.outOfRange`; `.damaged` for places that are known to be.
     package func read(from: Offset, below: Offset, upTo limit: ByteCount) throws(LogError) -> LogRead? {
@@ -67,6 +68,9 @@ extension Log {
     private func hintedSegment(of offset: Offset) -> (source: SegmentSource?, isExact: Bool) {
         if offset >= self.writing.base {
             guard self.writing.isOnDisk else { return (nil, false) }
+            if offset == self.writing.base {
+                return (self.writingSource(start: SegmentHeader.byteCount), true)
+            }
             if let hint = self.hints.position(of: offset, in: self.writing.base) {
                 return (self.writingSource(start: hint), true)
             }
@@ -75,6 +79,8 @@ extension Log {
         }
         guard let index = self.closed.lastIndex(where: { $0.base <= offset }) else { return (nil, false) }
         let segment = self.closed[index]
+        // Who comes from the segment before needs no index either.
+        if offset == segment.base { return (self.source(of: segment, start: SegmentHeader.byteCount), true) }
         let hint = self.hints.position(of: offset, in: segment.base)
         return (self.source(of: segment, start: hint), hint != nil)
     }

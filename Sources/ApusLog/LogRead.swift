@@ -10,7 +10,7 @@ package struct LogRead: Hashable, Sendable {
     package let below: Offset
     package let limit: ByteCount
     /// `source.start` is exactly where the batch with `from` was last seen.
-    let isExact: Bool
+    package let isExact: Bool
 
     package struct Result: Hashable, Sendable {
         /// Whole batches in order, without seals. The first one holds `from`, and comes whole even if it alone is
@@ -18,6 +18,23 @@ package struct LogRead: Hashable, Sendable {
         package var batches: [ByteBuffer] = []
         /// Where a reader that goes on will look; for ``Log/learned(from:)``.
         var hint: ReadHints.Hint?
+        /// Set when the segment was read to its end and the log goes on behind it: the offset to read there.
+        package var continuation: Offset?
+
+        package var byteCount: Int { self.batches.reduce(0) { $0 + $1.readableBytes } }
+    }
+
+    /// What the page cache has of it, checked like every read, without waiting for the device: an event loop may call
+    /// this. Nil when some is not there, or when it takes a search or says that something is damaged; then
+    /// ``run(on:)``.
+    package func runCached(on disk: any Disk) -> Result? {
+        guard self.isExact, let start = self.source.start else { return nil }
+        // Whatever the disk has against it, `run` meets it again and says it.
+        guard
+            let bytes = try? disk.readCached(
+                self.source.file, at: FilePosition(rawValue: Int64(start)), upTo: self.lengthHinted(from: start))
+        else { return nil }
+        return self.batches(in: bytes, at: start)
     }
 
     /// Blocking. Every batch is checked, seal and CRC, before it is handed out; a damaged one never is.
@@ -34,6 +51,11 @@ package struct LogRead: Hashable, Sendable {
     }
 
     private func find(on disk: any Disk) throws(DiskError) -> Swift.Result<Result, LogError> {
+        if self.isExact, let start = self.source.start {
+            let bytes = try disk.read(
+                self.source.file, at: FilePosition(rawValue: Int64(start)), upTo: self.lengthHinted(from: start))
+            if let result = self.batches(in: bytes, at: start) { return .success(result) }
+        }
         var scanner = self.source.scanner(on: disk, from: try self.source.start(for: self.from, on: disk))
         var lost: Int?
         while true {
@@ -71,34 +93,50 @@ package struct LogRead: Hashable, Sendable {
         let length = min(
             max(Seal.byteCount + first.totalByteCount, self.limit.rawValue), self.source.byteCount - position
         )
-        var bytes = try disk.read(
+        let bytes = try disk.read(
             self.source.file, at: FilePosition(rawValue: Int64(position)), upTo: .bytes(length)
         )
+        guard let result = self.batches(in: bytes, at: position) else {
+            let from = Offset(rawValue: first.baseOffset)
+            return .failure(.damaged(try self.source.damage(from: from, at: position, on: disk)))
+        }
+        return .success(result)
+    }
+
+    private func lengthHinted(from start: Int) -> ByteCount {
+        .bytes(max(0, min(self.limit.rawValue, self.source.byteCount - start)))
+    }
+
+    /// The whole batches at the front of `bytes`, each one checked, from the one that holds `from`. Nil when the first
+    /// is not that one, is not whole here, or does not hold.
+    private func batches(in bytes: ByteBuffer, at position: Int) -> Result? {
+        var bytes = bytes
         var result = Result()
         var taken = 0
-        var next = Offset(rawValue: first.baseOffset)
+        var next: Int64?
         let seed = Seal.seed(salt: self.source.salt)
         while let header = SegmentScanner.sealed(bytes, seed: seed) {
             let length = Seal.byteCount + header.totalByteCount
-            guard length <= bytes.readableBytes, header.baseOffset == next.rawValue,
-                header.nextOffset <= self.below.rawValue,
+            let isInPlace =
+                next.map { header.baseOffset == $0 }
+                ?? (header.baseOffset <= self.from.rawValue && header.nextOffset > self.from.rawValue)
+            guard length <= bytes.readableBytes, isInPlace, header.nextOffset <= self.below.rawValue,
                 taken == 0 || taken + header.totalByteCount <= self.limit.rawValue,
                 var sealed = bytes.readSlice(length: length), SegmentScanner.isWhole(sealed, header)
             else { break }
             sealed.moveReaderIndex(forwardBy: Seal.byteCount)
             result.batches.append(sealed)
             taken += header.totalByteCount
-            next = Offset(rawValue: header.nextOffset)
-            result.hint = ReadHints.Hint(
-                base: self.source.base, offset: next,
-                position: position + taken + result.batches.count * Seal.byteCount
-            )
+            next = header.nextOffset
         }
-        guard !result.batches.isEmpty else {
-            let from = Offset(rawValue: first.baseOffset)
-            return .failure(.damaged(try self.source.damage(from: from, at: position, on: disk)))
-        }
-        return .success(result)
+        guard let next else { return nil }
+        let offset = Offset(rawValue: next)
+        result.hint = ReadHints.Hint(
+            base: self.source.base, offset: offset,
+            position: position + taken + result.batches.count * Seal.byteCount
+        )
+        if offset >= self.source.end, offset < self.below { result.continuation = offset }
+        return result
     }
 }
 

@@ -14,7 +14,7 @@ package import NIOCore
 ///
 /// Unchecked because the state below `gate` is touched only between `gate.lock()` and `gate.unlock()`.
 package final class DiskThreads: DiskQueue, @unchecked Sendable {
-    private let disk: any Disk
+    package let disk: any Disk
     private let gate = ThreadGate()
     /// A lane is in here while one of its jobs runs or is about to; the value is what waits behind that job.
     private var lanes: [DiskLane: CircularBuffer<DiskJob>?] = [:]

@@ -90,6 +90,23 @@ package final class PosixDisk: Disk {
         }
     }
 
+    /// A file that is not open is as good as cold: opening it may wait, too.
+    package func readCached(
+        _ path: DiskPath, at position: FilePosition, upTo limit: ByteCount
+    ) throws(DiskError) -> ByteBuffer? {
+        precondition(position >= .start && limit >= .zero)
+        guard let file = try self.files.pin(path, for: .read, "read") else { return nil }
+        defer { self.release(file, after: .read) }
+        var buffer = ByteBufferAllocator().buffer(capacity: limit.rawValue)
+        let wanted = limit.rawValue
+        // Straight into memory that was never zeroed, as in `read`; what it did not fill is not told to the buffer.
+        let count = buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: wanted) { memory in
+            max(0, capus_read_cached(file.descriptor, memory.baseAddress, wanted, position.rawValue))
+        }
+        // Fewer: the cache ends here, or the file does. Whoever may wait finds out which.
+        return count == wanted ? buffer : nil
+    }
+
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount {
         var status = stat()
         try systemCall("size", file) { fstatat(self.root, file.relative, &status, AT_SYMLINK_NOFOLLOW) }

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/uio.h>
 
 #include "CApus.h"
 
@@ -11,6 +12,11 @@ int capus_fallocate(int descriptor, int64_t bytes) {
         if (fallocate(descriptor, 0, 0, bytes) == 0) return 0;
         if (errno != EINTR) return errno;
     }
+}
+
+ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position) {
+    struct iovec piece = {bytes, length};
+    return preadv2(descriptor, &piece, 1, position, RWF_NOWAIT);
 }
 
 void capus_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }

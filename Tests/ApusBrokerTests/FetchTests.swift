@@ -66,6 +66,35 @@ struct FetchTests {
         #expect(answer.value?.first?.batches.isEmpty == false)
     }
 
+    @Test(
+        "an answer goes on over the ends of segments, and every record comes once",
+        arguments: 1...4 as ClosedRange<UInt64>)
+    func overSegments(seed: UInt64) throws {
+        let world = try TestBroker(seed: seed, tailCache: .bytes(1000))
+        try world.create("t", ["segment.bytes": "\(Limits.segmentBytesMin.rawValue)"])
+        let size = Limits.segmentBytesMin.rawValue / 4
+        for index in 0..<10 {
+            _ = try world.produce("t", Batch.of(["\(index)" + String(repeating: "x", count: size)]))
+        }
+        let whole = 16 * Limits.segmentBytesMin.rawValue
+        let (answer, _) = world.beginFetch([("t", 0, 0)], bytesMax: whole) { $0.bytesMax = .bytes(whole) }
+        world.settle()
+        let found = try #require(answer.value?.first)
+        #expect(found.error == nil)
+        #expect(try found.batches.flatMap { try Batch.values(in: $0).map { $0.prefix(1) } } == (0..<10).map { "\($0)" })
+        // In small pieces, as a reader gets them that goes on from what it has.
+        var next: Int64 = 0
+        while next < 10 {
+            let piece = try world.fetch("t", from: next, bytesMax: 3 * size)
+            let values = try piece.batches.flatMap { try Batch.values(in: $0, from: next) }
+            try #require(piece.error == nil && !values.isEmpty)
+            for value in values {
+                #expect(value.prefix(1) == "\(next)")
+                next += 1
+            }
+        }
+    }
+
     @Test("errors are answered at once, whatever the others wait for")
     func errors() throws {
         let world = try self.world(1)

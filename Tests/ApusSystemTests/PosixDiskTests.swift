@@ -29,6 +29,20 @@ import Testing
         #expect(try self.disk.read(self.file, at: .start, upTo: .zero).readableBytes == 0)
     }
 
+    @Test("what was just written is in the cache; what is not open, or ends early, is left to those who may wait")
+    func readCached() throws {
+        try self.disk.create(self.file)
+        try self.disk.write([ByteBuffer(repeating: 7, count: 10_000)], to: self.file, at: .start)
+        let position = FilePosition(rawValue: 4000)
+        #expect(
+            try self.disk.readCached(self.file, at: position, upTo: .bytes(5000))
+                == ByteBuffer(repeating: 7, count: 5000))
+        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(6001)) == nil)
+        try self.disk.sync(self.file)
+        self.disk.close(self.file)
+        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(5000)) == nil)
+    }
+
     @Test("more pieces than one system call takes arrive whole and in order", arguments: [1023, 1024, 1025, 5000])
     func manyPieces(count: Int) throws {
         try self.disk.create(self.file)

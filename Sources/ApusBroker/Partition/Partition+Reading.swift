@@ -45,6 +45,12 @@ extension Partition {
         }
     }
 
+    /// The read that goes on in the next segment; nil when there is none to be had.
+    func readOn(from offset: Offset, upTo limit: ByteCount) -> LogRead? {
+        // Whatever is wrong there is told to whoever begins a fetch there.
+        (try? self.log.read(from: offset, below: self.highWatermark, upTo: limit)) ?? nil
+    }
+
     /// KIP-595: the client's log is not a prefix of this one when the epoch it has last ends below where it wants to
     /// go on.
     private func divergence(from entry: FetchEntry) -> EpochEnd? {

@@ -169,6 +169,8 @@ final class FetchPart: @unchecked Sendable {
     var seen: [Seen]
     var readsPending = 0
     var bytesFound = 0
+    /// Bytes that this read may still take from the page cache on the event loop itself.
+    var cachedBytesLeft = 0
     var isParked = false
     var bytesMissing = 0
     var round: UInt32 = 0

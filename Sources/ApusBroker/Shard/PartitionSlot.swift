@@ -47,6 +47,8 @@ final class PartitionSlot {
     /// The shard's count of seconds when it was last used.
     var usedAt: UInt32 = 0
     var retentionAt: UInt32 = 0
+    /// Reads that go to the disk threads before the page cache is asked again.
+    fileprivate var readsNotCached = 0
     /// Its place in the shard's sweep.
     var sweepIndex = 0
     /// Called when nothing of it is with the disk any more, for the deletion of its topic.
@@ -58,6 +60,17 @@ final class PartitionSlot {
         self.lane = lane
         self.readLane = readLane
     }
+}
+
+extension PartitionSlot {
+    /// Whether a read is worth a look into the page cache. Who reads cold data finds the next of it cold, too.
+    func mayBeCached() -> Bool {
+        guard self.readsNotCached > 0 else { return true }
+        self.readsNotCached -= 1
+        return false
+    }
+
+    func wasNotCached() { self.readsNotCached = Limits.readsNotCached }
 }
 
 /// What a shard's timer wheel holds.

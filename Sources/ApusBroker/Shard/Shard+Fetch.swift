@@ -8,6 +8,7 @@ extension Shard {
     func read(_ part: FetchPart) {
         self.loop.assertInEventLoop()
         part.bytesFound = 0
+        part.cachedBytesLeft = Limits.cachedReadBytesMax.rawValue
         // One for this walk, so that the part is not complete before its last entry was looked at.
         part.readsPending = 1
         for index in part.entries.indices {
@@ -47,40 +48,100 @@ extension Shard {
             self.fit(&result, into: limit, part)
             part.results[index] = result
         case .onDisk(let result, let read):
-            part.readsPending += 1
             part.results[index] = result
-            // As if it found all it may: what comes behind it in the request gets the rest.
-            part.bytesFound += limit.rawValue
-            let box = SlotBox(slot)
-            self.world.ports.disk.run(in: slot.readLane, on: self.loop) { disk in
-                Shard.run(read, on: disk)
-            } then: { outcome in
-                part.bytesFound -= limit.rawValue
-                self.readFromDisk(part, index, box.slot, read, outcome, limit: limit, isSecondTry: isSecondTry)
-            }
+            self.load(read, for: Wanted(part: part, index: index, slot: slot, limit: limit, isSecondTry: isSecondTry))
         }
     }
 
-    private func readFromDisk(
-        _ part: FetchPart, _ index: Int, _ slot: PartitionSlot, _ read: LogRead,
-        _ outcome: Result<LogRead.Result, LogError>, limit: ByteCount, isSecondTry: Bool
-    ) {
+    /// What one entry of a part wants from the disk.
+    private struct Wanted {
+        let part: FetchPart
+        let index: Int
+        let slot: PartitionSlot
+        let limit: ByteCount
+        /// It was planned again, since retention was faster than the disk.
+        var isSecondTry = false
+        /// Segments read so far.
+        var segments = 0
+
+        var result: FetchResult {
+            get { self.part.results[self.index] }
+            nonmutating set { self.part.results[self.index] = newValue }
+        }
+    }
+
+    /// From the page cache here and now, if all of it is there: a thread woken for it, and back, costs a third of the
+    /// reading, and leaves the bytes in the cache of another core. Else on a disk thread.
+    private func load(_ read: LogRead, for wanted: Wanted) {
+        let (part, slot) = (wanted.part, wanted.slot)
+        if read.isExact, read.limit.rawValue <= part.cachedBytesLeft, slot.mayBeCached() {
+            if let found = read.runCached(on: self.world.ports.disk.disk) {
+                part.cachedBytesLeft -= read.limit.rawValue
+                slot.partition?.learned(from: read, .success(found))
+                return self.take(found, for: wanted)
+            }
+            slot.wasNotCached()
+        }
+        part.readsPending += 1
+        // As if it found all it may: what comes behind it in the request gets the rest.
+        part.bytesFound += wanted.limit.rawValue
+        let box = SlotBox(slot)
+        let (index, limit, isSecondTry, segments) = (wanted.index, wanted.limit, wanted.isSecondTry, wanted.segments)
+        self.world.ports.disk.run(in: slot.readLane, on: self.loop) { disk in
+            Shard.run(read, on: disk)
+        } then: { outcome in
+            part.bytesFound -= limit.rawValue
+            self.loaded(
+                read, outcome,
+                for: Wanted(
+                    part: part, index: index, slot: box.slot, limit: limit, isSecondTry: isSecondTry,
+                    segments: segments))
+            self.readDone(part)
+        }
+    }
+
+    private func loaded(_ read: LogRead, _ outcome: Result<LogRead.Result, LogError>, for wanted: Wanted) {
+        let slot = wanted.slot
         slot.partition?.learned(from: read, outcome)
         switch outcome {
         case .success(let found):
-            part.results[index].batches = found.batches
-            self.fit(&part.results[index], into: limit, part)
-        case .failure(.gone) where !isSecondTry:
-            // Retention was faster than the disk: plan again, now from the new start of the log.
-            self.read(part, index, slot, isSecondTry: true)
+            self.take(found, for: wanted)
         case .failure(let error):
             if case .damaged(let damage) = error {
                 self.world.ports.logger.error(
                     "damaged records", metadata: ["partition": "\(slot.id)", "damage": "\(damage)"])
             }
-            part.results[index].error = slot.partition?.error(error) ?? .storage("\(error)")
+            guard wanted.result.batches.isEmpty else {
+                // What was found before it stands; whoever reads on from there is told.
+                return self.keep(for: wanted)
+            }
+            if case .gone = error, !wanted.isSecondTry {
+                // Retention was faster than the disk: plan again, now from the new start of the log.
+                return self.read(wanted.part, wanted.index, slot, isSecondTry: true)
+            }
+            wanted.result.error = slot.partition?.error(error) ?? .storage("\(error)")
         }
-        self.readDone(part)
+    }
+
+    /// Adds what was found to the entry's result, and reads on in the next segment if there is room for more.
+    private func take(_ found: LogRead.Result, for wanted: Wanted) {
+        let left = wanted.limit.rawValue - wanted.result.byteCount.rawValue
+        // The first batch of a read comes whole, but only the first of an answer may go over the limit.
+        guard found.byteCount <= left || wanted.result.batches.isEmpty else { return self.keep(for: wanted) }
+        wanted.result.batches += found.batches
+        let rest = left - found.byteCount
+        // With little room left it would mostly read a batch that does not fit.
+        guard let next = found.continuation, rest * 2 >= wanted.limit.rawValue,
+            wanted.segments + 1 < Limits.fetchSegmentsMax,
+            let read = wanted.slot.partition?.readOn(from: next, upTo: .bytes(rest))
+        else { return self.keep(for: wanted) }
+        var wanted = wanted
+        wanted.segments += 1
+        self.load(read, for: wanted)
+    }
+
+    private func keep(for wanted: Wanted) {
+        self.fit(&wanted.part.results[wanted.index], into: wanted.limit, wanted.part)
     }
 
     private static func run(_ read: LogRead, on disk: any Disk) -> Result<LogRead.Result, LogError> {

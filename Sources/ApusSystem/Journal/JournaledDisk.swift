@@ -335,6 +335,11 @@ package final class JournaledDisk: Disk {
     ) throws(DiskError) -> ByteBuffer {
         try self.base.read(file, at: position, upTo: limit)
     }
+    package func readCached(
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+    ) throws(DiskError) -> ByteBuffer? {
+        try self.base.readCached(file, at: position, upTo: limit)
+    }
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount { try self.base.size(of: file) }
     package func createDirectory(_ directory: DiskPath) throws(DiskError) { try self.base.createDirectory(directory) }
     package func syncDirectory(_ directory: DiskPath) throws(DiskError) { try self.base.syncDirectory(directory) }

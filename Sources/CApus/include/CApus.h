@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /// CRC-32C (Castagnoli, RFC 3720) of `length` bytes, continuing from `crc` (0 to start).
 /// Uses the processor's CRC instructions where it has them.
@@ -17,6 +18,10 @@ int capus_crc32c_is_hardware(void);
 /// Sets aside blocks for the first `bytes` bytes of a file and grows it to that size; never shrinks it. Unlike
 /// posix_fallocate it never falls back to writing zeros. Answers 0 or the error number.
 int capus_fallocate(int descriptor, int64_t bytes);
+
+/// Reads what the page cache has, without waiting for the device: as pread, and -1 with EAGAIN in `errno` when the first
+/// byte is not there. Answers fewer bytes where the cache ends. EOPNOTSUPP where the file system can not tell.
+ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position);
 
 /// Names the calling thread, as `top -H` shows it: at most 15 characters, else it keeps its name.
 void capus_name_thread(const char *name);

@@ -43,6 +43,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     var fetchesHeld = Deque<Call>()
     var isFetchRunning = false
     var fetchTicket: FetchTicket?
+    var pace = ReaderPace()
     var watch = ConnectionWatch()
 
     private let reader: FrameReader
@@ -215,6 +216,7 @@ final class KafkaConnection: ChannelDuplexHandler {
             var call = self.fetchesHeld.popFirst()
         else { return false }
         self.isFetchRunning = true
+        self.pace.asked(at: .now())
         self.run(&call)
         return true
     }
@@ -233,6 +235,7 @@ final class KafkaConnection: ChannelDuplexHandler {
             if reply.isFetch {
                 self.isFetchRunning = false
                 self.fetchTicket = nil
+                self.pace.answered(with: reply.bytes.reduce(0) { $0 + $1.readableBytes }, at: .now())
             }
             self.write(reply.bytes)
         }

@@ -39,6 +39,9 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     /// The number of the loop's current sweep: its clock, in ``Limits/connectionSweepPeriod``.
     var sweep: UInt64 { self.connection.value.loop.sweep }
 
+    /// How quick this client reads.
+    var pace: ReaderPace { self.connection.value.pace }
+
     /// The fetch that runs for this connection, so that it is let go of when the connection ends.
     func hold(_ ticket: FetchTicket) {
         self.connection.value.hold(ticket)

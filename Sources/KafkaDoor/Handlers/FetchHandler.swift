@@ -32,9 +32,10 @@ enum FetchHandler: ApiHandler {
         let plan = exchange.withSessions {
             $0.plan(session, at: sweep, newID: { Int32.random(in: 1...Int32.max) })
         }
+        let (bytesMin, bytesMax) = (max(0, Int(request.minBytes)), max(0, Int(request.maxBytes)))
         let limits = FetchLimits(
-            bytesMin: ByteCount(rawValue: max(0, Int(request.minBytes))),
-            bytesMax: ByteCount(rawValue: max(0, Int(request.maxBytes))),
+            bytesMin: ByteCount(rawValue: bytesMin),
+            bytesMax: ByteCount(rawValue: exchange.pace.bytesMax(asked: bytesMax, atLeast: bytesMin)),
             waitMax: .milliseconds(max(0, request.maxWaitMs)),
             isolation: request.isolationLevel == 1 ? .committed : .uncommitted
         )
