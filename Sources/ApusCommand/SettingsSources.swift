@@ -1,4 +1,5 @@
 package import Configuration
+import Foundation
 
 /// The places where a setting may stand, first one wins.
 package enum SettingsSources {
@@ -30,16 +31,14 @@ package enum SettingsSources {
 
     /// What the file says, as the texts that a flag would carry, so that both are held to the same rules.
     private static func texts(in file: String, known: [Setting]) async throws(CommandFailure) -> [String: String] {
+        try Self.check(file, known: known)
         let reader: ConfigReader
         do {
             let path = ConfigReader(
                 provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(file), isSecret: false)]))
             reader = ConfigReader(provider: try await FileProvider<JSONSnapshot>(config: path))
         } catch {
-            throw CommandFailure(
-                .badData, code: "configuration_file", "\(file): \(error)",
-                next: #"the file is one JSON object, as in {"data": "/var/lib/apus", "kafka": "127.0.0.1:9092"}"#
-            )
+            throw Self.refusal(file, "\(error)")
         }
         var texts: [String: String] = [:]
         for setting in known {
@@ -53,5 +52,30 @@ package enum SettingsSources {
             }
         }
         return texts
+    }
+
+    /// Says in words what is wrong with the file; above all, a setting misspelt must not be a setting ignored.
+    private static func check(_ file: String, known: [Setting]) throws(CommandFailure) {
+        let object: Any
+        do {
+            object = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(filePath: file)))
+        } catch let error as CocoaError where error.code == .propertyListReadCorrupt {
+            throw Self.refusal(file, error.userInfo[NSDebugDescriptionErrorKey] as? String ?? "it is no JSON")
+        } catch {
+            throw Self.refusal(file, error.localizedDescription)
+        }
+        guard let settings = object as? [String: Any] else { throw Self.refusal(file, "it is no JSON object") }
+        for name in settings.keys.sorted() where !known.contains(where: { $0.name == name }) {
+            throw CommandFailure(
+                .badData, code: "configuration_file", "\(file): there is no setting \"\(name)\"",
+                next: "apus serve --help lists them; in the file they stand without the two hyphens")
+        }
+    }
+
+    private static func refusal(_ file: String, _ why: String) -> CommandFailure {
+        CommandFailure(
+            .badData, code: "configuration_file", "\(file): \(why)",
+            next: #"the file is one JSON object, as in {"data": "/var/lib/apus", "kafka": "127.0.0.1:9092"}"#
+        )
     }
 }

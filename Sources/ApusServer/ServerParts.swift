@@ -319,7 +319,7 @@ extension ServerError {
         let code: Code =
             switch error {
             case .inUse: .dataInUse
-            case .failed, .cannotCreate: .disk
+            case .failed: .disk
             default: .dataRefused
             }
         self.init(code, "\(error)", cause: error)

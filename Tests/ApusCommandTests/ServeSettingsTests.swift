@@ -86,6 +86,12 @@ import Testing
         #expect(settings.isInsecure)
     }
 
+    @Test("a setting that is misspelt in the file is not ignored")
+    func misspelt() async throws {
+        let failure = await #expect(throws: CommandFailure.self) { try await self.settings(file: #"{"dta": "/x"}"#) }
+        #expect(failure?.message.contains(#"there is no setting "dta""#) == true && failure?.exit == .badData)
+    }
+
     @Test("a file that is no JSON object, or no file, is refused", arguments: ["[1]", "{", "data: /x"])
     func badFile(text: String) async throws {
         let failure = await #expect(throws: CommandFailure.self) { try await self.settings(file: text) }

@@ -123,6 +123,7 @@ private struct SegmentTables {
 
     mutating func add(_ file: DiskPath, keepsBatches: Bool, on disk: any Disk) throws(DiskError) {
         // The path says it, and the header repeats it; where they differ the header is the damage.
+        let damagedBefore = self.damage.count
         let parts = file.rawValue.split(separator: "/").suffix(3).map(String.init)
         let (topic, partition) = (parts.first ?? "", Int32(parts.dropFirst().first ?? "") ?? -1)
         var count = (batches: 0, records: Int64(0))
@@ -143,8 +144,9 @@ private struct SegmentTables {
         if let header = dump.header, parts.count == 3, "\(header.topicPartition)" != "\(topic)/\(partition)" {
             self.damage.append("\(file): the header is of \(header.topicPartition)")
         }
+        // The index is made anew from the segment: its damage is not the segment's.
+        let holds = self.damage.count == damagedBefore
         if dump.indexHolds == false { self.damage.append("\(file): the index beside it (it is made anew when needed)") }
-        let holds = dump.header != nil && dump.damage.isEmpty
         self.segments.add([
             .text(topic), .number(partition), dump.header.map { .number($0.baseOffset.rawValue) } ?? .nothing,
             next.map { .number($0) } ?? .nothing, .count(count.batches), .count(count.records),
