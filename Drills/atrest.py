@@ -19,9 +19,16 @@ PARTITIONS = 2
 REFUSAL_LINES_MAX = 4
 PAGE = 4096
 
-# What nothing on the disk tells of: a log whose last file, or whose directory, was taken away looks like one that was
-# never written so far. docs/formats/segment.md says so.
-BEYOND_NOTICE = ("delete the newest segment", "the partition's directory deleted")
+
+# What nothing on the disk tells of when the mark of a clean stop is an empty file: how far a log reached whose last
+# records were taken away. With ends in the mark each of these fails like everything else.
+BEYOND_AN_EMPTY_MARK = (
+    "truncate the newest segment",
+    "delete the newest segment",
+    "the partition's directory deleted",
+    "its topic's directory deleted",
+    "all topics deleted",
+)
 
 
 # --- a data directory worth damaging
@@ -145,10 +152,15 @@ DAMAGES = (flip, zero, truncate, delete, swap, stranger)
 class Report:
     def __init__(self):
         self.cases = self.whole = self.named = self.refused = 0
-        self.unnoticed, self.problems = [], []
+        self.marked, self.unnoticed, self.problems = True, [], []
 
     def problem(self, text):
         self.problems.append(text)
+
+    def silence(self, text):
+        """Records are gone, and nobody was told."""
+        beyond = not self.marked and text.startswith(BEYOND_AN_EMPTY_MARK)
+        (self.unnoticed if beyond else self.problems).append(text)
 
 
 def read_all(broker, topic, partition):
@@ -165,9 +177,10 @@ def read_all(broker, topic, partition):
     return held, None
 
 
-def examine(apus, data, known, target, what, report):
+def examine(apus, data, known, targets, what, report):
     """Starts on a damaged directory and holds what is served against what was written."""
     report.cases += 1
+    report.whole += not targets
     broker = Broker(apus, data)
     try:
         broker.start()
@@ -181,20 +194,21 @@ def examine(apus, data, known, target, what, report):
             wrong = [offset for offset, value in held.items() if values.get(offset) != value]
             if wrong:
                 report.problem(f"{what}: {topic}[{partition}]@{wrong[0]} was served damaged")
-            if (topic, partition) != target:
+            if (topic, partition) not in targets:
                 if error or len(held) != len(values):
                     report.problem(
                         f"{what}: {topic}[{partition}], untouched, serves {len(held)} of {len(values)}; {error}"
                     )
             elif error is None and len(held) != len(values):
-                gone(broker, target, what, len(values) - len(held), report)
+                gone(broker, (topic, partition), what, len(values) - len(held), report)
             elif error is None:
                 report.whole += 1
             else:
                 report.named += 1
                 if isinstance(error, Gone):
                     report.problem(f"{what}: a closed connection instead of an error: {error}")
-    except ValueError as error:
+                still_named(broker, (topic, partition), what, values, report)
+    except (ValueError, StartFailed) as error:
         report.problem(f"{what}: {error}")
     finally:
         if not broker.alive():
@@ -202,17 +216,37 @@ def examine(apus, data, known, target, what, report):
         broker.kill()
 
 
+def still_named(broker, target, what, values, report):
+    """A start after a crash knows less than one after a clean stop. It must not take the damage for a torn end."""
+    broker.kill()
+    broker.start()
+    held, error = read_all(broker, *target)
+    if error is None and len(held) != len(values):
+        report.silence(f"{what}: {len(values) - len(held)} records are gone in silence after a crash")
+    if any(values.get(offset) != value for offset, value in held.items()):
+        report.problem(f"{what}: served damaged after a crash")
+
+
 def gone(broker, target, what, count, report):
-    """The log ends early. It must say so, and give no offset a second time."""
+    """The log ends early. It must say so, and give no offset a second time: now, after a crash, after a clean stop."""
+    for when, end in (("", None), (" after a crash", broker.kill), (" after a clean stop", broker.stop)):
+        if end:
+            end()
+            broker.start()
+        if not refuses(broker, target):
+            report.silence(f"{what}: {count} records are gone in silence{when}")
+            return
+    report.named += 1
+
+
+def refuses(broker, target):
+    """Whether a partition takes no record because of damage, by name."""
     try:
         with Connection(broker.address) as connection:
             connection.produce(*target, [b"after"])
     except Refused as error:
-        if error.code == 56 and "damage" in broker.said():
-            report.named += 1
-            return
-    text = f"{what}: {count} records are gone in silence"
-    (report.unnoticed if what.startswith(BEYOND_NOTICE) else report.problems).append(text)
+        return error.code == 56 and "damage" in broker.said()
+    return False
 
 
 def damage_files(apus, baseline, known, work, dice, report):
@@ -226,12 +260,45 @@ def damage_files(apus, baseline, known, work, dice, report):
             shutil.copytree(baseline, data)
             if damage(os.path.join(data, folder, name), dice) is not False:
                 called = "the newest segment" if name == newest else name
-                examine(apus, data, known, target, f"{damage.__name__} {called}", report)
+                examine(apus, data, known, {target}, f"{damage.__name__} {called}", report)
             shutil.rmtree(data)
+    whole = (
+        ("the partition's directory deleted", folder, {target}),
+        ("its topic's directory deleted", os.path.dirname(folder), {(TOPIC, n) for n in range(PARTITIONS)}),
+        ("all topics deleted", "topics", set(known)),
+    )
+    for what, path, targets in whole:
+        data = os.path.join(work, "data")
+        shutil.copytree(baseline, data)
+        shutil.rmtree(os.path.join(data, path))
+        examine(apus, data, known, targets, what, report)
+        shutil.rmtree(data)
+
+
+def damage_mark(apus, baseline, known, work, dice, report):
+    """The mark of a clean stop is a help, never a need: without a whole one, or with an old one, nothing is missing."""
+    mark = os.path.join(baseline, "clean")
+    for damage in (flip, zero, truncate, delete):
+        data = os.path.join(work, "data")
+        shutil.copytree(baseline, data)
+        if content_length(mark) or damage is delete:
+            damage(os.path.join(data, "clean"), dice)
+            examine(apus, data, known, set(), f"{damage.__name__} the clean-stop mark", report)
+        shutil.rmtree(data)
     data = os.path.join(work, "data")
     shutil.copytree(baseline, data)
-    shutil.rmtree(os.path.join(data, folder))
-    examine(apus, data, known, target, "the partition's directory deleted", report)
+    later = {place: dict(values) for place, values in known.items()}
+    broker = Broker(apus, data)
+    try:
+        broker.start()
+        with Connection(broker.address) as connection:
+            offset = connection.produce(STEADY, 0, [b"later"])
+            later[STEADY, 0][offset] = b"later"
+        broker.stop()
+    finally:
+        broker.kill()
+    shutil.copy(mark, os.path.join(data, "clean"))
+    examine(apus, data, later, set(), "the clean-stop mark of an earlier life", report)
     shutil.rmtree(data)
 
 
@@ -376,8 +443,10 @@ def main():
     baseline, dice = os.path.join(work, "baseline"), random.Random(arguments.seed)
     try:
         known = prepare(arguments.apus, baseline)
+        report.marked = os.path.getsize(os.path.join(baseline, "clean")) > 0
         for _ in range(arguments.cycles):
             damage_files(arguments.apus, baseline, known, work, dice, report)
+            damage_mark(arguments.apus, baseline, known, work, dice, report)
         refusals(arguments.apus, baseline, work, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)
