@@ -77,6 +77,14 @@ public final class ApusServer: Sendable {
         return wasClean
     }
 
+    /// Nobody has begun to stop it.
+    var isRunning: Bool {
+        self.state.withLock { state in
+            guard case .running = state else { return false }
+            return true
+        }
+    }
+
     /// Waits for the shutdown that somebody else has begun.
     private func stopped() async -> Bool {
         await withCheckedContinuation { continuation in

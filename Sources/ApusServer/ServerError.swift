@@ -1,4 +1,4 @@
-/// Why a server did not start. `message` is one line that says what is wrong and, where there is one, what to do.
+/// Why a server did not start, or refused a verb. `message` is one line that says what is wrong and, where there is one, what to do.
 public struct ServerError: Error, Sendable, CustomStringConvertible {
     /// A name that stays: for programs to compare.
     public struct Code: Hashable, Sendable, CustomStringConvertible {
@@ -24,21 +24,42 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         public static let configuration = Code("configuration")
         /// The broker refused to start.
         public static let broker = Code("broker")
+
+        /// There is no such topic or partition.
+        public static let unknownTopic = Code("unknown_topic")
+        /// The name or the id belongs to a topic.
+        public static let topicExists = Code("topic_exists")
+        /// Below the start or above the end of the partition.
+        public static let offsetOutOfRange = Code("offset_out_of_range")
+        /// Larger than the topic's `max.message.bytes`, or than any record may be.
+        public static let tooLarge = Code("too_large")
+        /// A queue with a limit is full.
+        public static let overloaded = Code("overloaded")
+        /// Not done in time. It may still come to be.
+        public static let timedOut = Code("timed_out")
+        /// The server is stopping, or has stopped.
+        public static let shuttingDown = Code("shutting_down")
+        /// A name, number or option that is not allowed; the message says which and why.
+        public static let invalid = Code("invalid")
     }
 
     public var code: Code
     public var message: String
     public var cause: (any Error)?
 
-    init(_ code: Code, _ message: String, cause: (any Error)? = nil) {
+    /// The same start or verb may succeed a moment later, with nothing changed but the world.
+    public var isRetryable: Bool
+    /// What was asked for may have happened, or may yet. Any other error means that it did not and will not.
+    public var isIndefinite: Bool
+
+    init(
+        _ code: Code, _ message: String, cause: (any Error)? = nil, isRetryable: Bool? = nil, isIndefinite: Bool = false
+    ) {
         self.code = code
         self.message = message
         self.cause = cause
-    }
-
-    /// The same start may succeed a moment later, with nothing changed but the world.
-    public var isRetryable: Bool {
-        [.dataInUse, .addressInUse, .disk].contains(self.code)
+        self.isRetryable = isRetryable ?? [.dataInUse, .addressInUse, .disk].contains(code)
+        self.isIndefinite = isIndefinite
     }
 
     public var description: String { self.message }

@@ -40,7 +40,7 @@ import Testing
 
     @Test("a store with topics in it keeps a lost identity from being made anew")
     func lostIdentity() async throws {
-        try await self.bench.serve(self.bench.configuration) { _ = try await $0.create("named", partitions: 1) }
+        try await self.bench.serve(self.bench.configuration) { _ = try await $0.createTopic("named", partitions: 1) }
         let data = self.bench.directory.file("data")
         for name in try FileManager.default.contentsOfDirectory(atPath: data) where !name.hasPrefix("store.sqlite") {
             try FileManager.default.removeItem(atPath: "\(data)/\(name)")

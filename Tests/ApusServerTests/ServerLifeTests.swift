@@ -98,7 +98,7 @@ import Testing
         var clusterID = ""
         try await self.bench.serve(configuration) { server in
             clusterID = server.clusterID
-            let topic = try await server.create("kept", partitions: 3)
+            let topic = try await server.createTopic("kept", partitions: 3)
             #expect(topic.partitionCount == 3)
         }
         configuration.dataMustExist = true

@@ -4,7 +4,7 @@ import NIOCore
 import NIOPosix
 
 extension ApusServer {
-    func create(_ name: String, partitions: Int32) async throws -> Topic {
+    func createTopic(_ name: String, partitions: Int32) async throws -> Topic {
         let client = ClientContext(principal: "anonymous", clientID: "test", address: "127.0.0.1")
         let loop = MultiThreadedEventLoopGroup.singleton.any()
         let answers = await withCheckedContinuation { continuation in
