@@ -103,6 +103,10 @@ public protocol Disk: Sendable {
     /// Runs the lists of several logs, in order within each. Answers each one's failure, nil for success. A disk may
     /// let the syncs at the ends of many lists share one.
     func perform(group: [DiskCommands]) -> [DiskFailure?]
+    /// The same for lists that each begin with a new file: they change no other. A disk may run them in step, so that
+    /// those that wait for it at the same place wait together. A directory that a list makes is durable with the
+    /// list's next sync.
+    func perform(births group: [DiskCommands]) -> [DiskFailure?]
     /// Bytes that may still be written to the data directory.
     func freeBytes() throws(DiskError) -> ByteCount
 }
@@ -113,6 +117,7 @@ extension Disk {
     ) throws(DiskError) -> ByteBuffer? { nil }
 
     public func perform(group: [DiskCommands]) -> [DiskFailure?] { self.performEach(group) }
+    public func perform(births group: [DiskCommands]) -> [DiskFailure?] { self.performEach(group) }
 }
 
 /// Why the disk refused, on what.

@@ -13,6 +13,14 @@ public enum DiskCommand: Sendable {
     case remove(DiskPath)
     case removeDirectory(DiskPath)
     case close(DiskPath)
+
+    /// It waits for the device. After its failure nobody knows what is on the disk.
+    public var isSync: Bool {
+        switch self {
+        case .sync, .syncDirectory: true
+        default: false
+        }
+    }
 }
 
 extension Disk {

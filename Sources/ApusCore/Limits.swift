@@ -121,6 +121,15 @@ public enum Limits {
     /// Files synced at once when a journal file is checkpointed.
     public static let checkpointSyncsInFlight = 8
 
+    /// New logs whose first files are made together, at most: so many files are open for it, and so many wait for the
+    /// slowest of them.
+    public static let birthsPerGroupMax = 256
+    /// Groups of new logs that one shard has with the disk at once: names are made for one while the other is synced.
+    public static let birthGroupsInFlightMax = 2
+    /// New logs in a group from which on one sync of the whole file system is cheaper than one for each file and
+    /// directory. Below it, others' unwritten bytes are not waited for.
+    public static let birthsSyncedAsOneMin = 16
+
     // MARK: The broker
 
     /// Partitions of one topic.

@@ -19,7 +19,7 @@ import Synchronization
 /// ``replace(_:with:)``, ``swap(_:_:)``, ``erase(_:)``) is at once and for good.
 ///
 /// ``stop(after:)`` ends the process in the middle: from the n-th operation on, everything fails and nothing changes.
-package final class SimulatedDisk: Disk {
+package final class SimulatedDisk: LockstepDisk {
     private let world = Mutex(SimulatedWorld())
 
     package init() {}
@@ -150,6 +150,19 @@ package final class SimulatedDisk: Disk {
 
     package func createDirectory(_ directory: DiskPath) throws(DiskError) {
         try self.world.withLock { (world) throws(DiskError) in try world.createDirectory(directory) }
+    }
+
+    package func makeDirectories(_ directory: DiskPath) throws(DiskError) -> [DiskPath] {
+        try self.world.withLock { (world) throws(DiskError) in try world.makeDirectories(directory, syncs: false) }
+    }
+
+    /// Its names know that themselves.
+    package func areDurable(_ directories: [DiskPath]) {}
+
+    package func perform(births group: [DiskCommands]) -> [DiskFailure?] {
+        var lockstep = Lockstep(group, on: self)
+        lockstep.run()
+        return lockstep.failures
     }
 
     package func removeDirectory(_ directory: DiskPath) throws(DiskError) {

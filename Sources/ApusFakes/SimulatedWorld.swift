@@ -217,6 +217,12 @@ struct SimulatedWorld {
     }
 
     mutating func createDirectory(_ path: DiskPath) throws(DiskError) {
+        _ = try self.makeDirectories(path, syncs: true)
+    }
+
+    /// Answers the steps that are not durable; with `syncs` each is before the next is made.
+    mutating func makeDirectories(_ path: DiskPath, syncs: Bool) throws(DiskError) -> [DiskPath] {
+        var unsynced: [DiskPath] = []
         var above = DiskPath.root
         for part in path.rawValue.split(separator: "/").map(String.init) {
             guard let parent = self.directory(above) else { throw DiskError(.notFound, "create directory", path) }
@@ -226,9 +232,12 @@ struct SimulatedWorld {
                 parent.current[part] = node
                 self.pending.append(Change(kind: .add(parent, part, node)))
             }
-            if self.pending.contains(where: { $0.touches(parent) }) { try self.syncDirectory(above) }
+            let isPending = self.pending.contains { $0.touches(parent) }
+            if isPending, syncs { try self.syncDirectory(above) }
             above = above.appending(part)
+            if isPending, !syncs { unsynced.append(above) }
         }
+        return unsynced
     }
 
     mutating func removeDirectory(_ path: DiskPath) throws(DiskError) {

@@ -48,6 +48,15 @@ package struct LogJob: Sendable {
         return commands
     }
 
+    /// The log's first files are in it: such jobs go to the disk together (``Disk/perform(births:)``).
+    package var isBirth: Bool {
+        guard case .run(.createDirectory)? = self.steps.first else { return false }
+        return self.steps.contains { step in
+            guard case .run(.create) = step else { return false }
+            return true
+        }
+    }
+
     /// What ``run(on:)`` would have answered, of a run of `commands` in a group.
     package func outcome(_ failure: DiskFailure?) -> Result<Void, Failure> {
         guard let failure else { return .success(()) }

@@ -95,8 +95,8 @@ final class FileTable: Sendable {
         }
     }
 
-    func markDead(directory: DiskPath) {
-        self.state.withLock { _ = $0.dead.insert(directory) }
+    func markDead(_ path: DiskPath) {
+        self.state.withLock { _ = $0.dead.insert(path) }
     }
 
     func isDead(_ path: DiskPath) -> Bool {

@@ -20,17 +20,27 @@ extension PosixDisk {
     /// A directory that is there already may have been made by a process that was killed before it could sync the one
     /// above, so every step down is synced once in the life of this disk, found or made.
     package func createDirectory(_ directory: DiskPath) throws(DiskError) {
-        precondition(directory.isBelowRoot)
-        var parent = DiskPath.root
-        for part in directory.rawValue.split(separator: "/") {
-            let path = parent.appending(String(part))
-            if !self.directories.isDurable(path) {
-                try self.makeDirectory(path)
-                try self.syncDirectory(parent)
-                self.directories.insert(path)
-            }
-            parent = path
+        for path in try self.makeDirectories(directory) {
+            try self.syncDirectory(path.directory)
+            self.directories.insert(path)
         }
+    }
+
+    package func areDurable(_ directories: [DiskPath]) {
+        for path in directories { self.directories.insert(path) }
+    }
+
+    package func makeDirectories(_ directory: DiskPath) throws(DiskError) -> [DiskPath] {
+        precondition(directory.isBelowRoot)
+        var unsynced: [DiskPath] = []
+        var path = DiskPath.root
+        for part in directory.rawValue.split(separator: "/") {
+            path = path.appending(String(part))
+            guard !self.directories.isDurable(path) else { continue }
+            try self.makeDirectory(path)
+            unsynced.append(path)
+        }
+        return unsynced
     }
 
     private func makeDirectory(_ path: DiskPath) throws(DiskError) {
@@ -78,7 +88,7 @@ extension PosixDisk {
         defer { _ = Glibc.close(descriptor) }
         guard fsync(descriptor) == 0 else {
             let number = errno
-            self.files.markDead(directory: directory)
+            self.files.markDead(directory)
             throw DiskError(errno: number, "sync directory", directory)
         }
     }

@@ -164,7 +164,7 @@ package final class PosixDisk: Disk {
         return file
     }
 
-    private func release(_ file: OpenFile, after use: FileUse) {
+    func release(_ file: OpenFile, after use: FileUse) {
         if self.files.unpin(file, after: use) { self.discard(file) }
     }
 

@@ -18,19 +18,22 @@ final class LogRig {
     /// What the log is told is the disk; tests put liars in between.
     var view: any Disk
     let configuration: LogConfiguration
+    let identity: LogIdentity
     var log: Log
     var wall = LogRig.wall
     var random: SplitMix64
     var epoch: Int32 = 0
 
     init(
-        _ configuration: LogConfiguration = LogConfiguration(), disk: SimulatedDisk = SimulatedDisk(), seed: UInt64 = 1
+        _ configuration: LogConfiguration = LogConfiguration(), disk: SimulatedDisk = SimulatedDisk(), seed: UInt64 = 1,
+        identity: LogIdentity = LogRig.identity
     ) {
+        self.identity = identity
         self.disk = disk
         self.view = disk
         self.configuration = configuration
         self.random = SplitMix64(seed: seed)
-        self.log = Log(identity: Self.identity, configuration: configuration, seed: seed, wall: Self.wall)
+        self.log = Log(identity: identity, configuration: configuration, seed: seed, wall: Self.wall)
     }
 
     static var directory: DiskPath { Self.identity.directory }
@@ -98,7 +101,7 @@ final class LogRig {
     @discardableResult
     func open(clean: Bool = false) throws(LogError) -> LogReport {
         let opened = try Log.open(
-            identity: Self.identity, configuration: self.configuration, on: self.view, cleanShutdown: clean,
+            identity: self.identity, configuration: self.configuration, on: self.view, cleanShutdown: clean,
             wall: self.wall, seed: self.random.next()
         )
         self.log = opened.log

@@ -71,6 +71,9 @@ extension PartitionSlot {
     }
 
     func wasNotCached() { self.readsNotCached = Limits.readsNotCached }
+
+    /// For people, who know names, and for the file system, which knows ids.
+    var label: String { "\(self.topic.name)-\(self.id.partition) (\(self.id))" }
 }
 
 /// What a shard's timer wheel holds.

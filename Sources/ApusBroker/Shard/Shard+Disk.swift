@@ -23,18 +23,28 @@ extension Shard {
             self.dirty.removeAll(keepingCapacity: true)
             for slot in dirty {
                 slot.isDirty = false
-                self.submit(slot)
+                guard let job = self.takeJob(of: slot) else { continue }
+                if let birth = ShardBirth(slot, job) {
+                    self.births.append(birth)
+                } else {
+                    self.run(job, of: slot)
+                }
             }
         } else if !self.isGroupInFlight {
             let dirty = self.dirty
             self.dirty.removeAll(keepingCapacity: true)
             self.submitGroup(dirty)
         }
+        self.submitBirths()
     }
 
     /// Gives the disk what the log wants done, unless it is busy with this log already.
     func submit(_ slot: PartitionSlot) {
         guard let job = self.takeJob(of: slot) else { return }
+        if let birth = ShardBirth(slot, job) {
+            self.births.append(birth)
+            return self.submitBirths()
+        }
         self.run(job, of: slot)
     }
 
@@ -65,6 +75,10 @@ extension Shard {
         for slot in slots {
             slot.isDirty = false
             guard let job = self.takeJob(of: slot) else { continue }
+            if let birth = ShardBirth(slot, job) {
+                self.births.append(birth)
+                continue
+            }
             guard job.byteCount <= Limits.journalEntryBytesMax, let commands = job.commands else {
                 self.run(job, of: slot)
                 continue
@@ -85,6 +99,25 @@ extension Shard {
         }
     }
 
+    /// New logs wait for one another and not for the rest: what they do takes the file system ten times as long as a
+    /// write does, and a thousand of them together little longer than one.
+    private func submitBirths() {
+        while !self.births.isEmpty, self.birthGroupsInFlight < Limits.birthGroupsInFlightMax {
+            let group = Array(self.births.prefix(Limits.birthsPerGroupMax))
+            self.births.removeFirst(group.count)
+            self.birthGroupsInFlight += 1
+            self.world.ports.disk.run(in: self.newLane(), on: self.loop) { disk in
+                disk.perform(births: group.map(\.commands))
+            } then: { failures in
+                self.birthGroupsInFlight -= 1
+                for (birth, failure) in zip(group, failures) {
+                    self.finished(birth.box.slot, birth.job, birth.job.outcome(failure))
+                }
+                self.submitBirths()
+            }
+        }
+    }
+
     private func finished(_ slot: PartitionSlot, _ job: LogJob, _ result: Result<Void, LogJob.Failure>) {
         slot.isInFlight = false
         if case .gone = slot.state { return self.atRest(slot) }
@@ -95,7 +128,7 @@ extension Shard {
             if isVisible { self.highWatermarkMoved(slot) }
             self.releaseDeletions(slot)
         case .full:
-            self.world.ports.logger.error("the disk is full", metadata: ["partition": "\(slot.id)"])
+            self.world.ports.logger.error("the disk is full", metadata: ["partition": "\(slot.label)"])
             // Cleaning up needs no room and is begun at once; if even that fails, not in a circle.
             if slot.isMending {
                 if self.isClosing { return self.closed(slot, isClean: false) }
@@ -117,7 +150,7 @@ extension Shard {
     private func fail(_ slot: PartitionSlot, _ reason: String) {
         self.world.ports.logger.critical(
             "partition failed and takes no more writes until the broker starts again",
-            metadata: ["partition": "\(slot.id)", "reason": "\(reason)"])
+            metadata: ["partition": "\(slot.label)", "reason": "\(reason)"])
         self.isClean = false
         if let partition = slot.partition {
             self.tail.withdraw(from: partition.highWatermark, of: slot.tail)
@@ -175,7 +208,7 @@ extension Shard {
             if case .failure(let failure) = result {
                 self.world.ports.logger.error(
                     "partition did not close cleanly",
-                    metadata: ["partition": "\(box.slot.id)", "reason": "\(failure.error)"])
+                    metadata: ["partition": "\(box.slot.label)", "reason": "\(failure.error)"])
                 self.closeFailed(box.slot, "\(failure.error)")
             } else {
                 self.closed(box.slot, isClean: true)
@@ -206,5 +239,20 @@ extension Shard {
         guard self.isClosing, self.slots.isEmpty, let whenClosed = self.whenClosed else { return }
         self.whenClosed = nil
         whenClosed(self.isClean && self.vouchesForAll)
+    }
+}
+
+/// A log's job that makes its first files.
+struct ShardBirth: Sendable {
+    let box: SlotBox
+    let job: LogJob
+    let commands: DiskCommands
+
+    /// Nil: the job is none of these.
+    init?(_ slot: PartitionSlot, _ job: LogJob) {
+        guard job.isBirth, let commands = job.commands else { return nil }
+        self.box = SlotBox(slot)
+        self.job = job
+        self.commands = commands
     }
 }

@@ -109,7 +109,7 @@ extension Shard {
         case .failure(let error):
             if case .damaged(let damage) = error {
                 self.world.ports.logger.error(
-                    "damaged records", metadata: ["partition": "\(slot.id)", "damage": "\(damage)"])
+                    "damaged records", metadata: ["partition": "\(slot.label)", "damage": "\(damage)"])
             }
             guard wanted.result.batches.isEmpty else {
                 // What was found before it stands; whoever reads on from there is told.

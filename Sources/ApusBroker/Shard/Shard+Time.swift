@@ -84,7 +84,7 @@ extension Shard {
                     self.world.ports.logger.info(
                         "retention removed segments",
                         metadata: [
-                            "partition": "\(slot.id)", "segments": "\(dropped.segments)",
+                            "partition": "\(slot.label)", "segments": "\(dropped.segments)",
                             "bytes": "\(dropped.byteCount.rawValue)",
                         ])
                 }

@@ -27,6 +27,9 @@ final class Shard: @unchecked Sendable {
     /// Jobs of many logs that are with the disk together, in a lane of their own.
     var isGroupInFlight = false
     let groupLane: DiskLane
+    /// Logs that wait for their first files, and the groups of such that are with the disk.
+    var births = Deque<ShardBirth>()
+    var birthGroupsInFlight = 0
     var mending: [PartitionSlot] = []
     var tail: TailCache
     var wheel: TimerWheel<ShardDeadline>
@@ -140,7 +143,7 @@ final class Shard: @unchecked Sendable {
         if case .gone = slot.state { return self.atRest(slot) }
         switch opened {
         case .success(let opened):
-            self.report(opened.report, of: slot.id)
+            self.report(opened.report, of: slot)
             // The topic may have been changed while the disk was busy.
             slot.topic = self.world.topic(slot.id.topic) ?? slot.topic
             slot.partition = Partition(id: slot.id, topic: slot.topic, log: opened.log)
@@ -149,7 +152,7 @@ final class Shard: @unchecked Sendable {
             self.markDirty(slot)
         case .failure(let error):
             self.world.ports.logger.error(
-                "partition can not be opened", metadata: ["partition": "\(slot.id)", "reason": "\(error)"])
+                "partition can not be opened", metadata: ["partition": "\(slot.label)", "reason": "\(error)"])
             let error = BrokerError.storage("\(slot.id): \(error)")
             slot.state = .unopenable(error)
             self.proceed(slot, .failure(error))
@@ -192,20 +195,20 @@ final class Shard: @unchecked Sendable {
         self.isClosing = true
     }
 
-    private func newLane() -> DiskLane {
+    func newLane() -> DiskLane {
         self.lanesUsed += 1
         return DiskLane(rawValue: UInt64(self.index + 1) << 48 | self.lanesUsed)
     }
 
-    private func report(_ report: LogReport, of id: TopicPartition) {
+    private func report(_ report: LogReport, of slot: PartitionSlot) {
         let logger = self.world.ports.logger
         for damage in report.damage {
-            logger.error("damaged records", metadata: ["partition": "\(id)", "damage": "\(damage)"])
+            logger.error("damaged records", metadata: ["partition": "\(slot.label)", "damage": "\(damage)"])
         }
         if let cut = report.cut {
             logger.notice(
                 "the torn end of the last write was cut off",
-                metadata: ["partition": "\(id)", "at": "\(cut)", "bytes": "\(report.cutBytes.rawValue)"])
+                metadata: ["partition": "\(slot.label)", "at": "\(cut)", "bytes": "\(report.cutBytes.rawValue)"])
         }
         for file in report.unknownFiles {
             logger.warning("not one of our files, left alone", metadata: ["file": "\(file)"])

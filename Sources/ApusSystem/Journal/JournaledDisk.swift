@@ -131,6 +131,19 @@ package final class JournaledDisk: Disk {
         return failures
     }
 
+    /// New files are synced in place, so the journal has no part in it. What a list writes behind its last sync is in
+    /// no hurry, but counts here as written.
+    package func perform(births group: [DiskCommands]) -> [DiskFailure?] {
+        let ends = group.map { ($0.lastIndex(where: \.isSync) ?? -1) + 1 }
+        var failures = self.base.perform(births: zip(group, ends).map { Array($0.prefix($1)) })
+        for index in group.indices where failures[index] == nil && ends[index] < group[index].count {
+            let rest = Array(group[index].dropFirst(ends[index]))
+            guard let failure = self.performEach([rest]).first ?? nil else { continue }
+            failures[index] = DiskFailure(failure.error, at: ends[index] + failure.index)
+        }
+        return failures
+    }
+
     /// Runs commands that the journal answers for, so the files do not count as written beside it.
     private func performBeside(_ commands: ArraySlice<DiskCommand>) -> DiskFailure? {
         for (index, command) in commands.enumerated() {

@@ -23,6 +23,13 @@ int capus_fallocate(int descriptor, int64_t bytes);
 /// byte is not there. Answers fewer bytes where the cache ends. EOPNOTSUPP where the file system can not tell.
 ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position);
 
+/// syncfs(2), which Swift's Glibc does not know: writes back all of the file system that `descriptor` is on. Answers 0 or
+/// the error number.
+int capus_sync_file_system(int descriptor);
+
+/// The magic number (statfs(2)) of the file system that `descriptor` is on; 0 when it can not be told.
+int64_t capus_file_system_kind(int descriptor);
+
 /// Names the calling thread, as `top -H` shows it: at most 15 characters, else it keeps its name.
 void capus_name_thread(const char *name);
 
