@@ -1,4 +1,5 @@
-/// Why a server did not start, or refused a verb. `message` is one line that says what is wrong and, where there is one, what to do.
+/// Why a server did not start, or refused a verb. `message` is one line that says what is wrong and, where there is
+/// one, what to do.
 public struct ServerError: Error, Sendable, CustomStringConvertible {
     /// A name that stays: for programs to compare.
     public struct Code: Hashable, Sendable, CustomStringConvertible {

@@ -65,9 +65,10 @@ import Testing
             try FileManager.default.copyItem(
                 atPath: self.bench.configuration.dataDirectory, toPath: copied.dataDirectory)
         }
-        for _ in 0..<2 {
+        for round in 0..<2 {
             let isWell = try await self.bench.serve(copied) { server in
-                #expect(!server.recovery.isNew && !server.recovery.wasClean)
+                // By the second time a patrol may have looked at every log, and the stop was a clean one.
+                #expect(!server.recovery.isNew && (!server.recovery.wasClean || round > 0))
                 let values = try await self.read(from: server)
                 #expect(values.count == 2000)
                 #expect(Set(values) == self.names(0..<2000))

@@ -28,15 +28,19 @@ import Testing
             headers: [.init("a", ByteBuffer(string: "1")), .init("b", nil)],
             timestamp: Timestamp(rawValue: 1_750_000_000_000))
         try await self.bench.serve(self.bench.configuration) { server in
-            #expect(try await server.create("orders", id: id, partitions: 2) == id)
+            let made = try await server.create("orders", id: id, partitions: 2)
+            #expect(made == id)
             let second = PartitionIndex(rawValue: 1)
-            #expect(try await server.write(record, to: "orders", partition: second) == 0)
-            #expect(try await server.write(ServerRecord("two"), to: .id(id), partition: second) == 1)
-            #expect(try await server.read("orders", from: 0).isEmpty)
+            let first = try await server.write(record, to: "orders", partition: second)
+            #expect(first == .zero)
+            let next = try await server.write(ServerRecord("two"), to: .id(id), partition: second)
+            #expect(next.rawValue == 1)
+            let other = try await server.read("orders", from: .zero)
+            #expect(other.isEmpty)
         }
         try await self.bench.serve(self.bench.configuration) { server in
-            let stored = try await server.read(.id(id), from: 0, partition: PartitionIndex(rawValue: 1))
-            #expect(stored.map(\.offset) == [0, 1])
+            let stored = try await server.read(.id(id), from: .zero, partition: PartitionIndex(rawValue: 1))
+            #expect(stored.map(\.offset.rawValue) == [0, 1])
             #expect(stored.first?.record == record)
             #expect(stored.first?.timestamp == record.timestamp)
             #expect(stored.last?.record.value == ByteBuffer(string: "two"))
@@ -48,9 +52,10 @@ import Testing
     func waits() async throws {
         try await self.bench.serve(self.bench.configuration) { server in
             try await server.create("t")
-            async let read = server.read("t", from: 0, wait: .seconds(30))
+            async let read = server.read("t", from: .zero, wait: .seconds(30))
             try await server.write(ServerRecord("late"), to: "t")
-            #expect(try await read.map(\.record.value) == [ByteBuffer(string: "late")])
+            let found = try await read
+            #expect(found.map(\.record.value) == [ByteBuffer(string: "late")])
         }
     }
 
@@ -70,8 +75,8 @@ import Testing
         }
         try await self.bench.serve(self.bench.configuration) { server in
             #expect(server.recovery.topics == count)
-            for number in stride(from: 0, to: count, by: 97) {
-                let stored = try await server.read(.name("topic-\(number)"), from: 0)
+            for number in stride(from: .zero, to: count, by: 97) {
+                let stored = try await server.read(.name("topic-\(number)"), from: .zero)
                 #expect(stored.map(\.record.value) == [ByteBuffer(string: "\(number)")])
             }
         }
@@ -94,11 +99,12 @@ import Testing
                     == .unknownTopic)
             let large = ServerRecord(value: ByteBuffer(repeating: 1, count: 2_000_000))
             #expect(await self.code { try await server.write(large, to: "t") } == .tooLarge)
-            #expect(await self.code { _ = try await server.read("t", from: 7) } == .offsetOutOfRange)
+            #expect(await self.code { _ = try await server.read("t", from: Offset(rawValue: 7)) } == .offsetOutOfRange)
             try await server.deleteTopic("t")
-            #expect(await self.code { _ = try await server.read(.id(id), from: 0) } == .unknownTopic)
+            #expect(await self.code { _ = try await server.read(.id(id), from: .zero) } == .unknownTopic)
             #expect(await self.code { try await server.deleteTopic("t") } == .unknownTopic)
-            #expect(try await server.create("t") != id)
+            let again = try await server.create("t")
+            #expect(again != id)
         }
     }
 
@@ -107,7 +113,7 @@ import Testing
         let server = try await ApusServer.start(self.bench.configuration, logger: ServerBench.logger)
         try await server.create("t")
         await withTaskGroup(of: ServerError.Code?.self) { group in
-            group.addTask { await self.code { _ = try await server.read("t", from: 0, wait: .seconds(60)) } }
+            group.addTask { await self.code { _ = try await server.read("t", from: .zero, wait: .seconds(60)) } }
             await server.shutdown()
             for await code in group { #expect(code == nil || code == .shuttingDown) }
         }

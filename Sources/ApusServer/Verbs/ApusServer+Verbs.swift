@@ -76,7 +76,7 @@ extension ApusServer {
     private func ask<Answer>(
         _ verb: (Broker) async throws(BrokerError) -> Answer
     ) async throws(ServerError) -> Answer {
-        guard self.isRunning else { throw ServerError(.shuttingDown) }
+        guard self.isRunning else { throw ServerError.stopped }
         do throws(BrokerError) {
             return try await verb(self.broker)
         } catch {

@@ -10,7 +10,9 @@ extension ServerError {
             self.init(.offsetOutOfRange, "the partition holds \(start) to \(end)", cause: error)
         case .batchTooLarge(let size, let limit), .batchLargerThanSegment(let size, let limit):
             self.init(.tooLarge, "\(size) are too much, \(limit) are the limit", cause: error)
-        case .storage(let text): self.init(.disk, text, cause: error, isRetryable: false, isIndefinite: true)
+        case .storage(let text): self.init(.disk, text, cause: error, isRetryable: false)
+        case .storageUnknown(let text):
+            self.init(.disk, text, cause: error, isRetryable: false, isIndefinite: true)
         case .storageFull: self.init(.disk, "the disk is full", cause: error, isRetryable: true)
         case .storeUnavailable(let text): self.init(.disk, text, cause: error, isRetryable: true)
         case .storeUnknown(let text):
@@ -18,12 +20,10 @@ extension ServerError {
         case .timedOut:
             self.init(.timedOut, "not done in time", cause: error, isRetryable: true, isIndefinite: true)
         case .overloaded(let text): self.init(.overloaded, text, cause: error, isRetryable: true)
-        case .shuttingDown: self.init(.shuttingDown)
+        case .shuttingDown: self = .stopped
         default: self.init(.invalid, "\(error)", cause: error)
         }
     }
 
-    init(_ code: Code) {
-        self.init(code, "the server is stopping, or has stopped")
-    }
+    static let stopped = ServerError(.shuttingDown, "the server is stopping, or has stopped")
 }
