@@ -1,4 +1,5 @@
 import ApusCore
+import ApusFakes
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -133,5 +134,46 @@ import Testing
         #expect(report.entries > 0)
         let expected = (0..<200).map { "\($0 % 10)\($0 / 10 % 10)" }.joined()
         for file in files { #expect(try self.text(of: file, on: base) == expected) }
+    }
+
+    @Test(
+        "a journal file that speaks of a file that can not be synced is not written over", arguments: UInt64(1)...20)
+    func failingCheckpoint(seed: UInt64) throws {
+        let base = SimulatedDisk()
+        let (file, other) = (DiskPath("kept"), DiskPath("other"))
+        for path in [file, other] {
+            try base.create(path)
+            try base.sync(path)
+        }
+        try base.syncDirectory(.root)
+        var configuration = Self.eager(.kibibytes(1))
+        configuration.inBackground = { _ in }
+        let (disk, _) = try JournaledDisk.open(over: base, configuration: configuration)
+        base.fail(SimulatedFault(.syncError, on: "kept"))
+        #expect(disk.perform(group: [Self.write("acknowledged", to: file)]) == [nil])
+        for line in 0..<100 {
+            #expect(disk.perform(group: [Self.write("\(line % 10)", to: other, at: Int64(line))]) == [nil])
+        }
+        #expect(base.pendingFaults == [])
+        base.crash(seed: seed)
+        _ = try JournaledDisk.open(over: base, configuration: configuration)
+        #expect(try self.text(of: file, on: base) == "acknowledged")
+        #expect(try self.text(of: other, on: base) == (0..<100).map { "\($0 % 10)" }.joined())
+    }
+
+    @Test("where the journal and the file both fail, that log fails and no other")
+    func bothFail() throws {
+        let base = SimulatedDisk()
+        let files = [DiskPath("bad"), DiskPath("good")]
+        for path in files { try base.create(path) }
+        let (disk, _) = try JournaledDisk.open(over: base, configuration: Self.eager())
+        base.fail(SimulatedFault(.syncError, on: "journal.0"))
+        base.fail(SimulatedFault(.syncError, on: "journal.1"))
+        base.fail(SimulatedFault(.syncError, on: "bad"))
+        let failures = disk.perform(group: files.map { Self.write("text", to: $0) })
+        #expect(failures == [DiskFailure(DiskError(.failed(5), "sync", files[0]), at: 1), nil])
+        #expect(disk.perform(group: [Self.write("more", to: files[1], at: 4)]) == [nil])
+        // A sync of its own may say yes and lie: it must not.
+        #expect(disk.perform(group: [[.sync(files[0])]]) == [DiskFailure(DiskError(.dead, "sync", files[0]), at: 0)])
     }
 }
