@@ -115,7 +115,8 @@ public enum Limits {
     /// Bytes after which a journal file is full; there are two.
     public static let journalBytesDefault = ByteCount.mebibytes(64)
     /// What one log may have written for its sync to go through the journal, in bytes; more is synced in its own file.
-    public static let journalEntryBytesMax = ByteCount.kibibytes(128)
+    /// There a second copy of the bytes costs as much as an fdatasync (`docs/decisions/0004`).
+    public static let journalEntryBytesMax = ByteCount.kibibytes(32)
     /// Logs in one group from which on the journal is worth its second copy of the bytes.
     public static let journalGroupMin = 4
     /// Files synced at once when a journal file is checkpointed.

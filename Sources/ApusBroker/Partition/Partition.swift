@@ -22,7 +22,7 @@ struct Partition {
     private var parkedDeletions = Deque<ParkedDeletion>()
     /// Appended and not yet visible, with their bytes.
     private var invisible = Deque<(end: Offset, bytes: Int)>()
-    private var unwrittenBytes = 0
+    private(set) var unwrittenBytes = 0
     /// The log start that survives a power cut.
     private var durableStart: Offset
 

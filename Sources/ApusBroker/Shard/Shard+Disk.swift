@@ -15,7 +15,8 @@ extension Shard {
     }
 
     /// A few logs go to the disk each by itself. Many go as a group, and while that is under way everything that
-    /// arrives joins the next one: a thread woken for each, and a sync for each, would cost more than the writes.
+    /// arrives joins the next one: a thread woken for each, and a sync for each, would cost more than the writes. Who
+    /// has too much for the journal waits for nobody.
     private func flush() {
         self.isFlushScheduled = false
         if self.dirty.count < Limits.journalGroupMin {
@@ -34,8 +35,26 @@ extension Shard {
             let dirty = self.dirty
             self.dirty.removeAll(keepingCapacity: true)
             self.submitGroup(dirty)
+        } else {
+            self.submitLarge()
         }
         self.submitBirths()
+    }
+
+    /// Those that would not join the next group anyway.
+    private func submitLarge() {
+        var small: [PartitionSlot] = []
+        for slot in self.dirty {
+            if !slot.isInFlight, let waiting = slot.partition?.unwrittenBytes,
+                waiting > Limits.journalEntryBytesMax.rawValue
+            {
+                slot.isDirty = false
+                self.submit(slot)
+            } else {
+                small.append(slot)
+            }
+        }
+        self.dirty = small
     }
 
     /// Gives the disk what the log wants done, unless it is busy with this log already.
