@@ -49,8 +49,8 @@ Machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linu
 - The server has core 0 (`taskset`), the load core 1. So "CPU" is the cost of the server alone, and a rate is that of one core.
 - Variants of a row run in turns (A B A B …), each five times unless the section's command says `--repeats`; medians are
   given, and the range in brackets. A run during which the hypervisor took more than 2 % of the machine is repeated.
-- Before the first run most of the free memory is used once (`--cold-memory` leaves it): a virtual machine gets a page from
-  its host at the first touch, at up to ten times the price of any later use, and the rows would measure the host.
+- The page cache is kept full (`--free-memory` leaves it): a virtual machine gives free pages back to its host and gets them
+  anew at ten times the price, so a row that writes into free memory would measure the host. See `rig.PageCache`.
 - The loads encode their requests beforehand: `apus bench` for Apus, `Benchmarks/peerload.c` for the others.
 - Broker CPU is the sum of `/proc/PID/task/*/schedstat`: every thread, to the nanosecond.
 - *fsync*: fdatasync has returned before the answer leaves. *page-cache*: the kernel has it. Redis `always` keeps the
