@@ -15,6 +15,9 @@ from wire import Connection, Gone, Refused, encode_batch, error_name
 
 TOPIC = "drill"
 RESIDENT_DELTA_MAX = 192 << 20
+WARM = "warm"
+# The memory for answers (256 MiB), and what the allocator keeps.
+ANSWERS_DELTA_MAX = (256 + 192) << 20
 NAMES_REFUSED = ["", ".", "..", "a/b", "a\0b", "../../etc/passwd", "x" * 250, "a b", "ü", "a\nb"]
 
 
@@ -210,6 +213,44 @@ def never_reads(broker, report):
     return deaf
 
 
+def all_fetch_at_once(broker, report):
+    """300 clients ask for 8 MiB each in the same moment and never read: their answers together stay in bounds."""
+    with Connection(broker.address) as connection:
+        connection.create_topic(WARM, 1)
+        for _ in range(20):
+            connection.produce(WARM, 0, [b"z" * 100_000] * 8)
+    # Not from the tail cache, whose bytes all answers share: each is read anew from the page cache.
+    broker.stop()
+    broker.start(WARM, 1)
+    before = peak = broker.resident()
+    deaf = []
+    for _ in range(300):
+        connection = Connection(broker.address, timeout=2)
+        connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.append(connection)
+    wanted = wire.string(WARM) + wire.array([struct.pack(">iqi", 0, 0, 8 << 20)])
+    body = struct.pack(">iiiib", -1, 500, 1, 16 << 20, 0) + wire.array([wanted])
+    for connection in deaf:
+        connection.send(wire.FETCH, 4, body)
+    served = 0
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        peak = max(peak, broker.resident())
+        try:
+            with Connection(broker.address, timeout=20) as connection:
+                served += len(connection.fetch(WARM, 0, 0, limit=8 << 20)[1]) > 0
+        except (Gone, Refused) as error:
+            report.case(False, f"a reader beside 300 that do not read is not served: {error}")
+            break
+        peak = max(peak, broker.resident())
+        time.sleep(0.05)
+    report.case(served > 0, "a reader beside 300 that do not read got no records")
+    report.case(peak - before < ANSWERS_DELTA_MAX, f"300 unread fetches took {(peak - before) >> 20} MiB")
+    for connection in deaf:
+        connection.close()
+    return peak - before
+
+
 def others_are_served(broker, report, when):
     try:
         with Connection(broker.address, timeout=5) as connection:
@@ -228,7 +269,7 @@ def main():
     options.add_argument("--cycles", type=int, default=1, help="how often the whole list is sent")
     arguments = options.parse_args()
     root = tempfile.mkdtemp(prefix="apus-hostile-")
-    data, report, deaf = os.path.join(root, "data"), Report(), []
+    data, report, deaf, unread = os.path.join(root, "data"), Report(), [], 0
     broker = Broker(arguments.apus, data)
     try:
         broker.start()
@@ -252,13 +293,15 @@ def main():
             report.case(connection.produce(TOPIC, 0, [b"after"]) > 0, "produce after it all")
         for connection in deaf:
             connection.close()
+        unread = all_fetch_at_once(broker, report)
         until(broker.alive, 1, "the process lives")
     finally:
         broker.kill()
         shutil.rmtree(root, ignore_errors=True)
     print(
         f"hostile: {report.cases} checks, {len(report.problems)} failed, process alive, "
-        f"resident {before >> 20} MiB before, at most {(peak - before) >> 20} MiB more"
+        f"resident {before >> 20} MiB before, at most {(peak - before) >> 20} MiB more, "
+        f"{unread >> 20} MiB with 300 fetches unread"
     )
     for problem in report.problems:
         print("  " + problem)

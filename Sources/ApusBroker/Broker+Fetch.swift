@@ -5,10 +5,11 @@ extension Broker {
     /// Reads whole batches, waiting for `limits.bytesMin` for at most `limits.waitMax`. Answers in the entries' order.
     ///
     /// Answers at once when there is an error, a divergence or enough bytes. A cancelled fetch may or may not answer.
+    /// What it reads is set aside in `memory` first, until `then` returns; nil: it reads whatever there is.
     @discardableResult
     package func fetch(
-        _ entries: [FetchEntry], limits: FetchLimits, client: ClientContext, on loop: any EventLoop,
-        then: @escaping @Sendable ([FetchResult]) -> Void
+        _ entries: [FetchEntry], limits: FetchLimits, client: ClientContext, memory: ReplyMemory? = nil,
+        on loop: any EventLoop, then: @escaping @Sendable ([FetchResult]) -> Void
     ) -> FetchTicket {
         var limits = limits
         limits.bytesMax = min(max(limits.bytesMax, .zero), Limits.fetchBytesMax)
@@ -39,7 +40,7 @@ extension Broker {
             }
         }
         let operation = FetchOperation(
-            home: self.mailbox(of: loop), limits: limits, now: self.ports.clock.now,
+            home: self.mailbox(of: loop), memory: memory, limits: limits, now: self.ports.clock.now,
             parts: parts.map { FetchPart(shard: self.shards[$0.shard], limits: limits, entries: $0.entries) },
             results: results, then: then
         )

@@ -43,8 +43,12 @@ public enum Limits {
     public static let unsentBytesLow = ByteCount.mebibytes(1)
     /// Answers of one connection that wait for an earlier one, in bytes; from here on no more requests are handled.
     public static let repliesWaitingBytesMax = ByteCount.mebibytes(4)
-    /// Memory for answers that clients have not read yet, all connections together. Beyond it no fetch is begun.
+    /// Memory for what fetches read and clients have not taken yet, all connections together. Beyond it fetches wait.
     public static let replyMemoryDefault = ByteCount.mebibytes(256)
+    /// While more than half of it is taken, one fetch reads at most this part of the rest, so that many get some.
+    public static let replyMemorySharesMin = 64
+    /// Bytes that a fetch may read however little memory for answers is left: a socket's own buffer mostly takes them.
+    public static let fetchBytesShort = ByteCount.kibibytes(64)
     /// The smallest answer, in bytes, that is counted against `replyMemoryDefault`.
     public static let replyBytesCountedMin = ByteCount.kibibytes(16)
     /// How often connections are looked at. The other times of this section are whole numbers of it.
@@ -60,7 +64,7 @@ public enum Limits {
     /// A client that takes nothing of the answers that are there is cut off then. Long, because clients read when their
     /// program polls, and programs may work on a batch for minutes.
     public static let unreadReplyWaitMax = Duration.seconds(300)
-    /// The same while `replyMemoryDefault` is used up.
+    /// The same while answers take half of `replyMemoryDefault` and fetches wait for it.
     public static let unreadReplyShortWaitMax = Duration.seconds(5)
     /// How long a stopping listener waits for the answers under way.
     public static let drainWaitMax = Duration.seconds(5)

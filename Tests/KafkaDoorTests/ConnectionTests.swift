@@ -327,13 +327,31 @@ struct ConnectionTests {
             bench.produce(DoorBench.batch([String(repeating: "x", count: 150_000)]), to: "t"), version: 9
         )
         #expect(produced.responses.first?.partitionResponses.first?.errorCode == KafkaErrorCode.none)
-        bench.doorLoop.holdReply(200 << 10)
-        #expect(bench.doorLoop.isFull)
+        let memory = bench.doorLoop.replyMemory
+        memory.hold(.kibibytes(200))
+        #expect(memory.isShort)
         try bench.send(bench.fetch("t"), version: 11)
         #expect(try bench.replies().isEmpty)
-        bench.doorLoop.dropReply(200 << 10)
+        memory.drop(.kibibytes(200))
         bench.loop.run()
         #expect(try bench.replies().count == 1)
+        bench.loop.run()
+        #expect(memory.used == .zero)
+    }
+
+    @Test("a client that goes while its fetch waits for memory leaves the queue")
+    func goneWhileFetchWaits() throws {
+        let bench = try DoorBench(replyMemory: .kibibytes(100))
+        try bench.create("t")
+        let memory = bench.doorLoop.replyMemory
+        memory.hold(.kibibytes(200))
+        try bench.send(bench.fetch("t"), version: 11)
+        #expect(memory.waitingCount == 1)
+        _ = try bench.channel.finish(acceptAlreadyClosed: true)
+        bench.loop.run()
+        #expect(memory.waitingCount == 0)
+        #expect(memory.used == .kibibytes(200))
+        #expect(bench.broker.memory.used == .zero)
     }
 
     @Test("a connection without any traffic is closed after ten minutes, and says nothing")

@@ -44,7 +44,7 @@ final class DoorBench {
         self.broker = try #require(opened.value).get()
         self.door = Door(broker: self.broker, listenerName: "kafka")
         self.doorLoop = DoorLoop(
-            eventLoop: self.loop, logger: logger, replyMemory: replyMemory, fetchSessionsMax: 10
+            eventLoop: self.loop, logger: logger, replyMemory: ReplyMemory(limit: replyMemory), fetchSessionsMax: 10
         )
         self.channel = EmbeddedChannel(loop: self.loop)
         try self.connect()

@@ -41,7 +41,7 @@ extension Shard {
         }
         part.seen[index] = FetchPart.Seen(slot: slot, visibleBytes: partition.visibleBytes)
         let wish = part.entries[index].wish
-        let left = max(0, part.limits.bytesMax.rawValue - part.bytesFound)
+        let left = max(0, part.bytesMax.rawValue - part.bytesFound)
         let limit = ByteCount(rawValue: min(wish.bytesMax.rawValue, left))
         switch partition.read(wish, upTo: limit, tail: slot.tail) {
         case .now(var result):

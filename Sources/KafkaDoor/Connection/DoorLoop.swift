@@ -1,11 +1,14 @@
+import ApusBroker
 import ApusCore
 import Logging
 import NIOCore
 
-/// What the connections of one event loop share: the sweep, the flush at the end of a tick, the fetch sessions, and the
-/// memory their unread answers take. Owner: its event loop; touched nowhere else.
+/// What the connections of one event loop share: the sweep, the flush at the end of a tick, and the fetch sessions.
+/// Owner: its event loop; touched nowhere else.
 final class DoorLoop {
     let eventLoop: any EventLoop
+    /// Memory for answers, shared with the other loops.
+    let replyMemory: ReplyMemory
     var sessions: FetchSessions
 
     private let logger: Logger
@@ -16,19 +19,16 @@ final class DoorLoop {
     private var drained: EventLoopPromise<Void>?
     /// How many sweeps there were: the clock of the watches.
     private(set) var sweep: UInt64 = 0
-    /// Bytes of large answers that the kernel has not taken yet.
-    private var replyBytesHeld = 0
-    private let replyBytesMax: Int
     private var linesLeft = Limits.peerLogLinesPerSweepMax
     private var linesDropped = 0
 
     /// - Parameters:
-    ///   - replyMemory: bytes of unread answers from which on no fetch is begun on this loop.
+    ///   - replyMemory: the same for all loops of a listener.
     ///   - fetchSessionsMax: fetch sessions kept by this loop.
-    init(eventLoop: any EventLoop, logger: Logger, replyMemory: ByteCount, fetchSessionsMax: Int) {
+    init(eventLoop: any EventLoop, logger: Logger, replyMemory: ReplyMemory, fetchSessionsMax: Int) {
         self.eventLoop = eventLoop
         self.logger = logger
-        self.replyBytesMax = replyMemory.rawValue
+        self.replyMemory = replyMemory
         self.sessions = FetchSessions(countMax: fetchSessionsMax)
     }
 
@@ -82,25 +82,6 @@ final class DoorLoop {
         let connections = self.unflushed
         self.unflushed.removeAll(keepingCapacity: true)
         for connection in connections { connection.flushIfNeeded() }
-    }
-
-    // MARK: Memory of answers
-
-    /// Unread answers take all the memory they may: no fetch is begun until clients read, or are cut.
-    var isFull: Bool { self.replyBytesHeld >= self.replyBytesMax }
-
-    func holdReply(_ count: Int) {
-        self.replyBytesHeld += count
-    }
-
-    func dropReply(_ count: Int) {
-        let wasFull = self.isFull
-        self.replyBytesHeld -= count
-        guard wasFull, !self.isFull else { return }
-        for connection in Array(self.connections.values) where !connection.fetchesHeld.isEmpty {
-            connection.work()
-            connection.flushIfNeeded()
-        }
     }
 
     // MARK: The sweep

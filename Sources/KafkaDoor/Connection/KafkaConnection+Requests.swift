@@ -18,7 +18,7 @@ extension KafkaConnection {
         do throws(WireError) {
             try call.api.run(&call, self)
         } catch {
-            self.replies.fill(call.place, with: [])
+            self.fill(call.place, with: [])
             self.close(because: "\(call.api.key) v\(call.header.version): \(error)")
         }
     }
@@ -58,12 +58,12 @@ extension KafkaConnection {
             guard api.key == .apiVersions else {
                 throw .unsupportedVersion(api: api.key, version: header.version)
             }
-            self.replies.fill(
+            self.fill(
                 place,
                 with: Frame.apiVersionsFallback(correlationID: header.correlationID, served: api.versions)
             )
         } catch {
-            self.replies.fill(place, with: [])
+            self.fill(place, with: [])
             self.close(because: "bad request: \(error)")
         }
         return nil

@@ -1,3 +1,4 @@
+import ApusBroker
 import ApusCore
 import NIOCore
 
@@ -10,7 +11,7 @@ extension KafkaConnection {
             isInsideFrame: self.isInsideFrame, isReadingHeld: self.isReadingHeld,
             // The option exists on every stream channel; one without it has nothing to hold back.
             requestsUnanswered: self.replies.count, bytesBuffered: buffered ?? 0, isStarving: self.isStarving,
-            isReplyMemoryShort: self.loop.isFull, isRequestMemoryShort: self.door.isRequestMemoryShort
+            isReplyMemoryShort: self.loop.replyMemory.isShort, isRequestMemoryShort: self.door.isRequestMemoryShort
         )
         switch self.watch.finding(at: sweep, state) {
         case .fine: break

@@ -12,6 +12,7 @@ import NIOCore
 /// - So many unanswered requests, then the socket is not read.
 /// - A client that does not read is not read either: nothing is handled while its socket takes no more.
 /// - One fetch runs at a time, and the next begins when its answer was let out, so that unread answers do not add up.
+/// - What a fetch reads is set aside from the memory for answers, all connections together, before it is read.
 /// - A frame that does not go on arriving, and an answer that nobody takes, end the connection (``sweep(at:)``).
 ///
 /// Owner: its channel's event loop; touched nowhere else.
@@ -212,7 +213,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     private func startFetch() -> Bool {
-        guard !self.isFetchRunning, !self.loop.isFull, self.context?.channel.isWritable ?? false,
+        guard !self.isFetchRunning, self.context?.channel.isWritable ?? false,
             var call = self.fetchesHeld.popFirst()
         else { return false }
         self.isFetchRunning = true
@@ -223,10 +224,23 @@ final class KafkaConnection: ChannelDuplexHandler {
 
     /// Fills a request's place. Called by its handler, now or later.
     func answer(_ place: ReplyQueue.Place, with bytes: [ByteBuffer]) {
-        self.replies.fill(place, with: bytes)
+        self.fill(place, with: bytes)
         guard !self.isWorking else { return }
         self.work()
         if self.needsFlush { self.loop.flushSoon(self) }
+    }
+
+    /// From here on a large answer counts, until the socket has taken it: it may have to wait for earlier ones.
+    func fill(_ place: ReplyQueue.Place, with bytes: [ByteBuffer]) {
+        guard self.replies.fill(place, with: bytes) else { return }
+        let count = Self.bytesCounted(bytes)
+        if count > .zero { self.loop.replyMemory.hold(count) }
+    }
+
+    /// Zero for an answer so small that it is not counted.
+    private static func bytesCounted(_ reply: [ByteBuffer]) -> ByteCount {
+        let count = ByteCount(rawValue: reply.reduce(0) { $0 + $1.readableBytes })
+        return count >= Limits.replyBytesCountedMin ? count : .zero
     }
 
     private func letOut() {
@@ -242,20 +256,22 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     private func write(_ bytes: [ByteBuffer]) {
-        guard self.phase != .closed, let context, let last = bytes.last else { return }
+        let (memory, counted) = (self.loop.replyMemory, Self.bytesCounted(bytes))
+        guard self.phase != .closed, let context, let last = bytes.last else {
+            if counted > .zero { memory.drop(counted) }
+            return
+        }
         let count = bytes.reduce(0) { $0 + $1.readableBytes }
         self.watch.wrote(count)
         // Last, because a write that fills the channel calls `channelWritabilityChanged`, which flushes what there is
         // so far: what is written after that must be flushed, too.
         defer { self.needsFlush = true }
         for chunk in bytes.dropLast() { context.write(self.wrapOutboundOut(chunk), promise: nil) }
-        guard count >= Limits.replyBytesCountedMin.rawValue else {
+        guard counted > .zero else {
             return context.write(self.wrapOutboundOut(last), promise: nil)
         }
         let promise = context.eventLoop.makePromise(of: Void.self)
-        let loop = self.loop
-        loop.holdReply(count)
-        promise.futureResult.assumeIsolated().whenComplete { _ in loop.dropReply(count) }
+        promise.futureResult.assumeIsolated().whenComplete { _ in memory.drop(counted) }
         context.write(self.wrapOutboundOut(last), promise: promise)
     }
 

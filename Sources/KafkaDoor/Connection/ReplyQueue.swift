@@ -42,13 +42,16 @@ struct ReplyQueue {
     }
 
     /// Fills a place. A place is filled once: a second answer to one request would shift every answer after it.
-    mutating func fill(_ place: Place, with bytes: [ByteBuffer]) {
+    /// False when nobody will read it.
+    @discardableResult
+    mutating func fill(_ place: Place, with bytes: [ByteBuffer]) -> Bool {
         guard let index = self.index(of: place), self.slots[index].bytes == nil else {
             precondition(self.isAbandoned, "a request was answered twice")
-            return
+            return false
         }
         self.slots[index].bytes = bytes
         self.byteCountWaiting += bytes.reduce(0) { $0 + $1.readableBytes }
+        return true
     }
 
     /// The next answer whose turn it is.

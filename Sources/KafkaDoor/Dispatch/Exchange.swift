@@ -42,6 +42,9 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     /// How quick this client reads.
     var pace: ReaderPace { self.connection.value.pace }
 
+    /// What this connection's fetches read is set aside here.
+    var replyMemory: ReplyMemory { self.connection.value.loop.replyMemory }
+
     /// The fetch that runs for this connection, so that it is let go of when the connection ends.
     func hold(_ ticket: FetchTicket) {
         self.connection.value.hold(ticket)

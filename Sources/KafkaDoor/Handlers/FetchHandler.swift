@@ -62,8 +62,9 @@ enum FetchHandler: ApiHandler {
     private static func run(
         _ entries: [FetchEntry], _ limits: FetchLimits, _ told: Told, _ exchange: Exchange<FetchResponse>
     ) {
-        let ticket = exchange.broker.fetch(entries, limits: limits, client: exchange.client, on: exchange.loop) {
-            results in
+        let ticket = exchange.broker.fetch(
+            entries, limits: limits, client: exchange.client, memory: exchange.replyMemory, on: exchange.loop
+        ) { results in
             let results = self.withoutZstd(results, of: entries, exchange)
             let news = exchange.withSessions { $0.news(id: told.id, epoch: told.epoch, results: results) }
             guard let news else {

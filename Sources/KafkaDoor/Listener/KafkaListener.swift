@@ -51,7 +51,7 @@ package final class KafkaListener: Sendable {
             broker: broker, listenerName: configuration.name, frameBytesMax: configuration.frameBytesMax
         )
         let eventLoops = Array(group.makeIterator())
-        let replyMemory = ByteCount(rawValue: configuration.replyMemory.rawValue / max(1, eventLoops.count))
+        let replyMemory = ReplyMemory(limit: configuration.replyMemory)
         let sessionsMax = Limits.fetchSessionsMax / max(1, eventLoops.count)
         let made = eventLoops.map { eventLoop in
             eventLoop.submit {
