@@ -47,6 +47,7 @@ let parts: [[Target]] = [
     ),
     part("ApusLog", ["ApusCore", "KafkaWire", "CApus", nioCore], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
+    part("ApusGroups", ["ApusCore", "KafkaWire", nioCore]),
     part(
         "ApusBroker",
         ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, hashTrees, logging],

@@ -74,7 +74,10 @@ extension FuzzTarget {
         guard let copy = try? Message(from: &again, version: version) else {
             fatalError("\(Message.self) v\(version) does not read what it wrote")
         }
-        if copy != message { fatalError("\(Message.self) v\(version) reads other than it wrote") }
+        // Bytes are compared as well, because a quota may be a number that does not equal itself.
+        if copy != message, body(copy, version) != body(message, version) {
+            fatalError("\(Message.self) v\(version) reads other than it wrote")
+        }
     }
 
     private static func body(_ message: some KafkaMessage, _ version: Int16) -> [UInt8] {

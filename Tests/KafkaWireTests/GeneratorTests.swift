@@ -27,7 +27,7 @@ struct GeneratorTests {
         for folder in Generator.outputFolders {
             try committed.merge(Self.contents(of: folder, suffix: ".swift")) { first, _ in first }
         }
-        #expect(tables.count >= 19)
+        #expect(tables.count >= 40)
         #expect(Set(committed.keys) == Set(expected.keys))
         for (path, text) in expected { #expect(committed[path] == text, "\(path) is not what its schema makes") }
     }

@@ -43,6 +43,7 @@ enum Arrows {
         Part("KafkaWire", .thinking, ["NIOCore", "CApus", "CZlib", "CZstd", "CLZ4", "CSnappy"]),
         Part("ApusLog", .thinking, ["ApusCore", "KafkaWire", "CApus", "NIOCore"]),
         Part("ApusReplication", .thinking, ["ApusCore"]),
+        Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore"]),
         Part(
             "ApusBroker", .thinking,
             ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections"],
@@ -92,6 +93,8 @@ enum Arrows {
         case (let from, "ApusLog") where from.hasSuffix("Door"),
             (let from, "ApusReplication") where from.hasSuffix("Door"):
             return "a door knows the broker's verbs, not its parts"
+        case ("ApusGroups", "ApusLog"), ("ApusGroups", "ApusReplication"), ("ApusGroups", "ApusBroker"):
+            return "groups think about records, and know nothing of who keeps them"
         case ("ApusLog", "ApusReplication"), ("ApusReplication", "ApusLog"): return "log and replication never meet"
         case ("ApusClient", "ApusBroker"), ("ApusClient", "ApusServer"): return "the client knows no broker"
         case ("ApusSystem", let to) where ours.contains(to), ("ApusSQLite", let to) where ours.contains(to):

@@ -8,20 +8,41 @@ extension ApiKey {
         case 1: 4...17
         case 2: 1...8
         case 3: 0...13
+        case 8: 2...10
+        case 9: 1...10
         case 10: 0...5
+        case 11: 0...9
+        case 12: 0...4
+        case 13: 0...5
+        case 14: 0...5
+        case 15: 0...6
+        case 16: 0...5
+        case 17: 0...1
         case 18: 0...4
         case 19: 2...7
         case 20: 1...6
         case 21: 0...2
         case 22: 0...5
         case 23: 2...4
+        case 29: 1...3
+        case 30: 1...3
+        case 31: 1...3
         case 32: 1...4
         case 33: 0...2
         case 35: 1...4
+        case 36: 0...2
         case 37: 0...3
+        case 42: 0...2
         case 44: 0...1
+        case 47: 0...0
+        case 48: 0...1
+        case 49: 0...1
+        case 50: 0...0
+        case 51: 0...0
         case 60: 0...2
         case 61: 0...0
+        case 68: 0...1
+        case 69: 0...1
         case 75: 0...0
         default: nil
         }
@@ -34,20 +55,41 @@ extension ApiKey {
         case 1: version >= 12
         case 2: version >= 6
         case 3: version >= 9
+        case 8: version >= 8
+        case 9: version >= 6
         case 10: version >= 3
+        case 11: version >= 6
+        case 12: version >= 4
+        case 13: version >= 4
+        case 14: version >= 4
+        case 15: version >= 5
+        case 16: version >= 3
+        case 17: false
         case 18: version >= 3
         case 19: version >= 5
         case 20: version >= 4
         case 21: version >= 2
         case 22: version >= 2
         case 23: version >= 4
+        case 29: version >= 2
+        case 30: version >= 2
+        case 31: version >= 2
         case 32: version >= 4
         case 33: version >= 2
         case 35: version >= 2
+        case 36: version >= 2
         case 37: version >= 2
+        case 42: version >= 2
         case 44: version >= 1
+        case 47: false
+        case 48: version >= 1
+        case 49: version >= 1
+        case 50: version >= 0
+        case 51: version >= 0
         case 60: version >= 0
         case 61: version >= 0
+        case 68: version >= 0
+        case 69: version >= 0
         case 75: version >= 0
         default: false
         }

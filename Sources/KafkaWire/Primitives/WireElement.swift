@@ -30,7 +30,7 @@ extension WireReader {
         return elements
     }
 
-    mutating func readNullableArray(_: Int16, _ flexible: Bool) throws(WireError) -> [Int32]? {
+    package mutating func readNullableArray(_: Int16, _ flexible: Bool) throws(WireError) -> [Int32]? {
         guard let count = try self.readCount(flexible, elementBytesMin: 4) else { return nil }
         var elements: [Int32] = []
         elements.reserveCapacity(count)
@@ -38,7 +38,7 @@ extension WireReader {
         return elements
     }
 
-    mutating func readArray(_ version: Int16, _ flexible: Bool) throws(WireError) -> [Int32] {
+    package mutating func readArray(_ version: Int16, _ flexible: Bool) throws(WireError) -> [Int32] {
         let at = self.position
         guard let elements: [Int32] = try self.readNullableArray(version, flexible) else {
             throw .unexpectedNull(at: at)
@@ -46,7 +46,7 @@ extension WireReader {
         return elements
     }
 
-    mutating func readNullableArray(_: Int16, _ flexible: Bool) throws(WireError) -> [String]? {
+    package mutating func readNullableArray(_: Int16, _ flexible: Bool) throws(WireError) -> [String]? {
         guard let count = try self.readCount(flexible, elementBytesMin: flexible ? 1 : 2) else { return nil }
         var elements: [String] = []
         elements.reserveCapacity(count)
@@ -54,7 +54,7 @@ extension WireReader {
         return elements
     }
 
-    mutating func readArray(_ version: Int16, _ flexible: Bool) throws(WireError) -> [String] {
+    package mutating func readArray(_ version: Int16, _ flexible: Bool) throws(WireError) -> [String] {
         let at = self.position
         guard let elements: [String] = try self.readNullableArray(version, flexible) else {
             throw .unexpectedNull(at: at)
@@ -79,21 +79,21 @@ extension WireWriter {
         self.writeNullableArray(elements, version, flexible)
     }
 
-    mutating func writeNullableArray(_ elements: [Int32]?, _: Int16, _ flexible: Bool) {
+    package mutating func writeNullableArray(_ elements: [Int32]?, _: Int16, _ flexible: Bool) {
         self.writeLength(elements?.count, flexible)
         for element in elements ?? [] { self.writeInt32(element) }
     }
 
-    mutating func writeArray(_ elements: [Int32], _ version: Int16, _ flexible: Bool) {
+    package mutating func writeArray(_ elements: [Int32], _ version: Int16, _ flexible: Bool) {
         self.writeNullableArray(elements, version, flexible)
     }
 
-    mutating func writeNullableArray(_ elements: [String]?, _: Int16, _ flexible: Bool) {
+    package mutating func writeNullableArray(_ elements: [String]?, _: Int16, _ flexible: Bool) {
         self.writeLength(elements?.count, flexible)
         for element in elements ?? [] { self.writeString(element, flexible) }
     }
 
-    mutating func writeArray(_ elements: [String], _ version: Int16, _ flexible: Bool) {
+    package mutating func writeArray(_ elements: [String], _ version: Int16, _ flexible: Bool) {
         self.writeNullableArray(elements, version, flexible)
     }
 

@@ -105,7 +105,7 @@ public struct WireReader: @unchecked Sendable {
     }
 
     /// A count of elements, held against the bytes that are left; nil for null.
-    mutating func readCount(_ isFlexible: Bool, elementBytesMin: Int) throws(WireError) -> Int? {
+    package mutating func readCount(_ isFlexible: Bool, elementBytesMin: Int) throws(WireError) -> Int? {
         let at = self.position
         guard let count = try self.readLength(isFlexible) else { return nil }
         guard count <= self.remaining / elementBytesMin else {

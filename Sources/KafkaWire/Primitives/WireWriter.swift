@@ -54,6 +54,17 @@ public struct WireWriter: ~Copyable {
         return pieces
     }
 
+    /// What was written, without a length in front, in one buffer: for values that are no frame.
+    /// - Precondition: no `records` were written.
+    package consuming func finishBody() -> ByteBuffer {
+        precondition(self.shared.isEmpty, "shared record bytes go into frames")
+        return ByteBuffer(
+            bytes: UnsafeRawBufferPointer(
+                start: self.bytes + Self.lengthByteCount, count: self.count - Self.lengthByteCount
+            )
+        )
+    }
+
     // MARK: The block
 
     /// Room for `count` bytes, which the caller fills.
@@ -114,7 +125,7 @@ public struct WireWriter: ~Copyable {
     // MARK: Lengths
 
     /// A length or count; nil for null.
-    mutating func writeLength(_ length: Int?, _ isFlexible: Bool) {
+    package mutating func writeLength(_ length: Int?, _ isFlexible: Bool) {
         precondition((length ?? 0) < Int(Int32.max), "longer than its length field can say")
         if isFlexible {
             self.writeUnsignedVarint(UInt32((length ?? -1) + 1))
