@@ -48,15 +48,28 @@ extension Broker {
         }
     }
 
-    /// Refuses new work, lets what is appended reach the disk, closes every log. Answers whether all is closed cleanly:
-    /// only then may the data directory be marked so.
-    package func close(on loop: any EventLoop, then: @escaping @Sendable (Bool) -> Void) {
-        let gather = BrokerGather([Bool](repeating: false, count: self.shards.count), missing: self.shards.count) {
-            let isClean = $0.allSatisfy { $0 }
-            loop.execute { then(isClean) }
+    /// Refuses new work, lets what is appended reach the disk, closes every log. Answers where each ended; nil when not
+    /// all is closed cleanly. Only with the ends may the data directory be marked clean.
+    package func close(on loop: any EventLoop, then: @escaping @Sendable (LogEnds?) -> Void) {
+        let none = [[TopicPartition: Offset]?](repeating: nil, count: self.shards.count)
+        let gather = BrokerGather(none, missing: self.shards.count) { shards in
+            let ends = self.ends(shards)
+            loop.execute { then(ends) }
         }
         for shard in self.shards {
-            shard.mailbox.run { shard.close { gather.put($0, at: shard.index) } }
+            shard.mailbox.run { shard.close { gather.put($0 ? shard.ends : nil, at: shard.index) } }
+        }
+    }
+
+    private func ends(_ shards: [[TopicPartition: Offset]?]) -> LogEnds? {
+        var ends: [TopicPartition: Offset] = [:]
+        for shard in shards {
+            guard let shard else { return nil }
+            ends.merge(shard) { $1 }
+        }
+        let topics = self.topics
+        return self.settings.ends.replacing(ends, life: self.settings.incarnation) { id in
+            topics.topic(id: id.topic).map { id.partition.rawValue < $0.partitionCount } ?? false
         }
     }
 

@@ -89,6 +89,8 @@ package struct BrokerSettings: Sendable {
     /// Whether the life before ended with ``Broker/close(on:then:)`` answering true (or there was none). Otherwise the
     /// end of a log may be torn, and is cut where it is.
     package var wasCleanShutdown: Bool
+    /// Where the logs ended then; nothing when that is not known.
+    package var ends = LogEnds()
     /// Where the data is, for people.
     package var dataDirectory: String
     /// For all shards together.

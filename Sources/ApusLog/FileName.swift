@@ -12,12 +12,15 @@ enum FileName: Hashable {
     case state
     /// An empty file that says there must be a `state` file, so that a lost one is missed.
     case marker
+    /// Where a log ended that lost records (``KnownEnd``).
+    case knownEnd
     /// Half-made: something was being replaced when the process ended. Never read, always removed.
     case temporary
     case unknown
 
     static let stateName = "state"
     static let markerName = "has-state"
+    static let knownEndName = "known-end"
 
     static func segmentName(_ base: Offset) -> String { Self.digits(base) + ".segment" }
     static func indexName(_ base: Offset) -> String { Self.digits(base) + ".index" }
@@ -30,6 +33,8 @@ enum FileName: Hashable {
             self = .state
         } else if name == Self.markerName {
             self = .marker
+        } else if name == Self.knownEndName {
+            self = .knownEnd
         } else if name.hasSuffix(".temporary") {
             self = .temporary
         } else if let base = Self.base(of: name, suffix: ".segment") {

@@ -61,7 +61,7 @@ extension Log {
     private var readableEnd: Offset {
         switch self.failure {
         case nil, .closed: self.writtenEnd
-        case .disk, .endUnknown: self.durableEnd
+        case .disk, .endUnknown, .endLost: self.durableEnd
         }
     }
 

@@ -29,12 +29,17 @@ package enum LogFailure: Hashable, Sendable, CustomStringConvertible {
     case disk(DiskError)
     /// Recovery could not find out where the log ends, so no offset can be given without giving it twice.
     case endUnknown(LogDamage)
+    /// The log ends below where it is known to have ended; `record` says so until the rest is back.
+    case endLost(LogDamage, record: DiskPath)
     case closed
 
     package var description: String {
         switch self {
         case .disk(let error): "the log failed: \(error)"
         case .endUnknown(let damage): "the end of the log is damaged: \(damage)"
+        case .endLost(let damage, let record):
+            "records are lost: \(damage). Put the files back from a copy, or delete the topic; to accept the loss and give "
+                + "out these offsets again, stop the broker and remove \(record)"
         case .closed: "the log is closed"
         }
     }
@@ -57,6 +62,8 @@ package struct LogDamage: Hashable, Sendable, CustomStringConvertible {
         case batch
         /// The `state` file is missing, damaged or of another partition.
         case state
+        /// The file that tells where the log ended can not be read.
+        case knownEnd
         /// Offsets that another segment has too.
         case overlap
     }

@@ -17,16 +17,18 @@ extension Log {
     ///
     /// - Parameters:
     ///   - cleanShutdown: every log was closed before the last life ended: a torn end is then damage.
+    ///   - knownEnd: where it ended when it was last closed cleanly, if that is known. A log that ends below has lost
+    ///     records and takes no appends.
     ///   - wall: now, for records whose time of arrival is not known.
     ///   - seed: random.
     /// - Throws: `.disk` when the disk can not be read or written.
     package static func open(
         identity: LogIdentity, configuration: LogConfiguration, on disk: any Disk, cleanShutdown: Bool,
-        wall: Timestamp, seed: UInt64
+        knownEnd: Offset = .zero, wall: Timestamp, seed: UInt64
     ) throws(LogError) -> OpenedLog {
         var recovery = LogRecovery(
-            identity: identity, configuration: configuration, disk: disk, cleanShutdown: cleanShutdown, wall: wall,
-            seed: seed
+            identity: identity, configuration: configuration, disk: disk, cleanShutdown: cleanShutdown,
+            knownEnd: knownEnd, wall: wall, seed: seed
         )
         do throws(DiskError) {
             return try recovery.run()
@@ -47,36 +49,45 @@ extension Log {
 /// 4. Read the last segment from the recovery point on (``SegmentRecovery``), and everything that came after `state`.
 /// 5. Cut the torn end off. Write the last job once more and sync it: its sync may have failed just before the end,
 ///    and the page cache would still show what the disk has not got.
+/// 6. Compare the end with where the log is known to have ended (``KnownEnd``).
 struct LogRecovery {
     let identity: LogIdentity
     let configuration: LogConfiguration
     let disk: any Disk
-    let cleanShutdown: Bool
+    private(set) var cleanShutdown: Bool
+    let knownEnd: Offset
     let wall: Timestamp
     let seed: UInt64
     var report = LogReport()
     private(set) var segments: [Offset] = []
-    private var hasState = false
+    private(set) var hasState = false
+    private(set) var hasKnownEnd = false
     private var hasMarker = false
     static let chunk = 1 << 20
 
     init(
-        identity: LogIdentity, configuration: LogConfiguration, disk: any Disk, cleanShutdown: Bool, wall: Timestamp,
-        seed: UInt64
+        identity: LogIdentity, configuration: LogConfiguration, disk: any Disk, cleanShutdown: Bool,
+        knownEnd: Offset, wall: Timestamp, seed: UInt64
     ) {
         self.identity = identity
         self.configuration = configuration
         self.disk = disk
         self.cleanShutdown = cleanShutdown
+        self.knownEnd = knownEnd
         self.wall = wall
         self.seed = seed
     }
 
     mutating func run() throws(DiskError) -> OpenedLog {
         try self.list()
+        // Nothing was written to it since: what is torn now is damage, and not the end of a last write.
+        if self.hasKnownEnd { self.cleanShutdown = true }
         let state = try self.state()
         guard state != nil || !self.segments.isEmpty else {
-            return OpenedLog(log: self.emptyLog(startingAt: .zero), report: self.report)
+            var log = self.emptyLog(startingAt: .zero)
+            try self.compareEnd(of: &log)
+            log.damage = self.report.damage.filter { !$0.offsets.isEmpty }
+            return OpenedLog(log: log, report: self.report)
         }
         let first = state.map { $0.closed.first?.base ?? $0.active.base } ?? self.segments[0]
         var log = self.emptyLog(startingAt: first)
@@ -91,6 +102,7 @@ struct LogRecovery {
             self.nameStrays(state)
         }
         try self.readTail(of: state, into: &log)
+        try self.compareEnd(of: &log)
         log.work.durableStart = log.startOffset
         log.epochs.forget(below: log.startOffset)
         log.damage = self.report.damage.filter { !$0.offsets.isEmpty && $0.offsets.upperBound > log.startOffset }
@@ -116,6 +128,7 @@ struct LogRecovery {
             case .index: break
             case .state: self.hasState = true
             case .marker: self.hasMarker = true
+            case .knownEnd: self.hasKnownEnd = true
             case .temporary: try self.remove(self.path(name))
             case .unknown: self.report.unknownFiles.append(self.path(name))
             }

@@ -90,7 +90,7 @@ package struct SegmentHeader: Hashable, Sendable {
 
 extension ByteBuffer {
     /// CRC-32C of the readable bytes. Unsafe: one call into C over memory that is borrowed for the call.
-    func crc32c(continuing crc: UInt32 = 0) -> UInt32 {
+    package func crc32c(continuing crc: UInt32 = 0) -> UInt32 {
         self.withUnsafeReadableBytes { capus_crc32c(crc, $0.baseAddress, $0.count) }
     }
 

@@ -22,6 +22,8 @@ struct ServerParts: Sendable {
     /// For blocking calls at start and stop, when there is no event loop to keep waiting and no disk thread yet.
     private var helper: NIOThreadPool?
     private var directory: DataDirectory?
+    /// Where the logs end, as far as that is known and nothing was written since. Nil: the last stop was not clean.
+    private var ends: LogEnds?
     private var journal: JournaledDisk?
     private var hasBallast = false
     private var store: SQLiteCoordinatorStore?
@@ -51,11 +53,12 @@ struct ServerParts: Sendable {
         DescriptorLimit.raise()
         let (directory, replay) = try await self.openData(configuration)
         let claim = try await self.claim(directory, configuration, clock)
+        self.believeEnds(after: claim)
         let broker = try await self.startBroker(configuration, directory, claim, clock)
         let endpoint = try await self.listen(on: address, configuration, broker)
         let topics = broker.topics.all
         let recovery = RecoveryReport(
-            isNew: directory.identity == nil, wasClean: directory.wasCleanShutdown, topics: topics.count,
+            isNew: directory.identity == nil, wasClean: self.ends != nil, topics: topics.count,
             partitions: topics.reduce(0) { $0 + Int($1.partitionCount) }, bytesReplayed: replay.bytes,
             duration: clock.now.since(began))
         self.tell(recovery, broker, endpoint)
@@ -118,6 +121,10 @@ struct ServerParts: Sendable {
             }
         }
         self.directory = opened.0
+        if let mark = opened.0.cleanMark {
+            self.ends = LogEnds(from: mark)
+            if self.ends == nil { logger.warning("the clean-shutdown mark is damaged: taken as an unclean stop") }
+        }
         self.journal = opened.1
         self.hasBallast = opened.3
         return (opened.0, opened.2)
@@ -163,6 +170,19 @@ struct ServerParts: Sendable {
         return claim
     }
 
+    /// A mark of another life came back from a copy, and tells nothing of the logs as they are now.
+    private mutating func believeEnds(after claim: StoreClaim) {
+        guard let ends = self.ends else { return }
+        guard ends.life == claim.previous else {
+            self.ends = nil
+            return self.logger.warning(
+                "the clean-shutdown mark is of another life: taken as an unclean stop",
+                metadata: ["mark": "\(ends.life)", "last": "\(claim.previous ?? .none)"])
+        }
+        // Should this start fail before it has a broker, the ends are still true, and this is the life they are of.
+        self.ends = ends.replacing([:], life: claim.incarnation) { _ in true }
+    }
+
     private mutating func startBroker(
         _ configuration: ServerConfiguration, _ directory: DataDirectory, _ claim: StoreClaim, _ clock: SystemClock
     ) async throws(ServerError) -> Broker {
@@ -173,10 +193,11 @@ struct ServerParts: Sendable {
         self.loops = loops
         self.threads = threads
         // A new directory has no log that could be damaged.
-        let wasClean = directory.identity == nil || directory.wasCleanShutdown
+        let wasClean = directory.identity == nil || self.ends != nil
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
             incarnation: claim.incarnation, wasCleanShutdown: wasClean, dataDirectory: directory.path)
+        if let ends = self.ends { settings.ends = ends }
         settings.tailCache = configuration.tailCache
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
@@ -249,19 +270,19 @@ struct ServerParts: Sendable {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }
         // A start that ended before there was a broker has touched no log.
-        var vouches = self.directory?.wasCleanShutdown ?? false
+        var ends = self.ends
         var isWell = true
         if let broker = self.broker, let loop = self.loops?.any() {
             await self.ballast?.stop(on: loop)
-            vouches = await withCheckedContinuation { continuation in
+            ends = await withCheckedContinuation { continuation in
                 broker.close(on: loop) { continuation.resume(returning: $0) }
             }
-            isWell = vouches || !broker.settings.wasCleanShutdown
+            isWell = ends != nil || !broker.settings.wasCleanShutdown
         }
         await self.threads?.shutdown()
         (self.listener, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil)
         if let helper = self.helper {
-            let isClosed = await self.closeData(marking: vouches, helper)
+            let isClosed = await self.closeData(marking: ends, helper)
             isWell = isWell && isClosed
             await self.quietly("helper") { try await helper.shutdownGracefully() }
         }
@@ -271,20 +292,20 @@ struct ServerParts: Sendable {
         return isWell
     }
 
-    private func closeData(marking isClean: Bool, _ helper: NIOThreadPool) async -> Bool {
+    private func closeData(marking ends: LogEnds?, _ helper: NIOThreadPool) async -> Bool {
         let (journal, store, directory, logger) = (self.journal, self.store, self.directory, self.logger)
         let isClosed = await Self.run(on: helper) {
             do {
                 try journal?.checkpoint()
                 try store?.close()
-                if isClean { try directory?.markClean() }
+                if let ends { try directory?.markClean(ends.encoded()) }
                 return true
             } catch {
                 logger.error("the data directory was not closed whole", metadata: ["error": "\(error)"])
                 return false
             }
         }
-        if directory != nil { logger.info("stopped", metadata: ["clean": "\(isClean && isClosed)"]) }
+        if directory != nil { logger.info("stopped", metadata: ["clean": "\(ends != nil && isClosed)"]) }
         return isClosed
     }
 

@@ -14,6 +14,8 @@ struct StoreClaim {
     var clusterID: String
     var brokerID: BrokerID
     private(set) var incarnation: Epoch
+    /// The number of the start before; nil when there was none.
+    let previous: Epoch?
     private let transaction: StoreTransaction
 
     /// Judges what the whole store holds.
@@ -56,6 +58,7 @@ struct StoreClaim {
             }
             return Epoch(rawValue: number)
         }
+        self.previous = last
         // The first start leads in epoch 0, as a first leader does.
         self.incarnation = last.map { Epoch(rawValue: $0.rawValue + 1) } ?? .zero
         changes.append(.put(key: Self.incarnationKey, value: Array("\(self.incarnation)".utf8)))

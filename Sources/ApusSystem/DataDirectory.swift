@@ -1,13 +1,13 @@
 package import ApusCore
 import Glibc
-import NIOCore
+package import NIOCore
 
 /// The directory everything durable is in, held by one process at a time:
 ///
 ///     lock           held with flock while a broker serves; its process id inside
 ///     broker.json    whose data it is (``DirectoryIdentity``); written last when the directory is first used, so a
 ///                    directory without it was never served
-///     clean          there only between a clean stop and the next start
+///     clean          there only between a clean stop and the next start; where every log ended
 ///     ballast        space set aside, to be given back when the disk is full
 ///     store.sqlite   the coordinator store
 ///     topics/        the logs
@@ -27,8 +27,9 @@ package final class DataDirectory: Sendable {
     package let disk: PosixDisk
     /// Nil: the directory is new, and ``initialise(_:)`` makes it ours.
     package let identity: DirectoryIdentity?
-    /// The last process that served it stopped cleanly. Known once: the mark is gone by now.
-    package let wasCleanShutdown: Bool
+    /// What the last process that served it left when it stopped cleanly; nil when it did not. Known once: the mark is
+    /// gone by now.
+    package let cleanMark: ByteBuffer?
     private let lock: DirectoryLock
 
     package var storePath: String { "\(self.path)/\(Self.storeName)" }
@@ -59,7 +60,7 @@ package final class DataDirectory: Sendable {
         self.lock = try DirectoryLock(path, below: disk.root)
         self.identity = try Self.identity(in: path, disk, brokerID: brokerID, clusterID: clusterID)
         do throws(DiskError) {
-            self.wasCleanShutdown = try Self.takeCleanMark(disk)
+            self.cleanMark = try Self.takeCleanMark(disk)
         } catch {
             throw .failed(path: path, "\(error)")
         }
@@ -145,15 +146,19 @@ package final class DataDirectory: Sendable {
     }
 
     /// The mark goes, durably, before anything else happens: it must not outlive the state it tells of.
-    private static func takeCleanMark(_ disk: PosixDisk) throws(DiskError) -> Bool {
+    private static func takeCleanMark(_ disk: PosixDisk) throws(DiskError) -> ByteBuffer? {
+        let mark: ByteBuffer
         do throws(DiskError) {
+            let size = min(try disk.size(of: self.clean), Limits.cleanMarkBytesMax)
+            mark = try disk.read(self.clean, at: .start, upTo: size)
+            disk.close(self.clean)
             try disk.remove(self.clean)
         } catch {
             guard error.reason == .notFound else { throw error }
-            return false
+            return nil
         }
         try disk.syncDirectory(.root)
-        return true
+        return mark
     }
 
     // MARK: While it is ours
@@ -175,9 +180,14 @@ package final class DataDirectory: Sendable {
     }
 
     /// Says that every log was closed whole. Called when they were, last of all.
-    package func markClean() throws(DiskError) {
+    ///
+    /// - Parameter mark: what the next start must know. A reader must be able to tell half of it: it is not written in
+    ///   one step.
+    package func markClean(_ mark: ByteBuffer) throws(DiskError) {
         try self.disk.create(Self.clean)
+        try self.disk.write([mark], to: Self.clean, at: .start)
         try self.disk.sync(Self.clean)
+        self.disk.close(Self.clean)
         try self.disk.syncDirectory(.root)
     }
 

@@ -167,11 +167,15 @@ final class TestBroker {
     }
 
     func close() throws -> Bool {
-        let answer = Once<Bool>()
+        try self.closeForEnds() != nil
+    }
+
+    /// Where the logs ended; nil when not all closed cleanly.
+    func closeForEnds() throws -> LogEnds? {
+        let answer = Once<LogEnds?>()
         self.broker.close(on: self.loop) { answer.put($0) }
         self.settle()
-        let isClean: Bool? = answer.value
-        return try #require(isClean as Bool?)
+        return try #require(answer.value)
     }
 }
 

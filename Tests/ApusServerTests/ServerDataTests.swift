@@ -59,4 +59,28 @@ import Testing
         #expect(error.code == .dataRefused)
         #expect(error.message.contains("broker 1's, this is broker 9"))
     }
+
+    @Test("a clean-shutdown mark that is damaged, or of another life, is not believed")
+    func marks() async throws {
+        let mark = self.bench.directory.file("data/clean")
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        let first = try Data(contentsOf: URL(filePath: mark))
+        try await self.bench.serve(self.bench.configuration) { #expect($0.recovery.wasClean) }
+        try first.write(to: URL(filePath: mark))
+        try await self.bench.serve(self.bench.configuration) { #expect(!$0.recovery.wasClean) }
+        for bytes in [Data(), first.dropLast(1), first + Data([0])] {
+            try await self.bench.serve(self.bench.configuration) { _ in }
+            try bytes.write(to: URL(filePath: mark))
+            try await self.bench.serve(self.bench.configuration) { #expect(!$0.recovery.wasClean) }
+        }
+    }
+
+    @Test("a start that fails before there is a broker leaves the mark as good as it was")
+    func failedStart() async throws {
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        var configuration = self.bench.configuration
+        configuration.options = ["num.partitions": "none"]
+        _ = try await self.bench.refusal(configuration)
+        try await self.bench.serve(self.bench.configuration) { #expect($0.recovery.wasClean) }
+    }
 }

@@ -18,7 +18,7 @@ import Testing
         let data = try DataDirectory(at: self.path)
         try data.disk.createDirectory(DiskPath("topics"))
         try data.initialise(self.identity)
-        if clean { try data.markClean() }
+        if clean { try data.markClean(ByteBuffer(string: "ends")) }
     }
 
     /// Writes a file into the data directory behind everybody's back.
@@ -40,7 +40,7 @@ import Testing
         do {
             let data = try DataDirectory(at: self.path)
             #expect(data.identity == nil)
-            #expect(!data.wasCleanShutdown)
+            #expect(data.cleanMark == nil)
             try data.initialise(self.identity)
         }
         let again = try DataDirectory(
@@ -83,7 +83,7 @@ import Testing
         #expect(
             throws: DataDirectoryError.otherCluster(path: self.path, found: self.identity.clusterID, expected: "other")
         ) { try DataDirectory(at: self.path, clusterID: "other") }
-        #expect(try DataDirectory(at: self.path).wasCleanShutdown)
+        #expect(try DataDirectory(at: self.path).cleanMark == ByteBuffer(string: "ends"))
     }
 
     @Test("a newer format is refused by its number")
@@ -169,9 +169,9 @@ import Testing
     func cleanMark() throws {
         try self.initialised(clean: true)
         #expect(try self.names().contains("clean"))
-        #expect(try DataDirectory(at: self.path).wasCleanShutdown)
+        #expect(try DataDirectory(at: self.path).cleanMark == ByteBuffer(string: "ends"))
         #expect(try self.names().contains("clean") == false)
-        #expect(try DataDirectory(at: self.path).wasCleanShutdown == false)
+        #expect(try DataDirectory(at: self.path).cleanMark == nil)
     }
 
     @Test("the ballast takes its space, gives it back, and takes it again")

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusLog
 
 extension Shard {
     /// Lets go of a deleted topic: who waits for it hears that it is gone, and `then` is told when nothing of it is
@@ -8,6 +9,8 @@ extension Shard {
         let rest = Rest(then)
         for index in 0..<partitionCount {
             let id = TopicPartition(topic: topic, partition: PartitionIndex(rawValue: index))
+            // Its files go. A topic that is made anew with the same id begins at zero.
+            if self.knownEnd(of: id) > .zero { self.ends[id] = .zero }
             guard let slot = self.slots[id] else { continue }
             let isWithDisk: Bool
             switch slot.state {
@@ -45,6 +48,30 @@ extension Shard {
         // They wait for a full disk. Recovery will do at the next start what they could not.
         for slot in mending where self.slots[slot.id] === slot { self.closed(slot, isClean: false) }
         self.tellIfClosed()
+    }
+
+    // MARK: Ends
+
+    /// Where the log ended when it was last closed cleanly; zero when nothing is known.
+    func knownEnd(of id: TopicPartition) -> Offset {
+        self.ends[id] ?? self.world.settings.ends[id] ?? .zero
+    }
+
+    /// The log was closed cleanly.
+    func noteEnd(of slot: PartitionSlot) {
+        guard let log = slot.partition?.log else { return }
+        // A log that failed was opened so, and has a file of its own about its end by now.
+        let end = log.failure == nil || log.failure == .closed ? log.endOffset : .zero
+        if !self.world.settings.wasCleanShutdown || self.knownEnd(of: slot.id) != end { self.ends[slot.id] = end }
+    }
+
+    /// The log was found damaged at its end, and nothing was written to it since: as clean as it was. One bad log must
+    /// not keep all the others from being vouched for.
+    func isUntouched(_ failure: LogFailure) -> Bool {
+        switch failure {
+        case .endUnknown, .endLost: self.world.settings.wasCleanShutdown
+        case .disk, .closed: false
+        }
     }
 
     /// Counts what is still with the disk; its shard's loop only.

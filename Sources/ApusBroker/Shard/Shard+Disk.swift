@@ -209,9 +209,9 @@ extension Shard {
         guard !slot.isInFlight, !slot.isDirty, slot.parked.isEmpty, slot.waiters.isEmpty, !slot.isProceeding else {
             return
         }
-        if slot.partition?.log.failure != nil {
+        if let failure = slot.partition?.log.failure {
             // It stays, because it must not be opened again in this life of the process.
-            if self.isClosing { self.closed(slot, isClean: false) }
+            if self.isClosing { self.closed(slot, isClean: self.isUntouched(failure)) }
             return
         }
         guard slot.partition?.isQuiet ?? false else { return }
@@ -247,7 +247,7 @@ extension Shard {
     }
 
     func closed(_ slot: PartitionSlot, isClean: Bool) {
-        if isClean { self.closedCleanly(slot.id) } else { self.isClean = false }
+        if isClean { self.noteEnd(of: slot) } else { self.isClean = false }
         // Only a log that could not be finished has any left; what becomes of them is not known.
         self.refuseAcks(slot, above: Offset(rawValue: -1), .timedOut)
         self.remove(slot, reopening: self.world.topic(slot.id.topic))

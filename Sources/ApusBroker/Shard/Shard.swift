@@ -44,8 +44,9 @@ final class Shard: @unchecked Sendable {
     var isClean = true
     /// A life that began after a crash and did not look at every log can not vouch for those it did not open.
     var vouchesForAll: Bool
-    /// Closed cleanly in this life, while the life before was not: their ends are whole. Empty after a clean start.
-    private var closedHere: Set<TopicPartition> = []
+    /// Where logs ended that were closed cleanly in this life. After a clean start only those that ended elsewhere
+    /// before; zero for those that are gone.
+    var ends: [TopicPartition: Offset] = [:]
     /// Where the patrol over all topics is; nil between two of them.
     var patrol: ShardPatrol?
     /// When the last one began.
@@ -113,10 +114,12 @@ final class Shard: @unchecked Sendable {
         let configuration = LogConfiguration(topic.configuration)
         let wall = self.world.ports.clock.wallTime
         let seed = self.world.ports.randomness.next()
-        let wasClosed = self.world.settings.wasCleanShutdown || self.closedHere.contains(id)
+        let wasClosed = self.world.settings.wasCleanShutdown || self.ends[id] != nil
+        let knownEnd = self.knownEnd(of: id)
         let box = SlotBox(slot)
         self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk -> Result<OpenedLog, LogError> in
-            Shard.open(id, configuration, on: disk, wasClosed: wasClosed, seed: seed, wall: wall)
+            Shard.open(
+                id, configuration, on: disk, wasClosed: wasClosed, knownEnd: knownEnd, seed: seed, wall: wall)
         } then: { opened in
             self.opened(box.slot, opened)
         }
@@ -124,14 +127,14 @@ final class Shard: @unchecked Sendable {
     }
 
     private static func open(
-        _ id: TopicPartition, _ configuration: LogConfiguration, on disk: any Disk, wasClosed: Bool, seed: UInt64,
-        wall: Timestamp
+        _ id: TopicPartition, _ configuration: LogConfiguration, on disk: any Disk, wasClosed: Bool, knownEnd: Offset,
+        seed: UInt64, wall: Timestamp
     ) -> Result<OpenedLog, LogError> {
         do throws(LogError) {
             return .success(
                 try Log.open(
                     identity: LogIdentity(id), configuration: configuration, on: disk, cleanShutdown: wasClosed,
-                    wall: wall, seed: seed
+                    knownEnd: knownEnd, wall: wall, seed: seed
                 )
             )
         } catch {
@@ -143,7 +146,7 @@ final class Shard: @unchecked Sendable {
         if case .gone = slot.state { return self.atRest(slot) }
         switch opened {
         case .success(let opened):
-            self.report(opened.report, of: slot)
+            self.report(opened, of: slot)
             // The topic may have been changed while the disk was busy.
             slot.topic = self.world.topic(slot.id.topic) ?? slot.topic
             slot.partition = Partition(id: slot.id, topic: slot.topic, log: opened.log)
@@ -187,10 +190,6 @@ final class Shard: @unchecked Sendable {
         }
     }
 
-    func closedCleanly(_ id: TopicPartition) {
-        if !self.world.settings.wasCleanShutdown { self.closedHere.insert(id) }
-    }
-
     func beginClosing() {
         self.isClosing = true
     }
@@ -200,8 +199,14 @@ final class Shard: @unchecked Sendable {
         return DiskLane(rawValue: UInt64(self.index + 1) << 48 | self.lanesUsed)
     }
 
-    private func report(_ report: LogReport, of slot: PartitionSlot) {
+    private func report(_ opened: OpenedLog, of slot: PartitionSlot) {
         let logger = self.world.ports.logger
+        let report = opened.report
+        if let failure = opened.log.failure {
+            logger.critical(
+                "partition takes no writes: its end is damaged",
+                metadata: ["partition": "\(slot.label)", "reason": "\(failure)"])
+        }
         for damage in report.damage {
             logger.error("damaged records", metadata: ["partition": "\(slot.label)", "damage": "\(damage)"])
         }

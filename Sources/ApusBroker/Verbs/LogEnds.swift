@@ -1,0 +1,115 @@
+package import ApusCore
+import ApusLog
+package import NIOCore
+
+/// Where every log ended when the broker was closed cleanly: the content of the clean-shutdown mark.
+///
+///     APUSEND1 │ format UInt32 │ life Int32 │ count UInt32
+///     │ count × { topic id 2 × UInt64, partition Int32, end Int64 }, sorted by topic and partition
+///     │ CRC-32C UInt32
+///
+/// Big-endian. A log without records is not in it. This is the one thing on the disk that tells of records whose files
+/// are gone altogether. Kept as the file's bytes and searched in place: 28 bytes for each partition of a broker that
+/// may have a million.
+package struct LogEnds: Hashable, Sendable {
+    private static let magic: UInt64 = 0x4150_5553_454E_4431
+    private static let format: UInt32 = 1
+    private static let headBytes = 20
+    private static let entryBytes = 28
+
+    /// The start number of the broker whose end it tells of.
+    package let life: Epoch
+    private var entries: ByteBuffer
+
+    package init(life: Epoch = .none) {
+        self.init(life: life, ByteBuffer())
+    }
+
+    private init(life: Epoch, _ entries: ByteBuffer) {
+        self.life = life
+        self.entries = entries
+    }
+
+    package var count: Int { self.entries.readableBytes / Self.entryBytes }
+
+    /// Nil: the log had no records, or nothing is known of it.
+    package subscript(id: TopicPartition) -> Offset? {
+        var low = 0
+        var high = self.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            guard let entry = self.entry(middle) else { return nil }
+            if entry.id == id { return entry.end }
+            if entry.id < id { low = middle + 1 } else { high = middle }
+        }
+        return nil
+    }
+
+    /// These ends with others put in place of them; an end of zero leaves the list.
+    ///
+    /// - Parameter isKept: whether a partition is still there.
+    package func replacing(
+        _ ends: [TopicPartition: Offset], life: Epoch, keeping isKept: (TopicPartition) -> Bool
+    ) -> LogEnds {
+        var merged = ByteBuffer()
+        merged.reserveCapacity(self.entries.readableBytes + ends.count * Self.entryBytes)
+        func put(_ id: TopicPartition, _ end: Offset) {
+            guard end > .zero, isKept(id) else { return }
+            merged.writeMultipleIntegers(id.topic.high, id.topic.low, id.partition.rawValue, end.rawValue)
+        }
+        var next = 0
+        for (id, end) in ends.sorted(by: { $0.key < $1.key }) {
+            while let old = self.entry(next), old.id <= id {
+                if old.id < id { put(old.id, old.end) }
+                next += 1
+            }
+            put(id, end)
+        }
+        while let old = self.entry(next) {
+            put(old.id, old.end)
+            next += 1
+        }
+        return LogEnds(life: life, merged)
+    }
+
+    // MARK: The file
+
+    package func encoded() -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(Self.headBytes + self.entries.readableBytes + 4)
+        buffer.writeMultipleIntegers(Self.magic, Self.format, self.life.rawValue, UInt32(clamping: self.count))
+        buffer.writeImmutableBuffer(self.entries)
+        buffer.writeInteger(buffer.crc32c())
+        return buffer
+    }
+
+    /// Nil unless it is whole, and exactly that.
+    package init?(from bytes: ByteBuffer) {
+        var body = bytes
+        guard bytes.readableBytes >= Self.headBytes + 4,
+            let covered = body.readSlice(length: bytes.readableBytes - 4), let crc = body.readInteger(as: UInt32.self),
+            covered.crc32c() == crc
+        else { return nil }
+        var entries = covered
+        guard let (magic, format, life, count) = entries.readMultipleIntegers(as: (UInt64, UInt32, Int32, UInt32).self),
+            magic == Self.magic, format == Self.format, Int(count) * Self.entryBytes == entries.readableBytes
+        else { return nil }
+        self.init(life: Epoch(rawValue: life), entries.slice())
+        var last: TopicPartition?
+        for index in 0..<self.count {
+            guard let entry = self.entry(index), entry.end > .zero, last.map({ $0 < entry.id }) ?? true else {
+                return nil
+            }
+            last = entry.id
+        }
+    }
+
+    private func entry(_ index: Int) -> (id: TopicPartition, end: Offset)? {
+        guard var bytes = self.entries.getSlice(at: index * Self.entryBytes, length: Self.entryBytes),
+            let (high, low, partition, end) = bytes.readMultipleIntegers(as: (UInt64, UInt64, Int32, Int64).self)
+        else { return nil }
+        let id = TopicPartition(
+            topic: TopicID(high: high, low: low), partition: PartitionIndex(rawValue: partition))
+        return (id, Offset(rawValue: end))
+    }
+}

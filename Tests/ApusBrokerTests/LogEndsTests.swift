@@ -1,0 +1,173 @@
+import ApusCore
+import ApusFakes
+import ApusLog
+import NIOCore
+import Testing
+
+@testable import ApusBroker
+
+@Suite("Where the logs ended")
+struct LogEndsTests {
+    private static func id(_ topic: UInt64, _ partition: Int32) -> TopicPartition {
+        TopicPartition(topic: TopicID(high: topic, low: 1), partition: PartitionIndex(rawValue: partition))
+    }
+
+    private static func ends(_ count: Int) -> [TopicPartition: Offset] {
+        var ends: [TopicPartition: Offset] = [:]
+        for index in 0..<count {
+            // Above the sign bit too: ids are unsigned.
+            let topic = UInt64(index) &* 0x9E37_79B9_7F4A_7C15
+            ends[self.id(topic, Int32(index % 3))] = Offset(rawValue: Int64(index) + 1)
+        }
+        return ends
+    }
+
+    @Test("every end is found again, also from the bytes", arguments: [0, 1, 2, 3, 100])
+    func roundTrip(count: Int) throws {
+        let ends = Self.ends(count)
+        let list = LogEnds().replacing(ends, life: Epoch(rawValue: 9)) { _ in true }
+        let read = try #require(LogEnds(from: list.encoded()))
+        #expect(read == list && read.count == count && read.life == Epoch(rawValue: 9))
+        for (id, end) in ends { #expect(read[id] == end) }
+        #expect(read[Self.id(5, 5)] == nil)
+    }
+
+    @Test("later ends replace earlier ones, a zero and a partition that is gone take one out, the rest stays")
+    func replacing() {
+        let old = Self.ends(50)
+        let list = LogEnds().replacing(old, life: Epoch(rawValue: 1)) { _ in true }
+        let ids = old.keys.sorted()
+        let new = [ids[0]: Offset(rawValue: 1000), ids[7]: .zero, Self.id(3, 1): Offset(rawValue: 5)]
+        let next = list.replacing(new, life: Epoch(rawValue: 2)) { $0 != ids[9] }
+        #expect(next.count == 49 && next.life == Epoch(rawValue: 2))
+        for (index, id) in ids.enumerated() {
+            let expected = index == 0 ? Offset(rawValue: 1000) : index == 7 || index == 9 ? nil : old[id]
+            #expect(next[id] == expected)
+        }
+        #expect(next[Self.id(3, 1)] == Offset(rawValue: 5))
+    }
+
+    @Test("a list with any one bit flipped, cut short anywhere or longer is no list")
+    func damaged() {
+        let whole = LogEnds().replacing(Self.ends(3), life: Epoch(rawValue: 4)) { _ in true }.encoded()
+        for bit in 0..<whole.readableBytes * 8 {
+            var bytes = Array(whole.readableBytesView)
+            bytes[bit / 8] ^= UInt8(1 << (bit % 8))
+            #expect(LogEnds(from: ByteBuffer(bytes: bytes)) == nil)
+        }
+        for length in 0..<whole.readableBytes {
+            #expect(LogEnds(from: whole.getSlice(at: 0, length: length) ?? ByteBuffer()) == nil)
+        }
+        #expect(LogEnds(from: ByteBuffer(bytes: Array(whole.readableBytesView) + [0])) == nil)
+    }
+
+    // MARK: Through the lives of a broker
+
+    private final class Lives {
+        let disk = SimulatedDisk()
+        let store = FakeCoordinatorStore()
+        var ends: LogEnds? = LogEnds()
+        var number: Int32 = 0
+
+        func begin() throws -> TestBroker {
+            self.number += 1
+            return try TestBroker(
+                disk: self.disk, store: self.store, incarnation: self.number, wasClean: self.ends != nil
+            ) { $0.ends = self.ends ?? LogEnds() }
+        }
+
+        func live(_ body: (TestBroker) throws -> Void) throws {
+            let world = try self.begin()
+            try body(world)
+            self.ends = try world.closeForEnds()
+        }
+
+        func erase(_ topic: Topic, _ partition: Int32 = 0) throws {
+            let directory = LogIdentity(Self.id(topic, partition)).directory
+            for name in try self.disk.list(directory) { self.disk.erase(directory.appending(name)) }
+        }
+
+        static func id(_ topic: Topic, _ partition: Int32) -> TopicPartition {
+            TopicPartition(topic: topic.id, partition: PartitionIndex(rawValue: partition))
+        }
+    }
+
+    @Test("records that vanish between two lives are missed, and their offsets are not given again")
+    func vanished() throws {
+        let lives = Lives()
+        var topics: [Topic] = []
+        try lives.live { world in
+            for name in ["a", "b"] {
+                topics.append(try world.create(name))
+                _ = try world.produce(name, Batch.of(["one", "two"]))
+            }
+        }
+        #expect(topics.map { lives.ends?[Lives.id($0, 0)] } == [Offset(rawValue: 2), Offset(rawValue: 2)])
+        // A life that does not touch them hands the ends on.
+        try lives.live { _ in }
+        try lives.live { #expect(try $0.values("b") == ["one", "two"]) }
+        try lives.erase(topics[0])
+        for _ in 0..<3 {
+            try lives.live { world in
+                let error = try world.produce("a", Batch.of(["again"])).error
+                guard case .storage(let reason)? = error else {
+                    return #expect(Bool(false), "\(String(describing: error))")
+                }
+                #expect(reason.contains("\(topics[0].id)/0") && reason.contains("known-end"))
+                #expect(try world.fetch("a", from: 0).error != nil)
+            }
+            // One bad log does not keep the others from being vouched for.
+            #expect(lives.ends?[Lives.id(topics[1], 0)] == Offset(rawValue: 2))
+        }
+        // After a crash as well.
+        lives.ends = nil
+        lives.disk.crash(seed: 1)
+        try lives.live { world in
+            #expect(try world.produce("a", Batch.of(["again"])).error != nil)
+        }
+    }
+
+    @Test("a partition that was closed while nobody used it is missed in the same life")
+    func idle() throws {
+        let lives = Lives()
+        let world = try lives.begin()
+        let topic = try world.create("a")
+        _ = try world.produce("a", Batch.of(["one"]))
+        world.passSeconds(400)
+        try lives.erase(topic)
+        #expect(try world.produce("a", Batch.of(["again"])).error != nil)
+    }
+
+    @Test("a topic that is deleted and made anew with its old id begins at zero")
+    func madeAnew() throws {
+        let lives = Lives()
+        var id: TopicID?
+        try lives.live { world in
+            id = try world.create("a").id
+            _ = try world.produce("a", Batch.of(["one"]))
+        }
+        try lives.live { world in
+            _ = world.delete(["a"])
+            try world.create("a", id: id)
+            #expect(try world.produce("a", Batch.of(["new"])).baseOffset == .zero)
+            #expect(try world.values("a") == ["new"])
+        }
+        #expect(lives.ends?.count == 1)
+        try lives.live { _ = $0.delete(["a"]) }
+        #expect(lives.ends?.count == 0)
+    }
+
+    @Test("a life after a crash raises no alarm, and tells the ends only when it has looked at every log")
+    func crash() throws {
+        let lives = Lives()
+        let first = try lives.begin()
+        try first.create("a", partitions: 2)
+        for partition in [Int32(0), 1] { _ = try first.produce("a", Batch.of(["one"]), partition: partition) }
+        lives.disk.crash(seed: 2)
+        lives.ends = nil
+        try lives.live { #expect(try $0.values("a") == ["one"]) }
+        #expect(lives.ends == nil)
+        try lives.live { $0.passSeconds(5) }
+        #expect(lives.ends?.count == 2)
+    }
+}

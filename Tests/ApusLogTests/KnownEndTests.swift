@@ -1,0 +1,159 @@
+import ApusCore
+import ApusFakes
+import NIOCore
+import Testing
+
+@testable import ApusLog
+
+/// Files that are gone after a clean stop, and nothing else on the disk that tells of them.
+@Suite struct KnownEndTests {
+    enum Loss: CaseIterable, Sendable {
+        /// Of several segments; the `state` file says only that it was begun.
+        case newestSegment
+        case onlySegment
+        /// The file ends between two batches.
+        case lastBatch
+        case directory
+    }
+
+    /// A log that was closed cleanly, 6 batches long unless it has more segments.
+    private func make(_ loss: Loss) throws -> (rig: LogRig, end: Offset, batches: [ByteBuffer]) {
+        let size: ByteCount = loss == .newestSegment ? .kibibytes(4) : .mebibytes(1)
+        let rig = LogRig(LogConfiguration(segmentBytes: size))
+        var batches: [ByteBuffer] = []
+        for _ in 0..<6 {
+            batches.append(rig.append(payload: 1000))
+            rig.drain()
+        }
+        _ = rig.close()
+        #expect(rig.log.endOffset == 6)
+        return (rig, rig.log.endOffset, batches)
+    }
+
+    /// What is left; nil where everything went.
+    private func lose(_ loss: Loss, _ rig: LogRig) throws -> (files: [DiskPath: ByteBuffer], left: Int) {
+        let victims: [DiskPath]
+        var left = 0
+        switch loss {
+        case .newestSegment:
+            victims = [LogRig.segment(rig.log.writing.base.rawValue)]
+            left = Int(rig.log.writing.base.rawValue)
+            try #require(left > 0)
+        case .onlySegment, .lastBatch: victims = [LogRig.segment(0)]
+        case .directory: victims = try rig.disk.list(LogRig.directory).map { LogRig.file($0) }
+        }
+        var kept: [DiskPath: ByteBuffer] = [:]
+        for victim in victims {
+            let bytes = try #require(rig.disk.contents(of: victim))
+            kept[victim] = bytes
+            if loss == .lastBatch {
+                left = 5
+                rig.disk.replace(victim, with: try #require(bytes.getSlice(at: 0, length: 64 + 5 * 1069)))
+            } else {
+                rig.disk.erase(victim)
+            }
+        }
+        return (kept, left)
+    }
+
+    private func open(_ rig: LogRig, clean: Bool, end: Offset) throws -> LogReport {
+        let opened = try Log.open(
+            identity: LogRig.identity, configuration: rig.configuration, on: rig.disk, cleanShutdown: clean,
+            knownEnd: end, wall: rig.wall, seed: 7)
+        rig.log = opened.log
+        return opened.report
+    }
+
+    @Test(
+        "a log that ends early is named, takes nothing, serves the rest, and is whole again with its files back",
+        arguments: Loss.allCases)
+    func lost(_ loss: Loss) throws {
+        let (rig, end, batches) = try self.make(loss)
+        let (files, left) = try self.lose(loss, rig)
+        // Found once, it is known for good: also by a start after a crash, which has no list of ends.
+        for isClean in [true, false, true] {
+            let report = try self.open(rig, clean: isClean, end: isClean ? end : .zero)
+            #expect(report.damage.map(\.offsets) == [Offset(rawValue: Int64(left))..<end])
+            guard case .endLost(let damage, let record) = rig.log.failure else {
+                return #expect(Bool(false), "\(loss) was not noticed")
+            }
+            #expect(record == LogRig.file("known-end") && "\(damage)".contains("\(LogRig.directory)"))
+            #expect(!rig.log.takesAppends && rig.log.nextJob() == nil && rig.log.endOffset == end)
+            for (index, batch) in batches.enumerated() {
+                let read = Result { try rig.readAll(from: Offset(rawValue: Int64(index))) }
+                if index < left { #expect(try rig.readOne(at: index) == batch) }
+                if index >= left { #expect(throws: LogError.damaged(damage)) { try read.get() } }
+            }
+            rig.disk.crash(seed: 3)
+        }
+        for (path, bytes) in files { rig.disk.replace(path, with: bytes) }
+        #expect(try self.open(rig, clean: false, end: .zero).damage.isEmpty)
+        #expect(rig.log.takesAppends && rig.log.endOffset == end)
+        #expect(try rig.readAll() == batches)
+        #expect(rig.disk.contents(of: LogRig.file("known-end")) == nil)
+    }
+
+    @Test("who removes the record of the end accepts the loss", arguments: Loss.allCases)
+    func accepted(_ loss: Loss) throws {
+        let (rig, end, batches) = try self.make(loss)
+        let (_, left) = try self.lose(loss, rig)
+        _ = try self.open(rig, clean: true, end: end)
+        rig.disk.erase(LogRig.file("known-end"))
+        #expect(try self.open(rig, clean: true, end: .zero).damage.isEmpty)
+        #expect(rig.log.endOffset.rawValue == Int64(left))
+        let next = rig.append()
+        rig.drain()
+        #expect(try rig.readAll() == batches[..<left] + [next])
+    }
+
+    @Test("what was found torn after a clean stop stays damage after a crash, and is not cut")
+    func tornThenCrash() throws {
+        let (rig, end, _) = try self.make(.onlySegment)
+        rig.disk.damage(LogRig.segment(0), at: 64 + 1069 * 5 + 4) { $0 ^= 1 }
+        for isClean in [true, false, false] {
+            let report = try self.open(rig, clean: isClean, end: isClean ? end : .zero)
+            #expect(report.cut == nil && report.damage.count == 1)
+            #expect(!rig.log.takesAppends)
+            rig.disk.crash(seed: 5)
+        }
+    }
+
+    @Test("a log that ends where it should, or later, has nothing to tell")
+    func whole() throws {
+        let (rig, end, batches) = try self.make(.newestSegment)
+        for known in [Offset.zero, 1, end] {
+            #expect(try self.open(rig, clean: true, end: known).damage.isEmpty)
+            #expect(try rig.log.takesAppends && rig.readAll() == batches)
+        }
+        #expect(rig.disk.contents(of: LogRig.file("known-end")) == nil)
+    }
+
+    @Test("a record of the end that can not be read, with any one bit flipped or byte missing, is never passed over")
+    func damagedRecord() throws {
+        let (rig, end, _) = try self.make(.onlySegment)
+        _ = try self.lose(.onlySegment, rig)
+        _ = try self.open(rig, clean: true, end: end)
+        let file = LogRig.file("known-end")
+        let whole = try #require(rig.disk.contents(of: file))
+        for bit in 0..<whole.readableBytes * 8 {
+            rig.disk.replace(file, with: whole)
+            rig.disk.damage(file, at: bit / 8) { $0 ^= UInt8(1 << (bit % 8)) }
+            #expect(try self.open(rig, clean: false, end: .zero).damage.map(\.kind) == [.knownEnd])
+            #expect(!rig.log.takesAppends)
+        }
+        for length in 0..<whole.readableBytes {
+            rig.disk.replace(file, with: try #require(whole.getSlice(at: 0, length: length)))
+            _ = try self.open(rig, clean: false, end: .zero)
+            #expect(!rig.log.takesAppends)
+        }
+    }
+}
+
+extension LogRig {
+    /// The batch that begins at an offset.
+    func readOne(at offset: Int) throws -> ByteBuffer? {
+        let from = Offset(rawValue: Int64(offset))
+        guard let read = try self.log.read(from: from, below: from.next, upTo: .bytes(1)) else { return nil }
+        return try self.run(read).batches.first
+    }
+}
