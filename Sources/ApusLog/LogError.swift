@@ -38,8 +38,8 @@ package enum LogFailure: Hashable, Sendable, CustomStringConvertible {
         case .disk(let error): "the log failed: \(error)"
         case .endUnknown(let damage): "the end of the log is damaged: \(damage)"
         case .endLost(let damage, let record):
-            "records are lost: \(damage). Put the files back from a copy, or delete the topic; to accept the loss and give "
-                + "out these offsets again, stop the broker and remove \(record)"
+            "records are lost: \(damage). Put the files back from a copy, or delete the topic; to accept the loss and "
+                + "give out these offsets again, stop the broker and remove \(record)"
         case .closed: "the log is closed"
         }
     }
