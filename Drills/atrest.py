@@ -20,19 +20,6 @@ REFUSAL_LINES_MAX = 4
 PAGE = 4096
 
 
-# What nothing on the disk tells of when the mark of a clean stop is an empty file: how far a log reached whose last
-# records were taken away. With ends in the mark each of these fails like everything else.
-BEYOND_AN_EMPTY_MARK = (
-    "truncate the newest segment",
-    "delete the newest segment",
-    "the partition's directory deleted",
-    "its topic's directory deleted",
-    "all topics deleted",
-)
-# The last batch, damaged: named after the clean stop, but a crash later it looks like the torn end of that crash.
-BEYOND_AFTER_A_CRASH = ("flip the newest segment", "zero the newest segment")
-
-
 # --- a data directory worth damaging
 
 
@@ -154,16 +141,10 @@ DAMAGES = (flip, zero, truncate, delete, swap, stranger)
 class Report:
     def __init__(self):
         self.cases = self.whole = self.named = self.refused = 0
-        self.marked, self.unnoticed, self.problems = True, [], []
+        self.problems = []
 
     def problem(self, text):
         self.problems.append(text)
-
-    def silence(self, text):
-        """Records are gone, and nobody was told."""
-        ends = BEYOND_AN_EMPTY_MARK + (BEYOND_AFTER_A_CRASH if text.endswith("after a crash") else ())
-        beyond = not self.marked and text.startswith(ends)
-        (self.unnoticed if beyond else self.problems).append(text)
 
 
 def read_all(broker, topic, partition):
@@ -225,7 +206,7 @@ def still_named(broker, target, what, values, report):
     broker.start()
     held, error = read_all(broker, *target)
     if error is None and len(held) != len(values):
-        report.silence(f"{what}: {len(values) - len(held)} records are gone in silence after a crash")
+        report.problem(f"{what}: {len(values) - len(held)} records are gone in silence after a crash")
     if any(values.get(offset) != value for offset, value in held.items()):
         report.problem(f"{what}: served damaged after a crash")
 
@@ -237,7 +218,7 @@ def gone(broker, target, what, count, report):
             end()
             broker.start()
         if not refuses(broker, target):
-            report.silence(f"{what}: {count} records are gone in silence{when}")
+            report.problem(f"{what}: {count} records are gone in silence{when}")
             return
     report.named += 1
 
@@ -252,7 +233,7 @@ def refuses(broker, target):
     return False
 
 
-def damage_files(apus, baseline, known, work, dice, report):
+def damage_files(apus, baseline, known, work, dice, report, when=""):
     target = (TOPIC, 0)
     folder = os.path.relpath(directory_of(baseline, *target), baseline)
     names = sorted(os.listdir(os.path.join(baseline, folder)))
@@ -263,7 +244,7 @@ def damage_files(apus, baseline, known, work, dice, report):
             shutil.copytree(baseline, data)
             if damage(os.path.join(data, folder, name), dice) is not False:
                 called = "the newest segment" if name == newest else name
-                examine(apus, data, known, {target}, f"{damage.__name__} {called}", report)
+                examine(apus, data, known, {target}, f"{damage.__name__} {called}{when}", report)
             shutil.rmtree(data)
     whole = (
         ("the partition's directory deleted", folder, {target}),
@@ -274,35 +255,49 @@ def damage_files(apus, baseline, known, work, dice, report):
         data = os.path.join(work, "data")
         shutil.copytree(baseline, data)
         shutil.rmtree(os.path.join(data, path))
-        examine(apus, data, known, targets, what, report)
+        examine(apus, data, known, targets, what + when, report)
         shutil.rmtree(data)
 
 
-def damage_mark(apus, baseline, known, work, dice, report):
-    """The mark of a clean stop is a help, never a need: without a whole one, or with an old one, nothing is missing."""
-    mark = os.path.join(baseline, "clean")
+def damage_ends(apus, baseline, known, work, dice, report):
+    """The list of ends is a help, never a need: without a whole one, or with an old one, nothing is missing."""
+    ends = os.path.join(baseline, "ends")
     for damage in (flip, zero, truncate, delete):
         data = os.path.join(work, "data")
         shutil.copytree(baseline, data)
-        if content_length(mark) or damage is delete:
-            damage(os.path.join(data, "clean"), dice)
-            examine(apus, data, known, set(), f"{damage.__name__} the clean-stop mark", report)
+        damage(os.path.join(data, "ends"), dice)
+        examine(apus, data, known, set(), f"{damage.__name__} the list of ends", report)
         shutil.rmtree(data)
     data = os.path.join(work, "data")
     shutil.copytree(baseline, data)
     later = {place: dict(values) for place, values in known.items()}
+    produce_later(apus, data, later)
+    shutil.copy(ends, os.path.join(data, "ends"))
+    examine(apus, data, later, set(), "the list of ends of an earlier life", report)
+    shutil.rmtree(data)
+
+
+def produce_later(apus, data, known, crash=False):
+    """Another life, which ends in order or by a kill."""
     broker = Broker(apus, data)
     try:
         broker.start()
         with Connection(broker.address) as connection:
             offset = connection.produce(STEADY, 0, [b"later"])
-            later[STEADY, 0][offset] = b"later"
-        broker.stop()
+            known[STEADY, 0][offset] = b"later"
+        if not crash:
+            broker.stop()
     finally:
         broker.kill()
-    shutil.copy(mark, os.path.join(data, "clean"))
-    examine(apus, data, later, set(), "the clean-stop mark of an earlier life", report)
-    shutil.rmtree(data)
+
+
+def after_a_crash(apus, baseline, work, known):
+    """A data directory whose last life was killed, and wrote to one partition only; with what is in it."""
+    data = os.path.join(work, "crashed")
+    shutil.copytree(baseline, data)
+    later = {place: dict(values) for place, values in known.items()}
+    produce_later(apus, data, later, crash=True)
+    return data, later
 
 
 # --- directories that must be refused
@@ -446,19 +441,18 @@ def main():
     baseline, dice = os.path.join(work, "baseline"), random.Random(arguments.seed)
     try:
         known = prepare(arguments.apus, baseline)
-        report.marked = os.path.getsize(os.path.join(baseline, "clean")) > 0
+        crashed, later = after_a_crash(arguments.apus, baseline, work, known)
         for _ in range(arguments.cycles):
             damage_files(arguments.apus, baseline, known, work, dice, report)
-            damage_mark(arguments.apus, baseline, known, work, dice, report)
+            damage_files(arguments.apus, crashed, later, work, dice, report, ", after a crash")
+            damage_ends(arguments.apus, baseline, known, work, dice, report)
         refusals(arguments.apus, baseline, work, report)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     print(
         f"atrest: {report.cases} cases: {report.whole} repaired or harmless, {report.named} answered by a named error, "
-        f"{report.refused} refused to start, {len(report.unnoticed)} beyond notice, {len(report.problems)} failed"
+        f"{report.refused} refused to start, {len(report.problems)} failed"
     )
-    for text in sorted(set(report.unnoticed)):
-        print("  beyond notice: " + text)
     for problem in report.problems:
         print("  " + problem)
     return 1 if report.problems else 0

@@ -48,29 +48,36 @@ extension Broker {
         }
     }
 
-    /// Refuses new work, lets what is appended reach the disk, closes every log. Answers where each ended; nil when not
-    /// all is closed cleanly. Only with the ends may the data directory be marked clean.
-    package func close(on loop: any EventLoop, then: @escaping @Sendable (LogEnds?) -> Void) {
-        let none = [[TopicPartition: Offset]?](repeating: nil, count: self.shards.count)
-        let gather = BrokerGather(none, missing: self.shards.count) { shards in
-            let ends = self.ends(shards)
+    /// Refuses new work, lets what is appended reach the disk, closes every log. Answers where they ended, and whether
+    /// all of them closed cleanly.
+    package func close(on loop: any EventLoop, then: @escaping @Sendable (LogEnds) -> Void) {
+        let none = ShardEnds(isClean: false, logs: [:])
+        let gather = BrokerGather([ShardEnds](repeating: none, count: self.shards.count), missing: self.shards.count) {
+            let ends = self.ends($0)
             loop.execute { then(ends) }
         }
         for shard in self.shards {
-            shard.mailbox.run { shard.close { gather.put($0 ? shard.ends : nil, at: shard.index) } }
+            shard.mailbox.run {
+                shard.close { gather.put(ShardEnds(isClean: $0, logs: shard.ends), at: shard.index) }
+            }
         }
     }
 
-    private func ends(_ shards: [[TopicPartition: Offset]?]) -> LogEnds? {
+    private func ends(_ shards: [ShardEnds]) -> LogEnds {
+        let (topics, known) = (self.topics, self.settings.ends)
         var ends: [TopicPartition: Offset] = [:]
         for shard in shards {
-            guard let shard else { return nil }
-            ends.merge(shard) { $1 }
+            ends.merge(shard.logs.filter { topics.topic($0.key) != nil }) { $1 }
         }
-        let topics = self.topics
-        return self.settings.ends.replacing(ends, life: self.settings.incarnation) { id in
-            topics.topic(id: id.topic).map { id.partition.rawValue < $0.partitionCount } ?? false
+        return known.replacing(ends, life: self.settings.incarnation, isClean: shards.allSatisfy(\.isClean)) { id in
+            topics.topic(id).map { known.tells(of: $0) } ?? false
         }
+    }
+
+    /// What a shard says of its logs when it is closed.
+    private struct ShardEnds: Sendable {
+        var isClean: Bool
+        var logs: [TopicPartition: Offset]
     }
 
     private static func facts(of settings: BrokerSettings) -> [String: String] {

@@ -86,10 +86,10 @@ package struct BrokerSettings: Sendable {
     package var identity: BrokerIdentity
     /// This start's number, larger than at every start before: the leader epoch of every partition of a lone broker.
     package var incarnation: Epoch
-    /// Whether the life before ended with ``Broker/close(on:then:)`` answering true (or there was none). Otherwise the
-    /// end of a log may be torn, and is cut where it is.
+    /// Whether the life before ended with ``Broker/close(on:then:)`` answering that all is clean (or there was none).
+    /// Otherwise the end of a log may be torn, and is cut where it is.
     package var wasCleanShutdown: Bool
-    /// Where the logs ended then; nothing when that is not known.
+    /// Where the logs ended when a broker was last closed; no log may end below.
     package var ends = LogEnds()
     /// Where the data is, for people.
     package var dataDirectory: String

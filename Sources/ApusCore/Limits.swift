@@ -111,8 +111,8 @@ public enum Limits {
     public static let indexFileBytesMax = ByteCount.mebibytes(8)
     /// The longest `state` file of a log that is read.
     public static let stateFileBytesMax = ByteCount.mebibytes(64)
-    /// The longest clean-shutdown mark that is read: the ends of 38 million logs.
-    public static let cleanMarkBytesMax = ByteCount.gibibytes(1)
+    /// The longest list of ends that is read, of 38 million logs.
+    public static let endsFileBytesMax = ByteCount.gibibytes(1)
     /// The longest segment file: positions in it fit into 32 bits.
     public static let segmentFileBytesMax = ByteCount.bytes(Int(UInt32.max))
     /// Kafka's `producer.id.expiration.ms`.

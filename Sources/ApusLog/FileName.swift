@@ -14,6 +14,8 @@ enum FileName: Hashable {
     case marker
     /// Where a log ended that lost records (``KnownEnd``).
     case knownEnd
+    /// Put there by whoever accepts that loss.
+    case acceptedLoss
     /// Half-made: something was being replaced when the process ended. Never read, always removed.
     case temporary
     case unknown
@@ -21,6 +23,7 @@ enum FileName: Hashable {
     static let stateName = "state"
     static let markerName = "has-state"
     static let knownEndName = "known-end"
+    static let acceptedLossName = "accept-loss"
 
     static func segmentName(_ base: Offset) -> String { Self.digits(base) + ".segment" }
     static func indexName(_ base: Offset) -> String { Self.digits(base) + ".index" }
@@ -35,6 +38,8 @@ enum FileName: Hashable {
             self = .marker
         } else if name == Self.knownEndName {
             self = .knownEnd
+        } else if name == Self.acceptedLossName {
+            self = .acceptedLoss
         } else if name.hasSuffix(".temporary") {
             self = .temporary
         } else if let base = Self.base(of: name, suffix: ".segment") {

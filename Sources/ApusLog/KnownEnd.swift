@@ -5,9 +5,10 @@ import NIOCore
 ///
 ///     APUSKEND │ format UInt32 │ partition Int32 │ topic id 2 × UInt64 │ end Int64 │ CRC-32C UInt32
 ///
-/// Made when a log is found to end below what it ended at when it was closed cleanly. The broker's own list of ends is
-/// gone after the next crash; this one stays with the log. Every recovery looks for it, and until the log ends there
-/// again it takes no appends: the offsets in between were given out. Who accepts the loss removes it.
+/// Made when a log is found to end below what it ended at when it was closed cleanly, or its end to be damaged. The
+/// broker's own list of ends knows no more than the last orderly stop; this one stays with the log. Every recovery looks
+/// for it, and until the log ends there again it takes no appends: the offsets in between were given out. Who accepts the
+/// loss renames it to `accept-loss`.
 struct KnownEnd: Hashable {
     static let magic: UInt64 = 0x4150_5553_4B45_4E44
     static let format: UInt32 = 1
@@ -50,6 +51,7 @@ extension LogRecovery {
     /// Refuses appends to a log that ends below what is known to have been in it.
     mutating func compareEnd(of log: inout Log) throws(DiskError) {
         let file = self.path(FileName.knownEndName)
+        if self.isLossAccepted { return try self.acceptLoss(of: log, file) }
         var known = self.knownEnd
         var isWritten = false
         if self.hasKnownEnd {
@@ -63,16 +65,30 @@ extension LogRecovery {
             isWritten = read.end >= known
             known = max(known, read.end)
         }
+        if case .endUnknown(let damage, _)? = log.failure { known = max(known, damage.offsets.upperBound) }
         guard log.failure != nil || log.endOffset < known else {
             if self.hasKnownEnd { try self.remove(file) }
             return
         }
-        guard known > .zero else { return }
         if !isWritten { try self.writeKnownEnd(known, file) }
         guard log.failure == nil else { return }
+        self.end(&log, at: known, file)
+    }
+
+    /// What the log has is all there is. The word for it goes last: a crash before then finds it again.
+    private mutating func acceptLoss(of log: Log, _ file: DiskPath) throws(DiskError) {
+        guard log.failure == nil else { return }
+        self.report.acceptedLoss = true
+        if self.hasKnownEnd { try self.remove(file) }
+        try self.disk.syncDirectory(self.identity.directory)
+        try self.remove(self.path(FileName.acceptedLossName))
+        try self.disk.syncDirectory(self.identity.directory)
+    }
+
+    /// Readers of the lost offsets are told so, and not that these were never given.
+    private mutating func end(_ log: inout Log, at known: Offset, _ file: DiskPath) {
         let damage = self.lostEnd(of: log, known)
         self.report.damage.append(damage)
-        // Readers of the lost offsets are told so, and not that these were never given.
         if log.writing.mark.end > log.writing.base { log.closed.append(log.writing.closed) }
         log.writing = OpenSegment(
             base: known, salt: log.salts.next(), createdAt: self.wall, directory: self.identity.directory)

@@ -27,8 +27,9 @@ package enum LogError: Error, Hashable, Sendable, CustomStringConvertible {
 package enum LogFailure: Hashable, Sendable, CustomStringConvertible {
     /// A write or sync failed: what is on the disk is not known any more, and a second sync may lie.
     case disk(DiskError)
-    /// Recovery could not find out where the log ends, so no offset can be given without giving it twice.
-    case endUnknown(LogDamage)
+    /// Recovery could not find out where the log ends, so no offset can be given without giving it twice. With a
+    /// `record` that says so, the loss can be accepted.
+    case endUnknown(LogDamage, record: DiskPath?)
     /// The log ends below where it is known to have ended; `record` says so until the rest is back.
     case endLost(LogDamage, record: DiskPath)
     case closed
@@ -36,12 +37,19 @@ package enum LogFailure: Hashable, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .disk(let error): "the log failed: \(error)"
-        case .endUnknown(let damage): "the end of the log is damaged: \(damage)"
+        case .endUnknown(let damage, let record):
+            "the end of the log is damaged: \(damage). \(Self.wayOut(record))"
         case .endLost(let damage, let record):
-            "records are lost: \(damage). Put the files back from a copy, or delete the topic; to accept the loss and "
-                + "give out these offsets again, stop the broker and remove \(record)"
+            "records are lost: \(damage). \(Self.wayOut(record))"
         case .closed: "the log is closed"
         }
+    }
+
+    private static func wayOut(_ record: DiskPath?) -> String {
+        let always = "Put the files back from a copy, or delete the topic"
+        guard let record else { return always }
+        return "\(always); to accept the loss and give out these offsets again, stop the broker in order and rename "
+            + "\(record) to \(FileName.acceptedLossName)"
     }
 }
 
@@ -102,6 +110,8 @@ package struct LogReport: Hashable, Sendable {
     package var removedFiles: [DiskPath] = []
     /// Index files that were missing, damaged, stale or another segment's, and were made anew from the segment.
     package var rebuiltIndexes: [DiskPath] = []
+    /// Somebody accepted that records are lost, and the log goes on where those end that it has.
+    package var acceptedLoss = false
 
     package init() {}
 }

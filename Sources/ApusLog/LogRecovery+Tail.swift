@@ -32,7 +32,7 @@ extension LogRecovery {
                 LogDamage(.missing, self.path(FileName.segmentName(first)), offsets: first..<state.active.end)
             )
             expected = state.active.end
-            if bases.isEmpty { log.failure = self.report.damage.last.map { .endUnknown($0) } }
+            if bases.isEmpty { log.failure = self.report.damage.last.map { .endUnknown($0, record: nil) } }
         }
         for (index, base) in bases.enumerated() {
             let isLast = index == bases.count - 1
@@ -103,7 +103,7 @@ extension LogRecovery {
         }
         let damage = LogDamage(kind, file, offsets: base..<(next ?? base.next))
         self.report.damage.append(damage)
-        if next == nil { log.failure = .endUnknown(damage) }
+        if next == nil { log.failure = .endUnknown(damage, record: nil) }
         return nil
     }
 
@@ -159,7 +159,8 @@ extension LogRecovery {
         )
         return SegmentRecovery(
             file: file, provenPosition: min(provenPosition, end), provenEnd: provenEnd ?? extent.base, isLast: isLast,
-            cleanShutdown: self.cleanShutdown, interval: self.configuration.indexIntervalBytes, wall: self.wall,
+            cleanShutdown: self.cleanShutdown, knownEnd: self.knownEnd, interval: self.configuration.indexIntervalBytes,
+            wall: self.wall,
             scanner: scanner, segment: segment, expected: segment.mark.end, epoch: .none
         )
     }
@@ -214,7 +215,7 @@ extension LogRecovery {
         }
         if let blind = current.blind {
             self.report.damage.append(blind.damage)
-            log.failure = .endUnknown(blind.damage)
+            log.failure = .endUnknown(blind.damage, record: self.path(FileName.knownEndName))
         } else if !self.cleanShutdown {
             try self.makeDurable(current)
         }

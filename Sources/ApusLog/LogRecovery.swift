@@ -17,8 +17,8 @@ extension Log {
     ///
     /// - Parameters:
     ///   - cleanShutdown: every log was closed before the last life ended: a torn end is then damage.
-    ///   - knownEnd: where it ended when it was last closed cleanly, if that is known. A log that ends below has lost
-    ///     records and takes no appends.
+    ///   - knownEnd: where it ended when it was last closed cleanly, if that is known. What does not hold below is
+    ///     damage; a log that ends below has lost records and takes no appends.
     ///   - wall: now, for records whose time of arrival is not known.
     ///   - seed: random.
     /// - Throws: `.disk` when the disk can not be read or written.
@@ -55,13 +55,14 @@ struct LogRecovery {
     let configuration: LogConfiguration
     let disk: any Disk
     private(set) var cleanShutdown: Bool
-    let knownEnd: Offset
+    private(set) var knownEnd: Offset
     let wall: Timestamp
     let seed: UInt64
     var report = LogReport()
     private(set) var segments: [Offset] = []
     private(set) var hasState = false
     private(set) var hasKnownEnd = false
+    private(set) var isLossAccepted = false
     private var hasMarker = false
     static let chunk = 1 << 20
 
@@ -80,8 +81,12 @@ struct LogRecovery {
 
     mutating func run() throws(DiskError) -> OpenedLog {
         try self.list()
-        // Nothing was written to it since: what is torn now is damage, and not the end of a last write.
-        if self.hasKnownEnd { self.cleanShutdown = true }
+        if self.isLossAccepted {
+            (self.cleanShutdown, self.knownEnd) = (false, .zero)
+        } else if self.hasKnownEnd {
+            // Nothing was written to it since: what is torn now is damage, and not the end of a last write.
+            self.cleanShutdown = true
+        }
         let state = try self.state()
         guard state != nil || !self.segments.isEmpty else {
             var log = self.emptyLog(startingAt: .zero)
@@ -129,6 +134,7 @@ struct LogRecovery {
             case .state: self.hasState = true
             case .marker: self.hasMarker = true
             case .knownEnd: self.hasKnownEnd = true
+            case .acceptedLoss: self.isLossAccepted = true
             case .temporary: try self.remove(self.path(name))
             case .unknown: self.report.unknownFiles.append(self.path(name))
             }

@@ -9,7 +9,8 @@ import NIOCore
 /// on the disk once:
 /// - it lies below the recovery point, or in a segment that was closed;
 /// - a batch behind it holds whose durable job began behind it (see ``Seal``);
-/// - the broker ended in an orderly way, so that nothing was being written.
+/// - the broker ended in an orderly way, so that nothing was being written;
+/// - the log ended behind it when it was last closed.
 /// Otherwise it is torn. A hole, zeros and then a batch of the same job, is torn too.
 struct SegmentRecovery {
     /// The end could not be found: a record that may have been acknowledged can not be told from one that never was.
@@ -24,6 +25,8 @@ struct SegmentRecovery {
     let provenEnd: Offset
     let isLast: Bool
     let cleanShutdown: Bool
+    /// Where the log is known to have ended at least.
+    let knownEnd: Offset
     let interval: ByteCount
     /// What replay needs: called for every good batch at or above `provenEnd`, or for all when nothing is known.
     let wall: Timestamp
@@ -81,7 +84,8 @@ struct SegmentRecovery {
     /// - Returns: whether there is more behind them.
     private mutating func passDamage() throws(DiskError) -> Bool {
         let place = self.scanner.position
-        let isProven = !self.isLast || place < self.provenPosition || self.cleanShutdown
+        let isProven =
+            !self.isLast || place < self.provenPosition || self.cleanShutdown || self.expected < self.knownEnd
         let (expected, epoch) = (self.expected, self.epoch)
         let next = try self.scanner.search(from: place + 1) { header, mark, position in
             guard header.baseOffset > expected.rawValue, header.nextOffset <= Offset.storedMax.rawValue,

@@ -22,7 +22,7 @@ struct ServerParts: Sendable {
     /// For blocking calls at start and stop, when there is no event loop to keep waiting and no disk thread yet.
     private var helper: NIOThreadPool?
     private var directory: DataDirectory?
-    /// Where the logs end, as far as that is known and nothing was written since. Nil: the last stop was not clean.
+    /// What the next start is told should this one end before it has a broker. Nil: nothing but what it finds.
     private var ends: LogEnds?
     private var journal: JournaledDisk?
     private var hasBallast = false
@@ -53,12 +53,13 @@ struct ServerParts: Sendable {
         DescriptorLimit.raise()
         let (directory, replay) = try await self.openData(configuration)
         let claim = try await self.claim(directory, configuration, clock)
-        self.believeEnds(after: claim)
-        let broker = try await self.startBroker(configuration, directory, claim, clock)
+        let ends = self.ends(in: directory, after: claim)
+        if ends.isClean { self.ends = ends.carried(into: claim.incarnation) }
+        let broker = try await self.startBroker(configuration, directory, claim, ends, clock)
         let endpoint = try await self.listen(on: address, configuration, broker)
         let topics = broker.topics.all
         let recovery = RecoveryReport(
-            isNew: directory.identity == nil, wasClean: self.ends != nil, topics: topics.count,
+            isNew: directory.identity == nil, wasClean: directory.identity != nil && ends.isClean, topics: topics.count,
             partitions: topics.reduce(0) { $0 + Int($1.partitionCount) }, bytesReplayed: replay.bytes,
             duration: clock.now.since(began))
         self.tell(recovery, broker, endpoint)
@@ -121,10 +122,6 @@ struct ServerParts: Sendable {
             }
         }
         self.directory = opened.0
-        if let mark = opened.0.cleanMark {
-            self.ends = LogEnds(from: mark)
-            if self.ends == nil { logger.warning("the clean-shutdown mark is damaged: taken as an unclean stop") }
-        }
         self.journal = opened.1
         self.hasBallast = opened.3
         return (opened.0, opened.2)
@@ -170,21 +167,22 @@ struct ServerParts: Sendable {
         return claim
     }
 
-    /// A mark of another life came back from a copy, and tells nothing of the logs as they are now.
-    private mutating func believeEnds(after claim: StoreClaim) {
-        guard let ends = self.ends else { return }
-        guard ends.life == claim.previous else {
-            self.ends = nil
-            return self.logger.warning(
-                "the clean-shutdown mark is of another life: taken as an unclean stop",
-                metadata: ["mark": "\(ends.life)", "last": "\(claim.previous ?? .none)"])
+    /// Where no log may end below, and whether the last life ended in order. Only what that life itself left can say
+    /// so: after a crash, or from a copy, an older list tells of ends that the logs have left behind since.
+    private func ends(in directory: DataDirectory, after claim: StoreClaim) -> LogEnds {
+        // A new directory has no log that could be damaged.
+        guard directory.identity != nil else { return LogEnds(life: claim.incarnation, isClean: true) }
+        guard let bytes = directory.ends else { return LogEnds() }
+        guard let ends = LogEnds(from: bytes) else {
+            self.logger.error("the list of where the logs ended is damaged: records at their ends are not missed")
+            return LogEnds()
         }
-        // Should this start fail before it has a broker, the ends are still true, and this is the life they are of.
-        self.ends = ends.replacing([:], life: claim.incarnation) { _ in true }
+        return ends.life == claim.previous ? ends : ends.unclean
     }
 
     private mutating func startBroker(
-        _ configuration: ServerConfiguration, _ directory: DataDirectory, _ claim: StoreClaim, _ clock: SystemClock
+        _ configuration: ServerConfiguration, _ directory: DataDirectory, _ claim: StoreClaim, _ ends: LogEnds,
+        _ clock: SystemClock
     ) async throws(ServerError) -> Broker {
         guard let journal = self.journal, let store = self.store else { preconditionFailure("started out of order") }
         let loops = MultiThreadedEventLoopGroup(
@@ -192,12 +190,10 @@ struct ServerParts: Sendable {
         let threads = DiskThreads(count: configuration.diskThreads, disk: journal)
         self.loops = loops
         self.threads = threads
-        // A new directory has no log that could be damaged.
-        let wasClean = directory.identity == nil || self.ends != nil
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
-            incarnation: claim.incarnation, wasCleanShutdown: wasClean, dataDirectory: directory.path)
-        if let ends = self.ends { settings.ends = ends }
+            incarnation: claim.incarnation, wasCleanShutdown: ends.isClean, dataDirectory: directory.path)
+        settings.ends = ends
         settings.tailCache = configuration.tailCache
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
@@ -262,9 +258,9 @@ struct ServerParts: Sendable {
 
     /// Stops what was started, newest first. True: nothing went wrong on the way.
     ///
-    /// The data directory is marked clean when the broker vouches for every log. After a start that was not clean it
-    /// can do so only once its patrol has looked at all of them; until then the next start checks again, and that is
-    /// no failure of this stop.
+    /// The next start is told where the logs ended, and whether the broker vouches for all of them. After a start that
+    /// was not clean it can do so only once its patrol has looked at every log; until then the next start checks again,
+    /// and that is no failure of this stop.
     mutating func stop(within patience: Duration?) async -> Bool {
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
@@ -277,12 +273,12 @@ struct ServerParts: Sendable {
             ends = await withCheckedContinuation { continuation in
                 broker.close(on: loop) { continuation.resume(returning: $0) }
             }
-            isWell = ends != nil || !broker.settings.wasCleanShutdown
+            isWell = ends?.isClean == true || !broker.settings.wasCleanShutdown
         }
         await self.threads?.shutdown()
         (self.listener, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil)
         if let helper = self.helper {
-            let isClosed = await self.closeData(marking: ends, helper)
+            let isClosed = await self.closeData(leaving: ends, helper)
             isWell = isWell && isClosed
             await self.quietly("helper") { try await helper.shutdownGracefully() }
         }
@@ -292,20 +288,20 @@ struct ServerParts: Sendable {
         return isWell
     }
 
-    private func closeData(marking ends: LogEnds?, _ helper: NIOThreadPool) async -> Bool {
+    private func closeData(leaving ends: LogEnds?, _ helper: NIOThreadPool) async -> Bool {
         let (journal, store, directory, logger) = (self.journal, self.store, self.directory, self.logger)
         let isClosed = await Self.run(on: helper) {
             do {
                 try journal?.checkpoint()
                 try store?.close()
-                if let ends { try directory?.markClean(ends.encoded()) }
+                if let ends { try directory?.writeEnds(ends.encoded()) }
                 return true
             } catch {
                 logger.error("the data directory was not closed whole", metadata: ["error": "\(error)"])
                 return false
             }
         }
-        if directory != nil { logger.info("stopped", metadata: ["clean": "\(ends != nil && isClosed)"]) }
+        if directory != nil { logger.info("stopped", metadata: ["clean": "\(ends?.isClean == true && isClosed)"]) }
         return isClosed
     }
 

@@ -7,7 +7,7 @@ package import NIOCore
 ///     lock           held with flock while a broker serves; its process id inside
 ///     broker.json    whose data it is (``DirectoryIdentity``); written last when the directory is first used, so a
 ///                    directory without it was never served
-///     clean          there only between a clean stop and the next start; where every log ended
+///     ends           where every log ended when a broker was last stopped in order, and whether all was whole then
 ///     ballast        space set aside, to be given back when the disk is full
 ///     store.sqlite   the coordinator store
 ///     topics/        the logs
@@ -18,7 +18,8 @@ package final class DataDirectory: Sendable {
     package static let storeName = "store.sqlite"
     package static let topicsName = "topics"
 
-    private static let clean = DiskPath("clean")
+    private static let ends = DiskPath("ends")
+    private static let endsDraft = DiskPath("ends.new")
     private static let ballast = DiskPath("ballast")
     private static let identityFile = DiskPath(DirectoryIdentity.fileName)
     private static let identityDraft = DiskPath(DirectoryIdentity.fileName + ".new")
@@ -27,9 +28,8 @@ package final class DataDirectory: Sendable {
     package let disk: PosixDisk
     /// Nil: the directory is new, and ``initialise(_:)`` makes it ours.
     package let identity: DirectoryIdentity?
-    /// What the last process that served it left when it stopped cleanly; nil when it did not. Known once: the mark is
-    /// gone by now.
-    package let cleanMark: ByteBuffer?
+    /// What the last process that stopped in order wrote with ``writeEnds(_:)``; nil when none did.
+    package let ends: ByteBuffer?
     private let lock: DirectoryLock
 
     package var storePath: String { "\(self.path)/\(Self.storeName)" }
@@ -60,7 +60,7 @@ package final class DataDirectory: Sendable {
         self.lock = try DirectoryLock(path, below: disk.root)
         self.identity = try Self.identity(in: path, disk, brokerID: brokerID, clusterID: clusterID)
         do throws(DiskError) {
-            self.cleanMark = try Self.takeCleanMark(disk)
+            self.ends = try Self.readEnds(disk)
         } catch {
             throw .failed(path: path, "\(error)")
         }
@@ -145,20 +145,16 @@ package final class DataDirectory: Sendable {
         }
     }
 
-    /// The mark goes, durably, before anything else happens: it must not outlive the state it tells of.
-    private static func takeCleanMark(_ disk: PosixDisk) throws(DiskError) -> ByteBuffer? {
-        let mark: ByteBuffer
+    private static func readEnds(_ disk: PosixDisk) throws(DiskError) -> ByteBuffer? {
         do throws(DiskError) {
-            let size = min(try disk.size(of: self.clean), Limits.cleanMarkBytesMax)
-            mark = try disk.read(self.clean, at: .start, upTo: size)
-            disk.close(self.clean)
-            try disk.remove(self.clean)
+            let size = min(try disk.size(of: self.ends), Limits.endsFileBytesMax)
+            let bytes = try disk.read(self.ends, at: .start, upTo: size)
+            disk.close(self.ends)
+            return bytes
         } catch {
             guard error.reason == .notFound else { throw error }
             return nil
         }
-        try disk.syncDirectory(.root)
-        return mark
     }
 
     // MARK: While it is ours
@@ -166,28 +162,29 @@ package final class DataDirectory: Sendable {
     /// Makes a new directory ours, durably. Called last, when everything else that a first start makes is there.
     package func initialise(_ identity: DirectoryIdentity) throws(DiskError) {
         precondition(self.identity == nil, "this directory has an identity")
+        try self.replace(Self.identityFile, with: ByteBuffer(string: identity.text), through: Self.identityDraft)
+    }
+
+    /// Leaves word of where the logs ended, in place of what was said before. Called when they were closed, last of
+    /// all.
+    package func writeEnds(_ ends: ByteBuffer) throws(DiskError) {
+        try self.replace(Self.ends, with: ends, through: Self.endsDraft)
+    }
+
+    /// Durably, and as a whole: a crash leaves the old content or the new.
+    private func replace(
+        _ file: DiskPath, with content: ByteBuffer, through draft: DiskPath
+    ) throws(DiskError) {
         do throws(DiskError) {
-            try self.disk.remove(Self.identityDraft)
+            try self.disk.remove(draft)
         } catch {
             guard error.reason == .notFound else { throw error }
         }
-        try self.disk.create(Self.identityDraft)
-        try self.disk.write([ByteBuffer(string: identity.text)], to: Self.identityDraft, at: .start)
-        try self.disk.sync(Self.identityDraft)
-        self.disk.close(Self.identityDraft)
-        try self.disk.rename(Self.identityDraft, to: Self.identityFile)
-        try self.disk.syncDirectory(.root)
-    }
-
-    /// Says that every log was closed whole. Called when they were, last of all.
-    ///
-    /// - Parameter mark: what the next start must know. A reader must be able to tell half of it: it is not written in
-    ///   one step.
-    package func markClean(_ mark: ByteBuffer) throws(DiskError) {
-        try self.disk.create(Self.clean)
-        try self.disk.write([mark], to: Self.clean, at: .start)
-        try self.disk.sync(Self.clean)
-        self.disk.close(Self.clean)
+        try self.disk.create(draft)
+        try self.disk.write([content], to: draft, at: .start)
+        try self.disk.sync(draft)
+        self.disk.close(draft)
+        try self.disk.rename(draft, to: file)
         try self.disk.syncDirectory(.root)
     }
 

@@ -167,12 +167,12 @@ final class TestBroker {
     }
 
     func close() throws -> Bool {
-        try self.closeForEnds() != nil
+        try self.closeForEnds().isClean
     }
 
-    /// Where the logs ended; nil when not all closed cleanly.
-    func closeForEnds() throws -> LogEnds? {
-        let answer = Once<LogEnds?>()
+    /// Where the logs ended.
+    func closeForEnds() throws -> LogEnds {
+        let answer = Once<LogEnds>()
         self.broker.close(on: self.loop) { answer.put($0) }
         self.settle()
         return try #require(answer.value)

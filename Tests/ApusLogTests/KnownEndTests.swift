@@ -93,13 +93,17 @@ import Testing
         #expect(rig.disk.contents(of: LogRig.file("known-end")) == nil)
     }
 
-    @Test("who removes the record of the end accepts the loss", arguments: Loss.allCases)
+    @Test(
+        "who renames the record of the end accepts the loss, whether or not it was read before",
+        arguments: Loss.allCases)
     func accepted(_ loss: Loss) throws {
         let (rig, end, batches) = try self.make(loss)
         let (_, left) = try self.lose(loss, rig)
         _ = try self.open(rig, clean: true, end: end)
-        rig.disk.erase(LogRig.file("known-end"))
-        #expect(try self.open(rig, clean: true, end: .zero).damage.isEmpty)
+        try self.accept(rig)
+        let report = try self.open(rig, clean: true, end: end)
+        #expect(report.damage.isEmpty && report.acceptedLoss)
+        #expect(try rig.disk.list(LogRig.directory).allSatisfy { $0 != "known-end" && $0 != "accept-loss" })
         #expect(rig.log.endOffset.rawValue == Int64(left))
         let next = rig.append()
         rig.drain()
@@ -115,6 +119,46 @@ import Testing
             #expect(report.cut == nil && report.damage.count == 1)
             #expect(!rig.log.takesAppends)
             rig.disk.crash(seed: 5)
+        }
+    }
+
+    /// What the message of the failure says.
+    private func accept(_ rig: LogRig) throws {
+        try rig.disk.rename(LogRig.file("known-end"), to: LogRig.file("accept-loss"))
+        try rig.disk.syncDirectory(LogRig.directory)
+    }
+
+    @Test("a damaged end is accepted in the same way, and cut", arguments: [true, false])
+    func acceptedDamage(isClean: Bool) throws {
+        let (rig, end, batches) = try self.make(.onlySegment)
+        // The seal of the last batch: nothing says any more which offsets it had.
+        rig.disk.damage(LogRig.segment(0), at: 64 + 1069 * 5 + 4) { $0 ^= 1 }
+        _ = try self.open(rig, clean: true, end: .zero)
+        guard case .endUnknown(_, let record) = rig.log.failure else {
+            return #expect(Bool(false), "the damage was not noticed")
+        }
+        #expect(record == LogRig.file("known-end") && rig.disk.contents(of: LogRig.file("known-end")) != nil)
+        rig.disk.crash(seed: 8)
+        try self.accept(rig)
+        let report = try self.open(rig, clean: isClean, end: end)
+        #expect(report.acceptedLoss && report.damage.isEmpty && report.cut != nil)
+        let next = rig.append()
+        rig.drain()
+        #expect(try rig.readAll() == batches[..<5] + [next])
+    }
+
+    @Test("below the end of the last orderly stop nothing is taken for a torn write, above it all that is torn is cut")
+    func tornAboveAndBelow() throws {
+        for isBelow in [true, false] {
+            let (rig, end, batches) = try self.make(.onlySegment)
+            // Neither is behind the recovery point: only the known end tells them apart.
+            let at = 64 + 1069 * 5 + 500
+            rig.disk.damage(LogRig.segment(0), at: at) { $0 ^= 1 }
+            let known = isBelow ? end : Offset(rawValue: 5)
+            let report = try self.open(rig, clean: false, end: known)
+            #expect((report.cut == nil) == isBelow && report.damage.isEmpty != isBelow)
+            #expect(try rig.readOne(at: 4) == batches[4])
+            if isBelow { #expect(throws: LogError.self) { try rig.readOne(at: 5) } }
         }
     }
 

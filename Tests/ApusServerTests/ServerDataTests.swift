@@ -60,9 +60,9 @@ import Testing
         #expect(error.message.contains("broker 1's, this is broker 9"))
     }
 
-    @Test("a clean-shutdown mark that is damaged, or of another life, is not believed")
-    func marks() async throws {
-        let mark = self.bench.directory.file("data/clean")
+    @Test("a list of ends that is damaged, or of another life, does not make a start a clean one")
+    func ends() async throws {
+        let mark = self.bench.directory.file("data/ends")
         try await self.bench.serve(self.bench.configuration) { _ in }
         let first = try Data(contentsOf: URL(filePath: mark))
         try await self.bench.serve(self.bench.configuration) { #expect($0.recovery.wasClean) }
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test("a start that fails before there is a broker leaves the mark as good as it was")
+    @Test("a start that fails before there is a broker leaves the next one as clean as it was")
     func failedStart() async throws {
         try await self.bench.serve(self.bench.configuration) { _ in }
         var configuration = self.bench.configuration

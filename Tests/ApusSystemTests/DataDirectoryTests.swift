@@ -18,7 +18,7 @@ import Testing
         let data = try DataDirectory(at: self.path)
         try data.disk.createDirectory(DiskPath("topics"))
         try data.initialise(self.identity)
-        if clean { try data.markClean(ByteBuffer(string: "ends")) }
+        if clean { try data.writeEnds(ByteBuffer(string: "all")) }
     }
 
     /// Writes a file into the data directory behind everybody's back.
@@ -40,7 +40,7 @@ import Testing
         do {
             let data = try DataDirectory(at: self.path)
             #expect(data.identity == nil)
-            #expect(data.cleanMark == nil)
+            #expect(data.ends == nil)
             try data.initialise(self.identity)
         }
         let again = try DataDirectory(
@@ -83,7 +83,7 @@ import Testing
         #expect(
             throws: DataDirectoryError.otherCluster(path: self.path, found: self.identity.clusterID, expected: "other")
         ) { try DataDirectory(at: self.path, clusterID: "other") }
-        #expect(try DataDirectory(at: self.path).cleanMark == ByteBuffer(string: "ends"))
+        #expect(try DataDirectory(at: self.path).ends == ByteBuffer(string: "all"))
     }
 
     @Test("a newer format is refused by its number")
@@ -165,13 +165,16 @@ import Testing
         }
     }
 
-    @Test("the clean mark is told once, and only when it was made")
-    func cleanMark() throws {
-        try self.initialised(clean: true)
-        #expect(try self.names().contains("clean"))
-        #expect(try DataDirectory(at: self.path).cleanMark == ByteBuffer(string: "ends"))
-        #expect(try self.names().contains("clean") == false)
-        #expect(try DataDirectory(at: self.path).cleanMark == nil)
+    @Test("the list of ends is told until another takes its place, and a half-written one is not")
+    func ends() throws {
+        try self.initialised()
+        #expect(try DataDirectory(at: self.path).ends == nil)
+        for text in ["first", "second, longer", "3rd"] {
+            try self.plant("ends.new", "half of some")
+            try DataDirectory(at: self.path).writeEnds(ByteBuffer(string: text))
+            for _ in 0..<2 { #expect(try DataDirectory(at: self.path).ends == ByteBuffer(string: text)) }
+        }
+        #expect(try self.names().contains("ends.new") == false)
     }
 
     @Test("the ballast takes its space, gives it back, and takes it again")

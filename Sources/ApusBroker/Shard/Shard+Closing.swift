@@ -10,7 +10,7 @@ extension Shard {
         for index in 0..<partitionCount {
             let id = TopicPartition(topic: topic, partition: PartitionIndex(rawValue: index))
             // Its files go. A topic that is made anew with the same id begins at zero.
-            if self.knownEnd(of: id) > .zero { self.ends[id] = .zero }
+            if self.ends[id] != nil || self.world.settings.ends[id] != nil { self.ends[id] = .zero }
             guard let slot = self.slots[id] else { continue }
             let isWithDisk: Bool
             switch slot.state {
@@ -52,9 +52,12 @@ extension Shard {
 
     // MARK: Ends
 
-    /// Where the log ended when it was last closed cleanly; zero when nothing is known.
-    func knownEnd(of id: TopicPartition) -> Offset {
-        self.ends[id] ?? self.world.settings.ends[id] ?? .zero
+    /// Where the log ended when it was last closed cleanly; zero when nothing is known. It never ends below, unless
+    /// records were lost.
+    func knownEnd(of id: TopicPartition, _ topic: Topic) -> Offset {
+        if let end = self.ends[id] { return end }
+        let known = self.world.settings.ends
+        return known.tells(of: topic) ? known[id] ?? .zero : .zero
     }
 
     /// The log was closed cleanly.
@@ -62,14 +65,16 @@ extension Shard {
         guard let log = slot.partition?.log else { return }
         // A log that failed was opened so, and has a file of its own about its end by now.
         let end = log.failure == nil || log.failure == .closed ? log.endOffset : .zero
-        if !self.world.settings.wasCleanShutdown || self.knownEnd(of: slot.id) != end { self.ends[slot.id] = end }
+        if !self.world.settings.wasCleanShutdown || self.knownEnd(of: slot.id, slot.topic) != end {
+            self.ends[slot.id] = end
+        }
     }
 
-    /// The log was found damaged at its end, and nothing was written to it since: as clean as it was. One bad log must
-    /// not keep all the others from being vouched for.
+    /// The log was found damaged at its end, and nothing was written to it since; it has a file of its own that says
+    /// so. One bad log must not keep all the others from being vouched for.
     func isUntouched(_ failure: LogFailure) -> Bool {
         switch failure {
-        case .endUnknown, .endLost: self.world.settings.wasCleanShutdown
+        case .endUnknown, .endLost: true
         case .disk, .closed: false
         }
     }

@@ -115,7 +115,7 @@ final class Shard: @unchecked Sendable {
         let wall = self.world.ports.clock.wallTime
         let seed = self.world.ports.randomness.next()
         let wasClosed = self.world.settings.wasCleanShutdown || self.ends[id] != nil
-        let knownEnd = self.knownEnd(of: id)
+        let knownEnd = self.knownEnd(of: id, topic)
         let box = SlotBox(slot)
         self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk -> Result<OpenedLog, LogError> in
             Shard.open(
@@ -209,6 +209,11 @@ final class Shard: @unchecked Sendable {
         }
         for damage in report.damage {
             logger.error("damaged records", metadata: ["partition": "\(slot.label)", "damage": "\(damage)"])
+        }
+        if report.acceptedLoss {
+            logger.warning(
+                "a loss was accepted: the log goes on where its records end",
+                metadata: ["partition": "\(slot.label)", "at": "\(opened.log.endOffset)"])
         }
         if let cut = report.cut {
             logger.notice(

@@ -12,12 +12,14 @@ package final class Topic: Sendable {
     package let partitionCount: Int32
     package let configuration: TopicConfiguration
     let placement: Placement
+    /// The start number of the broker that made it: what is remembered of an earlier topic with this id is not of it.
+    let bornIn: Epoch
     /// The store's revision of this topic's key: what the next compare-and-set compares.
     let revision: StoreRevision
 
     init(
         id: TopicID, name: String, partitionCount: Int32, configuration: TopicConfiguration, placement: Placement,
-        revision: StoreRevision
+        bornIn: Epoch, revision: StoreRevision
     ) {
         self.id = id
         self.name = name
@@ -25,6 +27,7 @@ package final class Topic: Sendable {
         self.partitionCount = partitionCount
         self.configuration = configuration
         self.placement = placement
+        self.bornIn = bornIn
         self.revision = revision
     }
 

@@ -4,47 +4,56 @@ import NIOCore
 /// What the coordinator store keeps of a topic, under `topics/<id>`; `names/<name>` keeps the id, so that a transaction
 /// that requires both keys to be absent can never give two topics one name or one id.
 ///
-///     version UInt8 = 1 │ partitions Int32 │ name │ option count UInt16 │ { name, value } …
+///     version UInt8 = 2 │ partitions Int32 │ born in Int32 │ name │ option count UInt16 │ { name, value } …
 ///
+/// Version 1 had no `born in`, the start number of the broker that made the topic; 0 is what it means there.
 /// A string is a UInt16 length and UTF-8. Integers are big-endian. Decoding is total: the store may be damaged or be
 /// that of a newer version.
 struct TopicRecord: Hashable, Sendable {
-    static let version: UInt8 = 1
+    static let version: UInt8 = 2
 
     var name: String
     var partitionCount: Int32
+    var bornIn: Epoch
     var configuration: [String: String]
 
     func encoded() -> [UInt8] {
         var buffer = ByteBuffer()
         buffer.writeInteger(Self.version)
         buffer.writeInteger(self.partitionCount)
+        buffer.writeInteger(self.bornIn.rawValue)
         buffer.writeText(self.name)
         ConfigurationRecord(values: self.configuration).write(to: &buffer)
         return Array(buffer.readableBytesView)
     }
 
-    init(name: String, partitionCount: Int32, configuration: [String: String]) {
+    init(name: String, partitionCount: Int32, bornIn: Epoch, configuration: [String: String]) {
         self.name = name
         self.partitionCount = partitionCount
+        self.bornIn = bornIn
         self.configuration = configuration
     }
 
-    /// Nil for anything that ``encoded()`` does not write.
+    /// Nil for anything that ``encoded()`` did not write in this version or the one before.
     init?(_ bytes: [UInt8]) {
         var buffer = ByteBuffer(bytes: bytes)
-        guard buffer.readInteger(as: UInt8.self) == Self.version,
+        guard let version = buffer.readInteger(as: UInt8.self), version == Self.version || version == 1,
             let partitionCount = buffer.readInteger(as: Int32.self),
             partitionCount > 0, Int(partitionCount) <= Limits.partitionsPerTopicMax,
+            let bornIn = version == 1 ? 0 : buffer.readInteger(as: Int32.self), bornIn >= 0,
             let name = buffer.readText(), TopicName.refusal(of: name) == nil,
             let configuration = ConfigurationRecord(from: &buffer), buffer.readableBytes == 0
         else { return nil }
-        self.init(name: name, partitionCount: partitionCount, configuration: configuration.values)
+        self.init(
+            name: name, partitionCount: partitionCount, bornIn: Epoch(rawValue: bornIn),
+            configuration: configuration.values)
     }
 }
 
 /// Option names and values in the store: a topic's own within its record, a broker's behind a version byte.
 struct ConfigurationRecord: Hashable, Sendable {
+    static let version: UInt8 = 1
+
     var values: [String: String]
 
     init(values: [String: String]) {
@@ -52,14 +61,14 @@ struct ConfigurationRecord: Hashable, Sendable {
     }
 
     func encoded() -> [UInt8] {
-        var buffer = ByteBuffer(integer: TopicRecord.version)
+        var buffer = ByteBuffer(integer: Self.version)
         self.write(to: &buffer)
         return Array(buffer.readableBytesView)
     }
 
     init?(_ bytes: [UInt8]) {
         var buffer = ByteBuffer(bytes: bytes)
-        guard buffer.readInteger(as: UInt8.self) == TopicRecord.version else { return nil }
+        guard buffer.readInteger(as: UInt8.self) == Self.version else { return nil }
         self.init(from: &buffer)
         guard buffer.readableBytes == 0 else { return nil }
     }

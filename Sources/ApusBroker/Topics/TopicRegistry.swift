@@ -80,7 +80,8 @@ struct TopicRegistry: Sendable {
             self.snapshot.insert(
                 Topic(
                     id: topic.id, name: topic.name, partitionCount: topic.partitionCount,
-                    configuration: topic.configuration, placement: self.placement, revision: revision
+                    configuration: topic.configuration, placement: self.placement, bornIn: topic.bornIn,
+                    revision: revision
                 )
             )
         }
@@ -112,7 +113,7 @@ struct TopicRegistry: Sendable {
             throw .topicExists("topic id \(id) is or was in use")
         }
         let record = TopicRecord(
-            name: wish.name, partitionCount: try self.partitionCount(of: wish),
+            name: wish.name, partitionCount: try self.partitionCount(of: wish), bornIn: self.placement.epoch,
             configuration: try self.table.overrides(from: wish.configuration)
         )
         let topic = self.topic(id, record, revision: .none)
@@ -216,7 +217,7 @@ struct TopicRegistry: Sendable {
                     Topic(
                         id: topic.id, name: topic.name, partitionCount: topic.partitionCount,
                         configuration: self.table.configuration(of: topic.configuration.overrides),
-                        placement: self.placement, revision: topic.revision
+                        placement: self.placement, bornIn: topic.bornIn, revision: topic.revision
                     )
                 )
             }
@@ -238,7 +239,8 @@ struct TopicRegistry: Sendable {
     // MARK: Helpers of the draft
 
     private mutating func replace(_ topic: Topic, partitionCount: Int32, overrides: [String: String]) -> Topic {
-        let record = TopicRecord(name: topic.name, partitionCount: partitionCount, configuration: overrides)
+        let record = TopicRecord(
+            name: topic.name, partitionCount: partitionCount, bornIn: topic.bornIn, configuration: overrides)
         let changed = self.topic(topic.id, record, revision: topic.revision)
         self.snapshot.insert(changed)
         self.touched.append(topic.id)
@@ -256,7 +258,7 @@ struct TopicRegistry: Sendable {
         Topic(
             id: id, name: record.name, partitionCount: record.partitionCount,
             configuration: self.table.configuration(of: record.configuration), placement: self.placement,
-            revision: revision
+            bornIn: record.bornIn, revision: revision
         )
     }
 

@@ -27,6 +27,11 @@ package struct TopicSnapshot: Sendable {
     package func topic(named name: String) -> Topic? { self.byName[name] }
     package func topic(id: TopicID) -> Topic? { self.byID[id] }
 
+    /// The topic that has this partition.
+    func topic(_ id: TopicPartition) -> Topic? {
+        self.byID[id.topic].flatMap { $0.contains(id.partition) ? $0 : nil }
+    }
+
     /// The topic a request means, or the error it must be answered with.
     package func topic(_ reference: TopicReference) throws(BrokerError) -> Topic {
         switch reference {

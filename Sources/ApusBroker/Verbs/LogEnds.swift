@@ -2,35 +2,50 @@ package import ApusCore
 import ApusLog
 package import NIOCore
 
-/// Where every log ended when the broker was closed cleanly: the content of the clean-shutdown mark.
+/// Where the logs ended when the broker was last stopped in order: the content of the data directory's file `ends`.
 ///
-///     APUSEND1 │ format UInt32 │ life Int32 │ count UInt32
+///     APUSEND1 │ format UInt32 │ life Int32 │ clean UInt32, 0 or 1 │ count UInt32
 ///     │ count × { topic id 2 × UInt64, partition Int32, end Int64 }, sorted by topic and partition
 ///     │ CRC-32C UInt32
 ///
 /// Big-endian. A log without records is not in it. This is the one thing on the disk that tells of records whose files
-/// are gone altogether. Kept as the file's bytes and searched in place: 28 bytes for each partition of a broker that
-/// may have a million.
+/// are gone altogether. A start that follows such a stop has every end as it was; one that follows a crash still knows
+/// that no log may end below. Kept as the file's bytes and searched in place: 28 bytes for each partition of a broker
+/// that may have a million.
 package struct LogEnds: Hashable, Sendable {
     private static let magic: UInt64 = 0x4150_5553_454E_4431
     private static let format: UInt32 = 1
-    private static let headBytes = 20
+    private static let headBytes = 24
     private static let entryBytes = 28
 
     /// The start number of the broker whose end it tells of.
     package let life: Epoch
+    /// Whether that broker vouched for every log: none has a torn end, and those not in the list have no record.
+    package let isClean: Bool
     private var entries: ByteBuffer
 
-    package init(life: Epoch = .none) {
-        self.init(life: life, ByteBuffer())
+    package init(life: Epoch = .none, isClean: Bool = false) {
+        self.init(life: life, isClean: isClean, ByteBuffer())
     }
 
-    private init(life: Epoch, _ entries: ByteBuffer) {
+    private init(life: Epoch, isClean: Bool, _ entries: ByteBuffer) {
         self.life = life
+        self.isClean = isClean
         self.entries = entries
     }
 
     package var count: Int { self.entries.readableBytes / Self.entryBytes }
+
+    /// Whether this was said of this topic, and not of an earlier one with its id.
+    func tells(of topic: Topic) -> Bool { topic.bornIn <= self.life }
+
+    /// The same, no longer vouched for: there was a life since that did not end in order.
+    package var unclean: LogEnds { LogEnds(life: self.life, isClean: false, self.entries) }
+
+    /// The same, said by the next life: one that touched no log.
+    package func carried(into life: Epoch) -> LogEnds {
+        LogEnds(life: life, isClean: self.isClean, self.entries)
+    }
 
     /// Nil: the log had no records, or nothing is known of it.
     package subscript(id: TopicPartition) -> Offset? {
@@ -47,29 +62,29 @@ package struct LogEnds: Hashable, Sendable {
 
     /// These ends with others put in place of them; an end of zero leaves the list.
     ///
-    /// - Parameter isKept: whether a partition is still there.
+    /// - Parameter isKept: of an end in this list, whether it still tells of a partition that is there.
     package func replacing(
-        _ ends: [TopicPartition: Offset], life: Epoch, keeping isKept: (TopicPartition) -> Bool
+        _ ends: [TopicPartition: Offset], life: Epoch, isClean: Bool, keeping isKept: (TopicPartition) -> Bool
     ) -> LogEnds {
         var merged = ByteBuffer()
         merged.reserveCapacity(self.entries.readableBytes + ends.count * Self.entryBytes)
         func put(_ id: TopicPartition, _ end: Offset) {
-            guard end > .zero, isKept(id) else { return }
+            guard end > .zero else { return }
             merged.writeMultipleIntegers(id.topic.high, id.topic.low, id.partition.rawValue, end.rawValue)
         }
         var next = 0
         for (id, end) in ends.sorted(by: { $0.key < $1.key }) {
             while let old = self.entry(next), old.id <= id {
-                if old.id < id { put(old.id, old.end) }
+                if old.id < id, isKept(old.id) { put(old.id, old.end) }
                 next += 1
             }
             put(id, end)
         }
         while let old = self.entry(next) {
-            put(old.id, old.end)
+            if isKept(old.id) { put(old.id, old.end) }
             next += 1
         }
-        return LogEnds(life: life, merged)
+        return LogEnds(life: life, isClean: isClean, merged)
     }
 
     // MARK: The file
@@ -77,7 +92,8 @@ package struct LogEnds: Hashable, Sendable {
     package func encoded() -> ByteBuffer {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(Self.headBytes + self.entries.readableBytes + 4)
-        buffer.writeMultipleIntegers(Self.magic, Self.format, self.life.rawValue, UInt32(clamping: self.count))
+        buffer.writeMultipleIntegers(Self.magic, Self.format, self.life.rawValue)
+        buffer.writeMultipleIntegers(self.isClean ? 1 : 0 as UInt32, UInt32(clamping: self.count))
         buffer.writeImmutableBuffer(self.entries)
         buffer.writeInteger(buffer.crc32c())
         return buffer
@@ -91,10 +107,12 @@ package struct LogEnds: Hashable, Sendable {
             covered.crc32c() == crc
         else { return nil }
         var entries = covered
-        guard let (magic, format, life, count) = entries.readMultipleIntegers(as: (UInt64, UInt32, Int32, UInt32).self),
-            magic == Self.magic, format == Self.format, Int(count) * Self.entryBytes == entries.readableBytes
+        guard let (magic, format, life) = entries.readMultipleIntegers(as: (UInt64, UInt32, Int32).self),
+            let (clean, count) = entries.readMultipleIntegers(as: (UInt32, UInt32).self),
+            magic == Self.magic, format == Self.format, clean <= 1,
+            Int(count) * Self.entryBytes == entries.readableBytes
         else { return nil }
-        self.init(life: Epoch(rawValue: life), entries.slice())
+        self.init(life: Epoch(rawValue: life), isClean: clean == 1, entries.slice())
         var last: TopicPartition?
         for index in 0..<self.count {
             guard let entry = self.entry(index), entry.end > .zero, last.map({ $0 < entry.id }) ?? true else {
