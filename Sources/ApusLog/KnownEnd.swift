@@ -6,9 +6,9 @@ import NIOCore
 ///     APUSKEND │ format UInt32 │ partition Int32 │ topic id 2 × UInt64 │ end Int64 │ CRC-32C UInt32
 ///
 /// Made when a log is found to end below what it ended at when it was closed cleanly, or its end to be damaged. The
-/// broker's own list of ends knows no more than the last orderly stop; this one stays with the log. Every recovery looks
-/// for it, and until the log ends there again it takes no appends: the offsets in between were given out. Who accepts the
-/// loss renames it to `accept-loss`.
+/// broker's own list of ends knows no more than the last orderly stop; this one stays with the log. Every recovery
+/// looks for it, and until the log ends there again it takes no appends: the offsets in between were given out. Who
+/// accepts the loss renames it to `accept-loss`.
 struct KnownEnd: Hashable {
     static let magic: UInt64 = 0x4150_5553_4B45_4E44
     static let format: UInt32 = 1

@@ -117,7 +117,7 @@ import Testing
         var epochs: [Epoch] = []
         for round in 0..<4 {
             try await self.bench.serve(self.bench.configuration) { epochs.append($0.broker.settings.incarnation) }
-            if round == 1 { try FileManager.default.removeItem(atPath: self.bench.directory.file("data/clean")) }
+            if round == 1 { try FileManager.default.removeItem(atPath: self.bench.directory.file("data/ends")) }
         }
         #expect(epochs == [0, 1, 2, 3].map { Epoch(rawValue: $0) })
     }
