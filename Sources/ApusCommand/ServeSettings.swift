@@ -36,7 +36,7 @@ package struct ServeSettings: Hashable, Sendable {
         Setting("partitions", "N", "1", "partitions of a topic that does not say"),
         Setting("durability", "fsync|page-cache", "fsync", "when a record is acknowledged, for topics that do not say"),
         Setting("request-memory", "SIZE", "256MiB", "memory for requests in progress"),
-        Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records"),
+        Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records, for readers at the end"),
         Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
         Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
         Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
@@ -112,7 +112,8 @@ package struct Setting: Hashable, Sendable {
             preconditionFailure("no setting is called \(name)")
         }
         let fallback = setting.fallback.isEmpty ? "none" : setting.fallback
-        return "\(setting.meaning) [env: \(setting.environmentName)] [default: \(fallback)]"
+        let sentence = setting.meaning.prefix(1).uppercased() + setting.meaning.dropFirst()
+        return "\(sentence). [env: \(setting.environmentName)] [default: \(fallback)]"
     }
 }
 

@@ -55,8 +55,9 @@ package struct ShownRecord: Sendable {
         self.headers = headers
     }
 
-    /// The envelope of `kcat -J` and besides how key and payload are written: as text where they
-    /// are UTF-8, else in base64. With `metaOnly`, lengths stand in for the contents.
+    /// The envelope of `kcat -J` and besides how key, payload and the values of headers are written: as text where
+    /// they are UTF-8, else in base64. `header_encodings` has one word for each header, null for a header
+    /// without a value. With `metaOnly`, lengths stand in for the contents.
     package func json(metaOnly: Bool = false) -> JSON {
         var fields: [(String, JSON)] = [
             ("topic", .string(self.topic)), ("partition", .integer(Int64(self.partition.rawValue))),
@@ -69,10 +70,12 @@ package struct ShownRecord: Sendable {
             return .object(fields)
         }
         if !self.headers.isEmpty {
-            let pairs = self.headers.flatMap { header -> [JSON] in
-                [.string(header.name), header.value.map { Self.text($0).json } ?? .null]
+            let values = self.headers.map { header in header.value.map(Self.text) }
+            let pairs = zip(self.headers, values).flatMap { header, value -> [JSON] in
+                [.string(header.name), value?.json ?? .null]
             }
             fields.append(("headers", .array(pairs)))
+            fields.append(("header_encodings", .array(values.map { $0.map { .string($0.encoding) } ?? .null })))
         }
         for (name, encoding, bytes) in [("key", "key_encoding", self.key), ("payload", "value_encoding", self.value)] {
             let text = bytes.map(Self.text)

@@ -17,11 +17,12 @@ struct Apus: AsyncParsableCommand {
               apus pub hello "hi"
 
             Exit codes: 0 done, 64 wrong usage, 65 bad data, 69 no broker reached, 75 try again, 77 denied, 1 any other.
+            What each error means, and what to do next: apus errors.
             """,
         version: Version.current,
         subcommands: [
             Serve.self, Publish.self, Subscribe.self, TopicCommand.self, Bench.self, LogCommand.self,
-            VersionCommand.self,
+            ContextCommand.self, ErrorsCommand.self, VersionCommand.self,
         ]
     )
 

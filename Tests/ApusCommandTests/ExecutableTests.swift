@@ -34,6 +34,15 @@ import Testing
         let described = try run(["sub", "greetings", "-p", "0", "-n", "1", "-f", "%k %h{%k=%v} %v", "-s", server])
         #expect(described.output == "key a=b hello")
 
+        let filled = [
+            "pub", "greetings", "{{count}} of 2", "-k", "{{count}}", "-H", "n={{Count}}", "--template", "-c", "2",
+        ]
+        #expect(try run(filled + ["-p", "0", "-q", "-s", server]).code == 0)
+        let two = try run(["sub", "greetings", "-p", "0", "--from", "-2", "-e", "-f", "%k %h{%v} %v,", "-s", server])
+        #expect(two.output == "1 1 1 of 2,2 2 2 of 2,")
+        let offsets = try run(["topic", "offsets", "greetings", "--at", "-1", "-o", "raw", "-s", server])
+        #expect(offsets.output == "0\t0\t3\t2\t\n1\t0\t5000\t4999\t\n")
+
         try self.limitedTopic(server)
         try self.errors(server)
         #expect(try run(["topic", "rm", "small", "--yes", "-s", server]).code == 0)
@@ -74,6 +83,35 @@ import Testing
         #expect(matched.output == "299 0 none\n2990 0 none\n2991 0 none\n")
     }
 
+    @Test("contexts: added, used, listed, removed; --context names one, and --server stands above the one in use")
+    func contexts() throws {
+        let home = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
+        defer { #expect(throws: Never.self) { try FileManager.default.removeItem(at: home) } }
+        func apus(_ arguments: String...) throws -> (code: Int32, output: String, error: String) {
+            try run(arguments, configuration: home.path)
+        }
+        #expect(try apus("context", "ls", "-o", "json").output == "[]\n")
+        #expect(try apus("context", "add", "here", "-s", "127.0.0.1:1", "--timeout", "2s", "--use").code == 0)
+        #expect(try apus("context", "add", "there", "-s", "127.0.0.1:2").code == 0)
+        #expect(
+            try apus("context", "ls", "-o", "raw").output
+                == "here\t127.0.0.1:1\t2s\ttrue\nthere\t127.0.0.1:2\t\tfalse\n")
+        #expect(try apus("topic", "ls").error.contains("no broker answers at 127.0.0.1:1 "))
+        #expect(try apus("topic", "ls", "--context", "there").error.contains("no broker answers at 127.0.0.1:2 "))
+        #expect(try apus("topic", "ls", "-s", "127.0.0.1:3").error.contains("no broker answers at 127.0.0.1:3 "))
+        let unknown = try apus("topic", "ls", "--context", "nowhere")
+        #expect(unknown.code == 64 && unknown.error.contains("use here, there"))
+        #expect(try apus("context", "rm", "here").code == 0)
+        #expect(try apus("context", "ls", "-o", "raw").output == "there\t127.0.0.1:2\t\tfalse\n")
+    }
+
+    @Test("errors: a number of the protocol leads to its name, its word and what to do")
+    func errorGuide() throws {
+        let found = try run(["errors", "36"])
+        #expect(found.output.contains("TOPIC_ALREADY_EXISTS") && found.output.contains("--if-missing"))
+        #expect(try run(["errors", "nosuch"]).code == 1)
+    }
+
     @Test("log dump says what its argument is, when that is no data directory")
     func notData() throws {
         let directory = FileManager.default.temporaryDirectory.path
@@ -105,8 +143,10 @@ import Testing
         #expect(failure.error.contains(#""code":"unreachable""#))
     }
 
-    private func run(_ arguments: [String], input: String = "") throws -> (code: Int32, output: String, error: String) {
-        let command = try Started(arguments, input: input)
+    private func run(
+        _ arguments: [String], input: String = "", configuration: String? = nil
+    ) throws -> (code: Int32, output: String, error: String) {
+        let command = try Started(arguments, input: input, configuration: configuration)
         let output = command.output.fileHandleForReading.readDataToEndOfFile()
         command.process.waitUntilExit()
         let error = try Data(contentsOf: command.errors)
@@ -124,7 +164,7 @@ private struct Started {
     let output = Pipe()
     let errors: URL
 
-    init(_ arguments: [String], input: String = "") throws {
+    init(_ arguments: [String], input: String = "", configuration: String? = nil) throws {
         let name = FileManager.default.temporaryDirectory.appending(path: "apus-\(UUID().uuidString)")
         self.errors = name.appendingPathExtension("stderr")
         let file = name.appendingPathExtension("stdin")
@@ -132,7 +172,10 @@ private struct Started {
         try Data().write(to: self.errors)
         self.process.executableURL = try Self.executable()
         self.process.arguments = arguments
-        self.process.environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("APUS_") }
+        var environment = ProcessInfo.processInfo.environment.filter { !$0.key.hasPrefix("APUS_") }
+        // The contexts of whoever runs the tests are none of ours.
+        environment["XDG_CONFIG_HOME"] = configuration ?? "/nowhere"
+        self.process.environment = environment
         self.process.standardInput = try FileHandle(forReadingFrom: file)
         self.process.standardOutput = self.output
         self.process.standardError = try FileHandle(forWritingTo: self.errors)

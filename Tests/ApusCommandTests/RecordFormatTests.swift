@@ -61,7 +61,8 @@ import Testing
         #expect(
             self.record.json().compact
                 == #"{"topic":"hello","partition":3,"offset":42,"ts":1795168830250,"tstype":"unknown","#
-                + #""headers":["a","1","b",null],"key":"k","key_encoding":"utf8","payload":"dv8=","#
+                + #""headers":["a","1","b",null],"header_encodings":["utf8",null],"#
+                + #""key":"k","key_encoding":"utf8","payload":"dv8=","#
                 + #""value_encoding":"base64"}"#)
         #expect(
             self.record.json(metaOnly: true).compact

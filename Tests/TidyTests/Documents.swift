@@ -1,3 +1,5 @@
+import Foundation
+
 /// What the documents say about the tree, so that a test can hold them against it.
 enum Documents {
     /// The API a handler's file serves, and its versions, from `/// Name (key): …` and `static let versions`.
@@ -29,5 +31,10 @@ enum Documents {
             let path = piece.prefix { !$0.isWhitespace && $0 != ":" }
             return path.contains("…") || path.contains("<") ? nil : String(path)
         }
+    }
+
+    /// The texts up to the next quotation mark behind each `mark`.
+    static func quoted(in text: String, behind mark: String) -> [String] {
+        text.components(separatedBy: mark).dropFirst().map { String($0.prefix { $0 != "\"" }) }
     }
 }

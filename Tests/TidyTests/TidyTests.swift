@@ -79,9 +79,36 @@ struct TidyTests {
         #expect(told == served)
     }
 
+    @Test("every word that a command may end with is in the guide of apus errors")
+    func errorGuide() throws {
+        let guide = try Tree.text(of: "Sources/ApusCommand/ErrorGuide.swift")
+        let client = try Tree.text(of: "Sources/ApusClient/Client/ApusError.swift").split(separator: "\n").filter {
+            $0.contains(" = Code(\"")
+        }
+        let names = client.compactMap { $0.split(separator: " ").dropFirst(3).first }
+        #expect(names.count > 10)
+        #expect(names.filter { !guide.contains("(.\($0), ") } == [], "not in the guide")
+
+        let ofTheClient = client.flatMap { Documents.quoted(in: String($0), behind: "Code(\"") }
+        let commands = Tree.sources.filter {
+            ["apus", "ApusCommand"].contains($0.folder) && $0.name != "ErrorGuide.swift"
+        }
+        // How a server ends that does not start; its verbs end no command.
+        let server = try Tree.text(of: "Sources/ApusServer/ServerError.swift").components(separatedBy: "\n\n")
+        let starts = Documents.quoted(
+            in: try #require(server.first { $0.contains("data_in_use") }), behind: "Code(\"")
+        let words = Set(commands.flatMap { Documents.quoted(in: $0.text, behind: "code: \"") })
+            .subtracting(ofTheClient.map { $0.replacing(" ", with: "_") })
+        #expect(words.count > 10 && starts.count > 5)
+        #expect(words.union(starts).filter { !guide.contains("\"\($0)\", .") }.sorted() == [], "not in the guide")
+    }
+
     @Test("files that the documents name are there")
     func documentsNameFiles() throws {
-        for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/protocol.md", "docs/formats/segment.md"] {
+        for page in [
+            "README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/protocol.md", "docs/formats/segment.md",
+            "docs/formats/journal.md", "docs/command-line.md",
+        ] {
             let missing = Documents.paths(in: try Tree.text(of: page)).filter { !Tree.holds($0) }
             #expect(missing == [], "\(page) names files that are not there")
         }

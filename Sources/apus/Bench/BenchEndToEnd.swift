@@ -14,37 +14,37 @@ struct BenchEndToEnd: AsyncParsableCommand {
             """
     )
 
-    @Option(help: "Records a second.")
-    var rate: Double = 10_000
+    @Option(help: "Records a second. [default: 10000]")
+    var rate: Double?
 
     @Option(help: ArgumentHelp("Bytes of one record's value, 8 or more.", valueName: "size"))
     var recordBytes = "1024"
 
     @Option(
         help: "Measure for so long. [default: 10s]",
-        transform: { text in
-            try parsing { try Quantity.duration(text) }
-        })
+        transform: parsedDuration)
     var duration: Duration?
 
     @Option(
         help: "Load for so long before measuring. [default: 2s]",
-        transform: { text in
-            try parsing { try Quantity.duration(text) }
-        })
+        transform: parsedDuration)
     var warmup: Duration?
 
     @Option(help: "Requests in flight; what is due while they are all out goes together.")
     var inFlight = 64
 
-    @Option(help: "all, or leader.")
-    var acks: Acknowledging = .all
+    @Option(help: ArgumentHelp("Who has it when a record counts as written.", valueName: "who"))
+    var acks: BenchAcknowledging = .all
 
+    @OptionGroup var topicOptions: BenchTopicOptions
     @OptionGroup var options: BenchOptions
 
+    private var recordRate: Double { self.rate ?? 10_000 }
+
     func validate() throws {
-        guard self.rate > 0, self.rate <= 10_000_000 else { throw ValidationError("--rate must be above 0") }
-        guard self.acks != .none else { throw ValidationError("what is not acknowledged can not be measured") }
+        guard self.recordRate > 0, self.recordRate <= 10_000_000 else {
+            throw ValidationError("--rate must be above 0")
+        }
         guard self.inFlight > 0 else { throw ValidationError("--in-flight must be 1 or more") }
     }
 
@@ -52,7 +52,7 @@ struct BenchEndToEnd: AsyncParsableCommand {
         let recordBytes = try Quantity.size(self.recordBytes).rawValue
         guard recordBytes >= 8 else { throw CommandFailure.usage("--record-bytes must be 8 or more") }
         let address = try self.options.address()
-        try await self.options.withTopic { apus, topic, partitions in
+        try await self.options.withTopic(self.topicOptions) { apus, topic, partitions in
             let ends = try await apus.topics.offsets(of: topic, at: .end)
             var positions: [Int32: Int64] = [:]
             for (partition, end) in ends { positions[partition.rawValue] = end.offset.rawValue }
@@ -63,7 +63,7 @@ struct BenchEndToEnd: AsyncParsableCommand {
                 return try await load.loop.submit { load.report("delivered") }.get()
             }
             report.latencyOf = "record"
-            report.rateWanted = self.rate
+            report.rateWanted = self.recordRate
             return report
         }
     }
@@ -76,7 +76,7 @@ struct BenchEndToEnd: AsyncParsableCommand {
         let start = Instant.now.advanced(by: .milliseconds(200))
         let countsFrom = start.advanced(by: self.warmup ?? .seconds(2))
         let end = countsFrom.advanced(by: self.duration ?? .seconds(10))
-        let schedule = OpenLoopSchedule(start: start, rate: self.rate)
+        let schedule = OpenLoopSchedule(start: start, rate: self.recordRate)
         let records = schedule.count(at: end)
         var padding = ByteBuffer()
         while padding.readableBytes < recordBytes - 8 { padding.writeInteger(UInt8.random(in: 0...255)) }

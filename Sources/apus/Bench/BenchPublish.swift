@@ -30,10 +30,10 @@ struct BenchPublish: AsyncParsableCommand {
     @Option(help: "Records a second, whatever the broker does (an open loop).")
     var rate: Double?
 
-    @Option(help: "all, or leader.")
-    var acks: Acknowledging = .all
+    @Option(help: ArgumentHelp("Who has it when a record counts as written.", valueName: "who"))
+    var acks: BenchAcknowledging = .all
 
-    @Option(help: "Compression of the batches: none, gzip, snappy, lz4 or zstd.")
+    @Option(help: "Compression of the batches.")
     var codec: Compression = .none
 
     @Option(help: ArgumentHelp("Stop after so many records.", valueName: "count"), transform: parsedCount)
@@ -41,18 +41,15 @@ struct BenchPublish: AsyncParsableCommand {
 
     @Option(
         help: "Measure for so long. [default: 10s, without --records]",
-        transform: { text in
-            try parsing { try Quantity.duration(text) }
-        })
+        transform: parsedDuration)
     var duration: Duration?
 
     @Option(
         help: "Load for so long before measuring. [default: 0s]",
-        transform: { text in
-            try parsing { try Quantity.duration(text) }
-        })
+        transform: parsedDuration)
     var warmup: Duration?
 
+    @OptionGroup var topicOptions: BenchTopicOptions
     @OptionGroup var options: BenchOptions
 
     func validate() throws {
@@ -60,7 +57,6 @@ struct BenchPublish: AsyncParsableCommand {
             throw ValidationError("counts must be 1 or more")
         }
         if let rate = self.rate, rate <= 0 { throw ValidationError("--rate must be above 0") }
-        guard self.acks != .none else { throw ValidationError("what is not acknowledged can not be measured") }
         guard self.records == nil || self.duration == nil else {
             throw ValidationError("--records and --duration exclude each other")
         }
@@ -74,7 +70,7 @@ struct BenchPublish: AsyncParsableCommand {
         let address = try self.options.address()
         guard let codec = CompressionCodec(self.codec) else { throw CommandFailure.usage("unknown codec") }
         let batch = ProduceFrames.batch(records: self.batchRecords, recordBytes: recordBytes, codec: codec)
-        try await self.options.withTopic { apus, topic, partitions in
+        try await self.options.withTopic(self.topicOptions) { apus, topic, partitions in
             let frames = ProduceFrames(
                 topic: topic, partitions: partitions, acks: self.acks.wireValue, batch: batch,
                 records: self.batchRecords)

@@ -9,19 +9,19 @@ struct BenchSubscribe: AsyncParsableCommand {
         commandName: "sub",
         abstract: "Read a topic from its start to its end as fast as the broker gives it.",
         discussion: """
-            Latency is that of one fetch. The records are counted by their batch headers and thrown away. Without \
-            --topic there is nothing to read.
+            Latency is that of one fetch. The records are counted by their batch headers and thrown away.
             """
     )
+
+    @Option(help: "Topic to read.")
+    var topic: String
 
     @Option(help: "Read it all so many times.")
     var passes = 1
 
     @Option(
         help: "Read it again until so much time has gone.",
-        transform: { text in
-            try parsing { try Quantity.duration(text) }
-        })
+        transform: parsedDuration)
     var duration: Duration?
 
     @Option(help: "Connections; the partitions are dealt out among them.")
@@ -40,14 +40,14 @@ struct BenchSubscribe: AsyncParsableCommand {
 
     func validate() throws {
         guard self.passes > 0, self.connections > 0 else { throw ValidationError("counts must be 1 or more") }
-        guard self.options.topic != nil else { throw ValidationError("--topic is missing: which one is to be read?") }
     }
 
     func run() async throws {
         let address = try self.options.address()
         let fetchBytes = Int32(clamping: try Quantity.size(self.fetchBytes).rawValue)
         let partitionBytes = Int32(clamping: try Quantity.size(self.partitionBytes).rawValue)
-        try await self.options.withTopic { apus, topic, _ in
+        let topic = self.topic
+        try await self.options.measure { apus in
             let starts = try await apus.topics.offsets(of: topic, at: .start)
             let ends = try await apus.topics.offsets(of: topic, at: .end)
             var spans: [Int32: Range<Int64>] = [:]

@@ -12,7 +12,7 @@ struct BenchTopics: AsyncParsableCommand {
         discussion: "For what a topic costs: look at the broker's memory and open files before and after."
     )
 
-    @Option(help: ArgumentHelp("How many topics.", valueName: "count"), transform: parsedCount)
+    @Option(help: ArgumentHelp("How many topics. [default: 1000]", valueName: "count"), transform: parsedCount)
     var count: Int64 = 1000
 
     @Option(help: "What their names begin with.")
@@ -48,7 +48,7 @@ struct BenchTopics: AsyncParsableCommand {
             records: 1, recordBytes: try Quantity.size(self.recordBytes).rawValue, codec: .none)
         let frames = ProduceFrames(
             topics: names, perRequest: self.topicsPerRequest, acks: -1, batch: batch, records: 1)
-        guard let address = try HostPort.list(self.connection.servers).first else { return }
+        guard let address = try HostPort.list(self.connection.choice().servers).first else { return }
         let pid = self.pid
         let report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
             try await load.loop.submit { load.startCounting() }.get()

@@ -8,9 +8,16 @@ struct ConnectionOptions: ParsableArguments {
     @Option(
         name: [.customShort("s", allowingJoined: true), .long],
         help: ArgumentHelp(
-            "Brokers to ask first, with commas between. [env: APUS_SERVER] [default: \(Self.fallback)]",
+            "Brokers to ask first, with commas between. [env: APUS_SERVER] "
+                + "[default: \(ConnectionChoice.serverDefault)]",
             valueName: "host:port"))
     var server: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Settings of this name instead: apus context. [env: APUS_CONTEXT] [default: the one in use]",
+            valueName: "name"))
+    var context: String?
 
     @Option(
         help: ArgumentHelp(
@@ -18,30 +25,25 @@ struct ConnectionOptions: ParsableArguments {
         transform: { text in try parsing { try Quantity.duration(text) } })
     var timeout: Duration?
 
-    private static let fallback = "127.0.0.1:9092"
-
-    /// The servers as the user would name them, for error messages.
-    static var named: String { ProcessInfo.processInfo.environment["APUS_SERVER"] ?? Self.fallback }
-
-    /// The address list as it was given.
-    var servers: String { self.server ?? Self.named }
-
-    /// What was asked for; nil for the default.
-    private var patience: Duration? {
-        get throws {
-            if let timeout = self.timeout { return timeout }
-            return try ProcessInfo.processInfo.environment["APUS_TIMEOUT"].map { try Quantity.duration($0) }
-        }
+    /// What all sources together say.
+    func choice() throws(CommandFailure) -> ConnectionChoice {
+        try ConnectionChoice(
+            server: self.server, context: self.context, timeout: self.timeout,
+            environment: ProcessInfo.processInfo.environment,
+            contexts: { () throws(CommandFailure) in try ContextFile.read() })
     }
 
-    func configuration() throws -> ClientConfiguration {
-        let list = try HostPort.list(self.servers).map(\.description)
+    private func configuration(_ choice: ConnectionChoice) throws -> ClientConfiguration {
+        let list = try HostPort.list(choice.servers).map(\.description)
         var configuration = ClientConfiguration(servers: list, clientID: "apus-cli")
-        if let timeout = try self.patience {
-            configuration.callTimeout = timeout
-            configuration.requestTimeout = min(configuration.requestTimeout, timeout)
-            configuration.connectTimeout = min(configuration.connectTimeout, timeout)
+        guard let timeout = choice.timeout else {
+            // A command line is for a person who waits: a wrong address should be said at once.
+            configuration.callTimeout = .seconds(15)
+            return configuration
         }
+        configuration.callTimeout = timeout
+        configuration.requestTimeout = min(configuration.requestTimeout, timeout)
+        configuration.connectTimeout = min(configuration.connectTimeout, timeout)
         return configuration
     }
 
@@ -49,15 +51,14 @@ struct ConnectionOptions: ParsableArguments {
     func withClient<Result>(
         allowsTopicCreation: Bool = false, _ body: (ApusClient) async throws -> Result
     ) async throws -> Result {
-        try await Reachability.check(try HostPort.list(self.servers), named: self.servers)
-        var configuration = try self.configuration()
+        let choice = try self.choice()
+        try await Reachability.check(try HostPort.list(choice.servers), named: choice.servers)
+        var configuration = try self.configuration(choice)
         configuration.allowsTopicCreation = allowsTopicCreation
-        // A command line is for a person who waits: a wrong address should be said at once.
-        if try self.patience == nil { configuration.callTimeout = .seconds(15) }
         do {
             return try await ApusClient(configuration).withConnection(body)
         } catch let error as ApusError {
-            throw CommandFailure(error, servers: self.servers)
+            throw CommandFailure(error, servers: choice.servers)
         }
     }
 }

@@ -5,10 +5,10 @@ import ArgumentParser
 struct OutputOptions: ParsableArguments {
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
-        help: "How to print: table, json, ndjson (one object a line) or raw (bare values).")
-    var output: OutputFormat?
+        help: ArgumentHelp("How to print; ndjson is one object a line, raw bare values.", valueName: "format"))
+    var output = OutputFormat.table
 
-    var format: OutputFormat { self.output ?? .table }
+    var format: OutputFormat { self.output }
 }
 
 /// Turns our errors into the parser's, so that it names the option and shows the usage.

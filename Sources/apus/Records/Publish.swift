@@ -13,9 +13,13 @@ struct Publish: AsyncParsableCommand {
               apus pub hello "hi"                      one record
               apus pub hello -k user-1 @photo.jpg      one record, from a file
               cat lines | apus pub hello               one record a line
-              apus pub hello -K : < pairs              one record a line, key before the colon
+              apus pub hello -K : < pairs              the same, with key:value
+              apus pub hello --template -c 10 -k k{{count}} "it is {{time}}"
 
             A record that was acknowledged is printed as hello[0]@42: topic, partition, offset.
+
+            --template knows {{count}} {{time}} {{timestamp}} {{unix}} {{unixms}} {{id}} and {{random 10 20}} (so many \
+            letters and digits); times are UTC.
             """,
         aliases: ["produce"]
     )
@@ -39,18 +43,22 @@ struct Publish: AsyncParsableCommand {
     var partition: Int32?
 
     @Option(
-        name: [.customShort("z", allowingJoined: true), .long], help: "Compression: none, gzip, snappy, lz4 or zstd.")
+        name: [.customShort("z", allowingJoined: true), .long],
+        help: ArgumentHelp("Compression of the batches.", valueName: "codec"))
     var compression: Compression = .none
 
-    @Option(help: "When a record counts as written: all, leader or none.")
+    @Option(help: ArgumentHelp("Who has it when a record counts as written.", valueName: "who"))
     var acks: Acknowledging = .all
 
     @Option(
         name: [.customShort("D", allowingJoined: true), .long],
-        help: #"Between records on standard input; \n \t \0 \xNN; '' for none. [default: \n]"#)
+        help: ArgumentHelp(
+            #"Between records on standard input; \n \t \0 \xNN; '' for none. [default: \n]"#, valueName: "bytes"))
     var delimiter: String?
 
-    @Option(name: [.customShort("K", allowingJoined: true), .long], help: "Between key and value on standard input.")
+    @Option(
+        name: [.customShort("K", allowingJoined: true), .long],
+        help: ArgumentHelp("Between key and value on standard input. [default: no keys]", valueName: "bytes"))
     var keyDelimiter: String?
 
     @Option(
@@ -61,6 +69,9 @@ struct Publish: AsyncParsableCommand {
     @Flag(name: [.customShort("Z"), .long], help: "An empty value is a tombstone (null): it deletes its key.")
     var tombstone = false
 
+    @Flag(help: "Fill in {{…}} in the record, --key and the values of --header; see above.")
+    var template = false
+
     @Flag(name: .shortAndLong, help: "Say nothing of records that were written.")
     var quiet = false
 
@@ -68,7 +79,7 @@ struct Publish: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
-        help: "Delivery reports on standard output: table, json, ndjson or raw.")
+        help: ArgumentHelp("Delivery reports on standard output. [default: none]", valueName: "format"))
     var output: OutputFormat?
 
     func validate() throws {
@@ -76,6 +87,9 @@ struct Publish: AsyncParsableCommand {
         if let partition = self.partition, partition < 0 { throw ValidationError("--partition must be 0 or more") }
         if self.data != nil, self.data != "-", self.keyDelimiter != nil {
             throw ValidationError("--key-delimiter is for records from standard input; use --key")
+        }
+        guard !self.template || (self.data.map { $0 != "-" && $0.first != "@" } ?? false) else {
+            throw ValidationError("--template is for a record on the command line")
         }
     }
 
@@ -95,7 +109,9 @@ struct Publish: AsyncParsableCommand {
         do {
             try await self.connection.withClient(allowsTopicCreation: true) { apus in
                 try await apus.withProducer(options) { producer in
-                    if self.isOneRecord {
+                    if self.template {
+                        try await self.sendFilledIn(to: producer)
+                    } else if self.isOneRecord {
                         try await self.sendOne(records, to: producer)
                     } else {
                         try await self.sendStream(records, to: producer, reports: reports)
@@ -125,6 +141,25 @@ struct Publish: AsyncParsableCommand {
         }
         let record = records.record(value)
         for _ in 0..<(self.count ?? 1) { try await producer.send(record) }
+    }
+
+    /// Each record is filled in anew.
+    private func sendFilledIn(to producer: Producer) async throws {
+        let data = try RecordTemplate(self.data ?? "")
+        let key = try self.key.map { try RecordTemplate($0) }
+        let headers = try self.header.map { ($0.name, try RecordTemplate($0.value)) }
+        var generator = SystemRandomNumberGenerator()
+        for count in 1...(self.count ?? 1) {
+            let now = Timestamp.now
+            func filled(_ template: RecordTemplate) -> ByteBuffer {
+                ByteBuffer(string: template.rendered(count: count, at: now, using: &generator))
+            }
+            let records = PublishedRecords(
+                key: key.map(filled), headers: headers.map { RecordHeader($0, filled($1)) },
+                partition: self.partition.map(PartitionIndex.init(rawValue:)), keyDelimiter: nil,
+                emptyIsNull: self.tombstone)
+            try await producer.send(records.record(filled(data)))
+        }
     }
 
     private func sendStream(

@@ -69,7 +69,7 @@ struct Subscribe: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("o", allowingJoined: true), .long],
-        help: "raw (values, a line each), table, json or ndjson. [default: raw]")
+        help: ArgumentHelp("How to print; raw is values, a line each. [default: raw]", valueName: "format"))
     var output: OutputFormat?
 
     func validate() throws {

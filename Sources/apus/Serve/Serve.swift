@@ -24,7 +24,7 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var flags: ServeFlags
 
-    @Option(help: "JSON file with settings. [env: APUS_CONFIG] [default: none]")
+    @Option(help: ArgumentHelp("JSON file with settings. [env: APUS_CONFIG] [default: none]", valueName: "file"))
     var config: String?
 
     func run() async throws {

@@ -21,7 +21,7 @@ enum Ending {
     private static func failure(for error: any Error) -> CommandFailure? {
         switch error {
         case let failure as CommandFailure: return failure
-        case let error as ApusError: return CommandFailure(error, servers: ConnectionOptions.named)
+        case let error as ApusError: return CommandFailure(error, servers: "the servers of this command")
         case is CancellationError: return CommandFailure(.failure, code: "interrupted", "interrupted")
         case is ExitCode, is CleanExit, is ValidationError: return nil
         default:

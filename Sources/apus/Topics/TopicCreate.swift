@@ -8,6 +8,7 @@ struct TopicCreate: AsyncParsableCommand {
         discussion: """
             Settings have Kafka's names, and durability besides; times and sizes may have units:
               apus topic create orders -p 6 -c retention.ms=7d -c durability=page-cache
+            All there are, with what they mean for a topic: apus topic describe NAME --all
             """,
         aliases: ["add"]
     )
@@ -70,6 +71,6 @@ struct TopicCreate: AsyncParsableCommand {
         if self.names.count > 1 || failure == nil {
             try StandardOutput.write(listing.rendered(as: self.output.format))
         }
-        if let failure { throw CommandFailure(failure, servers: self.connection.servers) }
+        if let failure { throw CommandFailure(failure, servers: try self.connection.choice().servers) }
     }
 }

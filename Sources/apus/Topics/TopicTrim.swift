@@ -8,8 +8,10 @@ struct TopicTrim: AsyncParsableCommand {
         commandName: "trim", abstract: "Delete the oldest records of a topic, before a position.",
         discussion: """
               apus topic trim orders --before @-7d          records older than a week
-              apus topic trim orders --before -1000         all but the newest thousand of each partition
+              apus topic trim orders --before -1000         all but the newest 1000
               apus topic trim orders --before end           all
+
+            Positions hold in each partition. They are those of apus sub.
             """)
 
     @Argument(help: "Name of the topic.")
