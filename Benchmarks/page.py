@@ -24,8 +24,17 @@ def kept(path):
     return dict(re.findall(r"<!-- section ([\w-]+) -->\n(.*?)<!-- end -->", text, re.DOTALL))
 
 
+def notes(path):
+    """What somebody wrote by hand about rows that miss their goal. It stays until somebody takes it out."""
+    if not os.path.exists(path):
+        return ""
+    with open(path) as file:
+        found = re.search(r"<!-- notes -->\n(.*?)<!-- end of notes -->", file.read(), re.DOTALL)
+    return found[1] if found else ""
+
+
 def write(path, facts, results, order, options):
-    sections = kept(path)
+    sections, by_hand = kept(path), notes(path)
     command = f"Benchmarks/run --only NAME --repeats {options.repeats} --gigabytes {options.gigabytes:g} " \
               f"--seconds {options.seconds} --topics {options.topics}"
     for name, rows in results.items():
@@ -63,6 +72,11 @@ Machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linu
 ## Results
 
 {body}
+## What stands in the way
+
+<!-- notes -->
+{by_hand}<!-- end of notes -->
+
 ## By hand
 
     taskset -c 0 apus serve --data /tmp/bench &
