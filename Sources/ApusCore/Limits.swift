@@ -123,6 +123,12 @@ public enum Limits {
     /// What one log may have written for its sync to go through the journal, in bytes; more is synced in its own file.
     /// There a second copy of the bytes costs as much as an fdatasync (`docs/decisions/0004`).
     public static let journalEntryBytesMax = ByteCount.kibibytes(32)
+    /// The longest entry that is looked for in a journal file, in bytes: what a damaged length may make a replay read.
+    public static let journalEntryFileBytesMax = ByteCount.mebibytes(1)
+    /// What a replay reads of a journal file at once, in bytes.
+    public static let journalReadBytes = ByteCount.mebibytes(1)
+    /// Findings about a damaged journal that are told one by one.
+    public static let journalFindingsMax = 20
     /// Logs in one group from which on the journal is worth its second copy of the bytes.
     public static let journalGroupMin = 4
     /// Files synced at once when a journal file is checkpointed.

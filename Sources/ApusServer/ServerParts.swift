@@ -112,7 +112,14 @@ struct ServerParts: Sendable {
                 throw ServerError(error)
             }
             do throws(DiskError) {
-                let (journal, report) = try JournaledDisk.open(over: directory.disk)
+                var journaling = JournaledDisk.Configuration()
+                journaling.makeRoom = { () throws(DiskError) in
+                    logger.warning("no room to replay the journal: giving the ballast back")
+                    try directory.dropBallast()
+                    return true
+                }
+                let (journal, report) = try JournaledDisk.open(over: directory.disk, configuration: journaling)
+                Self.tell(report, logger)
                 let hasBallast = try directory.takeBallast()
                 // Without it a full disk is met with less in hand.
                 if !hasBallast { logger.warning("no room for the ballast file") }
@@ -125,6 +132,16 @@ struct ServerParts: Sendable {
         self.journal = opened.1
         self.hasBallast = opened.3
         return (opened.0, opened.2)
+    }
+
+    /// Damage is told line by line: what was acknowledged may be gone with it, and the logs themselves may not know.
+    private static func tell(_ report: JournalReplayReport, _ logger: Logger) {
+        guard !report.damage.isEmpty else { return }
+        for finding in report.damage { logger.error("journal damaged: \(finding)") }
+        let kept = report.damagedFiles.map { "\($0.damaged)" }.joined(separator: ", ")
+        logger.error(
+            "the journal is damaged: acknowledged records may be lost; everything else in it was replayed",
+            metadata: ["kept": "\(kept)", "entries": "\(report.entries)", "more": "\(report.damageUntold)"])
     }
 
     /// Opens the coordinator store and takes this start's number; a new data directory becomes ours for good.

@@ -1,6 +1,5 @@
 import ApusCore
 import ApusFakes
-import NIOCore
 import Testing
 
 @testable import ApusLog
@@ -44,37 +43,17 @@ extension LogJob.Step {
 }
 
 /// Another thread is at work right after a file was made here.
-private struct InterruptedDisk: Disk {
-    private let disk: any Disk
+private struct InterruptedDisk: ForwardingDisk {
+    let base: any Disk
     private let meanwhile: @Sendable () -> Void
 
     init(_ disk: any Disk, meanwhile: @escaping @Sendable () -> Void) {
-        self.disk = disk
+        self.base = disk
         self.meanwhile = meanwhile
     }
 
     func create(_ file: DiskPath) throws(DiskError) {
-        try self.disk.create(file)
+        try self.base.create(file)
         self.meanwhile()
     }
-    func sync(_ file: DiskPath) throws(DiskError) { try self.disk.sync(file) }
-    func syncDirectory(_ directory: DiskPath) throws(DiskError) { try self.disk.syncDirectory(directory) }
-    func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError) { try self.disk.truncate(file, to: size) }
-    func allocate(_ file: DiskPath, upTo size: ByteCount) throws(DiskError) {
-        try self.disk.allocate(file, upTo: size)
-    }
-    func write(_ bytes: [ByteBuffer], to file: DiskPath, at position: FilePosition) throws(DiskError) {
-        try self.disk.write(bytes, to: file, at: position)
-    }
-    func read(_ file: DiskPath, at position: FilePosition, upTo limit: ByteCount) throws(DiskError) -> ByteBuffer {
-        try self.disk.read(file, at: position, upTo: limit)
-    }
-    func size(of file: DiskPath) throws(DiskError) -> ByteCount { try self.disk.size(of: file) }
-    func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError) { try self.disk.rename(file, to: name) }
-    func remove(_ file: DiskPath) throws(DiskError) { try self.disk.remove(file) }
-    func createDirectory(_ directory: DiskPath) throws(DiskError) { try self.disk.createDirectory(directory) }
-    func removeDirectory(_ directory: DiskPath) throws(DiskError) { try self.disk.removeDirectory(directory) }
-    func list(_ directory: DiskPath) throws(DiskError) -> [String] { try self.disk.list(directory) }
-    func close(_ file: DiskPath) { self.disk.close(file) }
-    func freeBytes() throws(DiskError) -> ByteCount { try self.disk.freeBytes() }
 }

@@ -72,7 +72,7 @@ import Testing
         #expect(state.isFull(.bytes(bytes)))
 
         let next = try #require(state.nextFile)
-        #expect(next == JournalState.NextFile(file: 1, generation: 8))
+        #expect(next == JournalState.NextFile(file: 1, generation: 8, entriesOfOther: 3))
         #expect(state.take(next) == 1)
         #expect(!state.isChecked)
         let third = try state.append([self.entry(at: 30)])
@@ -112,28 +112,57 @@ import Testing
         .write, DiskPath("topics/a/0/0.log"), at: FilePosition(rawValue: 77), payload: [ByteBuffer(string: "payload")])
 
     func encoded() -> ByteBuffer {
-        var bytes = self.entry.head(generation: 3, sequence: 9)
+        var bytes = self.entry.head(generation: 3, sequence: 9, salt: 5, indexInWrite: 2)
         for chunk in self.entry.payload { bytes.writeImmutableBuffer(chunk) }
         return bytes
     }
 
     @Test("an entry reads back")
     func roundTrip() {
-        var bytes = self.encoded()
+        let bytes = self.encoded()
         #expect(bytes.readableBytes == self.entry.byteCount.rawValue)
-        let read = JournalEntry.next(in: &bytes, generation: 3, sequence: 9)
-        #expect(read?.path == self.entry.path)
-        #expect(read?.position == self.entry.position)
-        #expect(read?.payload == self.entry.payload)
-        #expect(bytes.readableBytes == 0)
+        let read = JournalEntry.read(bytes, generation: 3, salt: 5)
+        #expect(read?.entry.path == self.entry.path)
+        #expect(read?.entry.position == self.entry.position)
+        #expect(read?.entry.payload == self.entry.payload)
+        #expect(read?.byteCount == bytes.readableBytes)
+        #expect(read?.sequence == 9 && read?.writeBegan == 7)
     }
 
-    @Test("an entry of another life of the file, or out of its order, is not taken")
+    @Test("an entry of another life of the file, or of somebody who does not know its salt, is not taken")
     func otherLives() {
-        var bytes = self.encoded()
-        #expect(JournalEntry.next(in: &bytes, generation: 2, sequence: 9) == nil)
-        #expect(JournalEntry.next(in: &bytes, generation: 3, sequence: 8) == nil)
-        #expect(bytes.readableBytes == self.encoded().readableBytes)
+        #expect(JournalEntry.read(self.encoded(), generation: 2, salt: 5) == nil)
+        #expect(JournalEntry.read(self.encoded(), generation: 3, salt: 4) == nil)
+        #expect(JournalEntry.read(self.encoded(), generation: 3) == nil)
+    }
+
+    @Test("which write an entry came with is told up to 254 entries, and never by entries from before it was")
+    func writes() {
+        func began(_ index: Int?, _ sequence: UInt64 = 1000) -> UInt64? {
+            var bytes = self.entry.head(generation: 3, sequence: sequence, indexInWrite: index)
+            for chunk in self.entry.payload { bytes.writeImmutableBuffer(chunk) }
+            return JournalEntry.read(bytes, generation: 3)?.writeBegan
+        }
+        #expect(began(0) == 1000)
+        #expect(began(253) == 747)
+        #expect(began(254) == nil)
+        #expect(began(1_000_000) == nil)
+        #expect(began(nil) == nil)
+        #expect(began(7, 3) == nil)
+    }
+
+    @Test("a header reads back, also one from before there was a salt, and not with any byte changed")
+    func header() throws {
+        let header = JournalHeader(generation: 7, salt: 9, entriesOfOther: 11)
+        #expect(JournalHeader(header.encoded()) == header)
+        for index in 0..<JournalHeader.byteCount {
+            var bytes = header.encoded()
+            bytes.setInteger(try #require(bytes.getInteger(at: index, as: UInt8.self)) ^ 1, at: index)
+            #expect(JournalHeader(bytes) == nil)
+        }
+        var old = header.encoded()
+        old.setRepeatingByte(0, count: 12, at: 20)
+        #expect(JournalHeader(old) == JournalHeader(generation: 7))
     }
 
     @Test("an entry with any bit flipped, or cut anywhere, is not taken")
@@ -142,9 +171,9 @@ import Testing
         for index in 0..<good.readableBytes {
             var flipped = good
             flipped.setInteger(good.getInteger(at: index, as: UInt8.self)! ^ 0x10, at: index)
-            #expect(JournalEntry.next(in: &flipped, generation: 3, sequence: 9) == nil)
-            var cut = good.getSlice(at: 0, length: index)!
-            #expect(JournalEntry.next(in: &cut, generation: 3, sequence: 9) == nil)
+            #expect(JournalEntry.read(flipped, generation: 3, salt: 5) == nil)
+            let cut = good.getSlice(at: 0, length: index)!
+            #expect(JournalEntry.read(cut, generation: 3, salt: 5) == nil)
         }
     }
 }

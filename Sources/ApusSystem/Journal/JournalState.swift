@@ -15,6 +15,8 @@ struct JournalState {
     struct NextFile: Equatable {
         var file: Int
         var generation: UInt64
+        /// Of the file that is full; every one of them is synced.
+        var entriesOfOther: UInt32
     }
 
     /// What a sync that begins now covers, to be handed back when it has succeeded.
@@ -45,6 +47,7 @@ struct JournalState {
     private var entries: UInt64 = 0
     private var current: Int
     private var generation: UInt64
+    private var salt: UInt32
     private var sequence: UInt64 = 0
     private var end = FilePosition.start.advanced(by: .bytes(JournalHeader.byteCount))
     /// The files to sync before the journal file that is not current may be written over, and how many are under way.
@@ -55,8 +58,9 @@ struct JournalState {
     /// Set when it was the current journal file that failed: nothing more can be put into it.
     private var broken: DiskError?
 
-    init(generation: UInt64, current: Int = 0) {
+    init(generation: UInt64, salt: UInt32 = 0, current: Int = 0) {
         self.generation = generation
+        self.salt = salt
         self.current = current
     }
 
@@ -166,8 +170,10 @@ struct JournalState {
         if let broken = self.broken { throw broken }
         var append = Append(file: self.current, position: self.end, bytes: [])
         append.bytes.reserveCapacity(entries.count * 3)
-        for entry in entries {
-            append.bytes.append(entry.head(generation: self.generation, sequence: self.sequence))
+        for (index, entry) in entries.enumerated() {
+            append.bytes.append(
+                entry.head(
+                    generation: self.generation, sequence: self.sequence, salt: self.salt, indexInWrite: index))
             append.bytes.append(contentsOf: entry.payload)
             self.sequence += 1
             self.entries += 1
@@ -218,15 +224,17 @@ struct JournalState {
     var nextFile: NextFile? {
         precondition(self.isChecked, "a journal file would be written over that is still needed")
         guard self.ended == nil else { return nil }
-        return NextFile(file: 1 - self.current, generation: self.generation + 1)
+        return NextFile(
+            file: 1 - self.current, generation: self.generation + 1, entriesOfOther: UInt32(clamping: self.sequence))
     }
 
     /// Goes on in the next file. What the full one speaks of is to be checked now. Answers how many files that are.
-    mutating func take(_ next: NextFile) -> Int {
+    mutating func take(_ next: NextFile, salt: UInt32 = 0) -> Int {
         self.unchecked = self.live[self.current].keys.sorted().reversed()
         self.live[next.file] = [:]
         self.current = next.file
         self.generation = next.generation
+        self.salt = salt
         self.sequence = 0
         self.end = FilePosition.start.advanced(by: .bytes(JournalHeader.byteCount))
         return self.unchecked.count

@@ -24,6 +24,9 @@ package import NIOCore
 /// **What it does not know** is what a process before this one left in the page cache without a sync. Whoever opens a
 /// file that may have such bytes, and counts on them, syncs it in place once (``sync(_:)``): a log's recovery does.
 ///
+/// **What rots.** A replay tells damage from the torn end of the last write where it can (``JournalReader``): it says
+/// so, goes on behind it, and the damaged file is kept beside the new one.
+///
 /// **What ends the journal.** A failed write or sync of the journal, or of a file at its checkpoint: from then on every
 /// sync, also of those who waited, is direct, and no journal file is written over, because it may hold the only durable
 /// copy of something. Voiding goes on in the current file; if that is the one that failed, all that the journal holds
@@ -38,6 +41,10 @@ package final class JournaledDisk: Disk {
         package var listBytesMax = Limits.journalEntryBytesMax
         /// Logs in a group from which on the journal is worth its second copy of the bytes.
         package var groupMin = Limits.journalGroupMin
+        /// The secret of a journal file's checksums, never 0; see ``JournalEntry``.
+        package var salt: @Sendable () -> UInt32 = { UInt32.random(in: 1...UInt32.max) }
+        /// Makes room when the disk is full before any log is open: true if it is worth trying once more.
+        package var makeRoom: @Sendable () throws(DiskError) -> Bool = { false }
         /// Runs a piece of a checkpoint, at some time, on some thread, beside everything else. Whatever it has not done
         /// by the time the other journal file is needed is done by who needs it.
         package var inBackground: @Sendable (_ piece: @escaping @Sendable () -> Void) -> Void
@@ -63,15 +70,33 @@ package final class JournaledDisk: Disk {
     package static func open(
         over base: any Disk, configuration: Configuration = Configuration()
     ) throws(DiskError) -> (disk: JournaledDisk, report: JournalReplayReport) {
+        precondition(configuration.listBytesMax < Limits.journalEntryFileBytesMax, "entries too long to be read back")
+        do throws(DiskError) {
+            return try self.replayAndOpen(over: base, configuration)
+        } catch {
+            // Everything that was done may be done again.
+            guard error.reason == .full, try configuration.makeRoom() else { throw error }
+            return try self.replayAndOpen(over: base, configuration)
+        }
+    }
+
+    private static func replayAndOpen(
+        over base: any Disk, _ configuration: Configuration
+    ) throws(DiskError) -> (disk: JournaledDisk, report: JournalReplayReport) {
         let (report, files) = try JournalReplay.run(Self.files, on: base)
-        var generation = report.generationMax
+        var header = JournalHeader(generation: report.generationMax)
         // The older one first, for good: alone it would bring back what the younger one voids.
-        for file in files {
-            generation += 1
-            try Self.start(file, generation: generation, on: base)
+        for (index, file) in files.enumerated() {
+            if report.damagedFiles.contains(file) {
+                try base.rename(file, to: file.damaged)
+                try base.syncDirectory(.root)
+            }
+            header = JournalHeader(
+                generation: header.generation + 1, salt: configuration.salt(), entriesOfOther: index == 0 ? nil : 0)
+            try Self.start(file, header, on: base)
         }
         let current = Self.files.firstIndex(of: files[files.count - 1]) ?? 0
-        let state = JournalState(generation: generation, current: current)
+        let state = JournalState(generation: header.generation, salt: header.salt, current: current)
         return (JournaledDisk(over: base, configuration: configuration, state), report)
     }
 
@@ -82,9 +107,9 @@ package final class JournaledDisk: Disk {
     }
 
     /// Makes a journal file an empty one of this generation. Its old entries end here.
-    private static func start(_ file: DiskPath, generation: UInt64, on base: any Disk) throws(DiskError) {
+    private static func start(_ file: DiskPath, _ header: JournalHeader, on base: any Disk) throws(DiskError) {
         do { try base.create(file) } catch  where error.reason == .exists {}
-        try base.write([JournalHeader(generation: generation).encoded()], to: file, at: .start)
+        try base.write([header.encoded()], to: file, at: .start)
         try base.sync(file)
         try base.syncDirectory(.root)
     }
@@ -223,13 +248,15 @@ package final class JournaledDisk: Disk {
         let next = self.state.nextFile
         self.gate.unlock()
         guard let next else { return }
+        let header = JournalHeader(
+            generation: next.generation, salt: self.configuration.salt(), entriesOfOther: next.entriesOfOther)
         do throws(DiskError) {
-            try Self.start(Self.files[next.file], generation: next.generation, on: self.base)
+            try Self.start(Self.files[next.file], header, on: self.base)
         } catch {
             self.locked { $0.end(error) }
             throw error
         }
-        let count = self.locked { $0.take(next) }
+        let count = self.locked { $0.take(next, salt: header.salt) }
         for _ in 0..<min(count, Limits.checkpointSyncsInFlight) {
             self.configuration.inBackground { while self.checkNext() {} }
         }
