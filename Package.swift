@@ -16,6 +16,8 @@ let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swi
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 
 /// A part of Apus and its tests. This list is the architecture: think hard before adding an arrow.
 func part(
@@ -48,6 +50,7 @@ let parts: [[Target]] = [
     part("ApusLog", ["ApusCore", "KafkaWire", "CApus", nioCore], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
     part("ApusGroups", ["ApusCore", "KafkaWire", nioCore]),
+    part("ApusAccess", ["ApusCore", nioCore, crypto, cryptoExtras], tests: ["ApusFakes"]),
     part(
         "ApusBroker",
         ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, hashTrees, logging],
@@ -106,6 +109,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),

@@ -81,6 +81,75 @@ public enum Limits {
     /// Partitions in one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
     public static let describedPartitionsMax = 2000
 
+    // MARK: Access
+
+    /// The longest frame, in bytes, from a client that has not logged in (Kafka's `sasl.server.max.receive.size`).
+    public static let unauthenticatedFrameBytesMax = ByteCount.kibibytes(512)
+    /// Requests that a client may send before it has logged in.
+    public static let unauthenticatedRequestsMax = 16
+    /// How long a client may take to log in.
+    public static let loginWaitMax = Duration.seconds(10)
+    /// How long a failed login waits for its answer (Kafka's `connection.failed.authentication.delay.ms`).
+    public static let failedLoginDelay = Duration.milliseconds(100)
+    /// A session that is younger may not log in again (Kafka's number).
+    public static let reauthenticationWaitMin = Duration.seconds(1)
+    /// Bytes of the name in a principal.
+    public static let principalNameBytesMax = ByteCount.bytes(255)
+    /// Bytes of a password.
+    public static let passwordBytesMax = ByteCount.bytes(1024)
+    /// The longest message of a SCRAM login, in bytes.
+    public static let scramMessageBytesMax = ByteCount.kibibytes(4)
+    /// The fewest iterations of a SCRAM credential (RFC 7677, Kafka).
+    public static let scramIterationsMin: Int32 = 4096
+    /// The most: every login costs a client, and with PLAIN the broker, about half a microsecond for each.
+    public static let scramIterationsMax: Int32 = 1_000_000
+    /// The iterations of a new SCRAM credential, where nobody says otherwise.
+    public static let scramIterationsDefault: Int32 = 16_384
+    /// The shortest salt of a SCRAM credential, in bytes.
+    public static let scramSaltBytesMin = ByteCount.bytes(8)
+    /// The longest.
+    public static let scramSaltBytesMax = ByteCount.bytes(128)
+    /// The salt of a new SCRAM credential, where nobody brings one.
+    public static let scramSaltBytes = ByteCount.bytes(32)
+    /// The longest bearer token, in bytes.
+    public static let tokenBytesMax = ByteCount.kibibytes(16)
+    /// How far a token's issuer's clock and ours may be apart.
+    public static let tokenClockSkewMax = Duration.seconds(30)
+    /// Identity providers whose tokens are taken.
+    public static let tokenIssuersMax = 16
+    /// Keys in an identity provider's key set.
+    public static let tokenKeysPerIssuerMax = 64
+    /// The longest key set, in bytes.
+    public static let tokenKeySetBytesMax = ByteCount.kibibytes(256)
+    /// ACLs of a cluster.
+    public static let aclsMax = 100_000
+    /// Bytes of a resource's name in an ACL: as long as a group or transactional id may be.
+    public static let aclNameBytesMax = ByteCount.kibibytes(1)
+    /// Rates of quotas that are kept for clients, each a bucket; more client ids of a user share one.
+    public static let quotaBucketsMax = 10_000
+    /// How often buckets that nobody uses are forgotten.
+    public static let quotaSweepPeriod = Duration.seconds(10)
+    /// The highest rate of a quota, a second.
+    public static let quotaRateMax = 1e15
+    /// What may be done at once, in the time in which a quota gives as much.
+    public static let quotaBurst = Duration.seconds(2)
+    /// The longest that a client is made to wait.
+    public static let throttleMax = Duration.seconds(30)
+    /// Bytes a second, each way, of a user without a quota.
+    public static let quotaBytesDefault: Double = 4 * 1024 * 1024 * 1024
+    /// Partitions a second that a user without a quota may create or delete.
+    public static let quotaMutationsDefault: Double = 10_000
+    /// Connections that have to log in and have not yet.
+    public static let unauthenticatedConnectionsMax = 1_000
+    /// New connections a second, from everywhere but loopback.
+    public static let acceptsPerSecondMax: Double = 2_000
+    /// New connections a second from one address.
+    public static let acceptsPerSecondPerAddressMax: Double = 100
+    /// New connections at once, in the time in which the rate gives as many.
+    public static let acceptBurst = Duration.seconds(3)
+    /// Arrays and objects inside one another in a token or a key set.
+    public static let jsonDepthMax = 16
+
     // MARK: The log
 
     /// Kafka's `max.message.bytes` default: the largest batch, in bytes.

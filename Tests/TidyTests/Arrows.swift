@@ -44,6 +44,7 @@ enum Arrows {
         Part("ApusLog", .thinking, ["ApusCore", "KafkaWire", "CApus", "NIOCore"]),
         Part("ApusReplication", .thinking, ["ApusCore"]),
         Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore"]),
+        Part("ApusAccess", .thinking, ["ApusCore", "NIOCore", "Crypto", "CryptoExtras"]),
         Part(
             "ApusBroker", .thinking,
             ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections"],
