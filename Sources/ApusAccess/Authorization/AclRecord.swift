@@ -15,10 +15,7 @@ package enum AclRecord {
     private static let version: UInt8 = 1
 
     package static func key(of acl: Acl) -> String {
-        let digits = Array("0123456789abcdef".utf8)
-        let id = SHA256.hash(data: self.encoded(acl)).prefix(16)
-        return self.prefix
-            + String(decoding: id.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+        self.prefix + hexadecimal(SHA256.hash(data: self.encoded(acl)).prefix(16))
     }
 
     package static func encoded(_ acl: Acl) -> [UInt8] {

@@ -48,6 +48,13 @@ package struct QuotaEntity: Hashable, Sendable {
         self.address = address
     }
 
+    /// To look for: not asked whether a rule could have such names. What could not is not found.
+    fileprivate init(wanted user: Who?, _ clientID: Who?, address: Who? = nil) {
+        self.user = user
+        self.clientID = clientID
+        self.address = address
+    }
+
     package func refusal(of kind: QuotaKind, _ value: Double) -> Refusal? {
         if (kind == .accepts) != (self.address != nil) { return .kind(kind) }
         return value > 0 && value <= Limits.quotaRateMax ? nil : .value
@@ -122,9 +129,7 @@ package struct QuotaRules: Hashable, Sendable {
         let clients: [QuotaEntity.Who?] = [.named(subject.clientID), .others, nil]
         for user in users {
             for client in clients {
-                // `try?`: no quota can be made for nobody, nor for a name that no rule can have.
-                guard let entity = try? QuotaEntity(user: user, clientID: client), let rate = self.rates[entity]?[kind]
-                else { continue }
+                guard let rate = self.rates[QuotaEntity(wanted: user, client)]?[kind] else { continue }
                 return QuotaLimit(
                     rate: rate, user: user == nil ? nil : subject.user, clientID: client == nil ? nil : subject.clientID
                 )
@@ -136,8 +141,7 @@ package struct QuotaRules: Hashable, Sendable {
     /// Connections a second from an address, if there is a rule.
     package func acceptRate(of address: HostAddress) -> Double? {
         for who in [QuotaEntity.Who.named(ExactText("\(address)")), .others] {
-            // `try?`: an address written by ourselves is one.
-            if let entity = try? QuotaEntity(address: who), let rate = self.rates[entity]?[.accepts] { return rate }
+            if let rate = self.rates[QuotaEntity(wanted: nil, nil, address: who)]?[.accepts] { return rate }
         }
         return nil
     }

@@ -9,11 +9,11 @@ package struct TokenBucket: Hashable, Sendable {
     private var level: Double
     private var seen: Instant
 
-    /// Full. `burst` is what may be done at once, given as the time in which that much flows in.
+    /// Full. `burst` is what may be done at once, given as the time in which that much flows in; at least one thing.
     package init(rate: Double, burst: Duration, at now: Instant) {
         precondition(rate > 0 && rate.isFinite && burst > .zero)
         self.rate = rate
-        self.burst = rate * burst.inSeconds
+        self.burst = max(1, rate * burst.inSeconds)
         self.level = self.burst
         self.seen = now
     }
@@ -24,7 +24,7 @@ package struct TokenBucket: Hashable, Sendable {
         self.fill(at: now)
         self.level *= rate / self.rate
         self.rate = rate
-        self.burst = rate * burst.inSeconds
+        self.burst = max(1, rate * burst.inSeconds)
         self.level = min(self.level, self.burst)
     }
 
