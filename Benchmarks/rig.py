@@ -199,6 +199,12 @@ def evict(directory):
 page_cache = None  # set by `run`, unless it is told to leave free memory alone
 
 
+def refill():
+    """Where the page cache is kept full, it is so again."""
+    if page_cache:
+        page_cache.fill()
+
+
 def interleaved(variants, repeats, say):
     """Runs all variants in turn, `repeats` times, so that a drift of the machine hits all alike.
 
@@ -209,8 +215,7 @@ def interleaved(variants, repeats, say):
         for name, measure in variants.items():
             for attempt in range(3):
                 os.sync()
-                if page_cache:
-                    page_cache.fill()
+                refill()
                 with Steal() as steal:
                     result = measure()
                 if steal.part <= STEAL_MAX:

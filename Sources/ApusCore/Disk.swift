@@ -79,8 +79,11 @@ public protocol Disk: Sendable {
     /// Reads up to `limit` bytes; fewer at the end of the file, none behind it.
     func read(_ file: DiskPath, at position: FilePosition, upTo limit: ByteCount) throws(DiskError) -> ByteBuffer
     /// The same, if all of it can be had without waiting for the device; nil if not, and for no other reason than that
-    /// may be asked again. Never blocks for long, so event loops may call it.
-    func readCached(_ file: DiskPath, at position: FilePosition, upTo limit: ByteCount) throws(DiskError) -> ByteBuffer?
+    /// may be asked again. Never blocks for long, nor makes the kernel read ahead, so event loops may call it.
+    /// - Parameter end: where what was written to the file ends: what is behind it is in no cache.
+    func readCached(
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount, end: FilePosition
+    ) throws(DiskError) -> ByteBuffer?
     /// The file's size in bytes. Fails with `.notFound`.
     func size(of file: DiskPath) throws(DiskError) -> ByteCount
     /// Cuts the file to `size`; not durable before ``sync(_:)``.
@@ -113,7 +116,7 @@ public protocol Disk: Sendable {
 
 extension Disk {
     public func readCached(
-        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount, end: FilePosition
     ) throws(DiskError) -> ByteBuffer? { nil }
 
     public func perform(group: [DiskCommands]) -> [DiskFailure?] { self.performEach(group) }

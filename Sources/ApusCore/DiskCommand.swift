@@ -85,7 +85,7 @@ public protocol DiskQueue: Sendable {
         then: @escaping @Sendable (Answer) -> Void
     )
 
-    /// For ``Disk/readCached(_:at:upTo:)``, which never waits and needs no lane.
+    /// For ``Disk/readCached(_:at:upTo:end:)``, which never waits and needs no lane.
     var disk: any Disk { get }
 
     /// Runs work that should not wait for the device, like a small write into the page cache, at once on the caller's
@@ -96,10 +96,14 @@ public protocol DiskQueue: Sendable {
 }
 
 /// Whose disk work it is. Work of one lane is ordered.
-public struct DiskLane: RawRepresentable, Hashable, Sendable {
+public struct DiskLane: Hashable, Sendable {
     public var rawValue: UInt64
+    /// Work of it gives way to that of other lanes, and never makes one wait: reading what is long past, however much
+    /// there is of it, must not delay those who write.
+    public var givesWay: Bool
 
-    public init(rawValue: UInt64) {
+    public init(rawValue: UInt64, givesWay: Bool = false) {
         self.rawValue = rawValue
+        self.givesWay = givesWay
     }
 }

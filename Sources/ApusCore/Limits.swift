@@ -237,12 +237,20 @@ public enum Limits {
     public static let shortWorkRest = Duration.milliseconds(250)
     /// Bytes of one fetch that an event loop reads itself when the page cache has them: about a tenth of a millisecond.
     public static let cachedReadBytesMax = ByteCount.mebibytes(1)
+    /// Bytes behind a read that the page cache must have for an event loop to read itself: the kernel reads ahead in
+    /// windows of 128 KiB to 8 MiB (`read_ahead_kb`), and begins the next while the last is used.
+    public static let readAheadBytesMax = ByteCount.mebibytes(16)
     /// Reads of a partition that go to the disk threads after one that the page cache did not have.
     public static let readsNotCached = 15
     /// Segments that one partition's part of a fetch answer is read from.
     public static let fetchSegmentsMax = 16
     /// Threads that do disk work. Each waits for the device most of its life; many let many partitions sync at once.
     public static let diskThreadsDefault = 16
+    /// For so many of them there is another one, for cold reads alone: these never take a thread from a write.
+    public static let diskThreadsPerColdReader = 2
+    /// The niceness of those threads: a tenth of the processor's time where all of it is wanted, and the loop that a
+    /// write has woken need not wait until they have used up their turn.
+    public static let coldReaderNiceness: Int32 = 10
     /// Threads that do disk work, at most.
     public static let diskThreadsMax = 1024
     /// Event loops of one server, at most.

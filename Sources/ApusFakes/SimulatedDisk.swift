@@ -124,7 +124,7 @@ package final class SimulatedDisk: LockstepDisk {
 
     /// Everything is in memory here; what ends early is left to `read`, as on a real disk.
     package func readCached(
-        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount, end: FilePosition
     ) throws(DiskError) -> ByteBuffer? {
         let bytes = try self.read(file, at: position, upTo: limit)
         return bytes.readableBytes == limit.rawValue ? bytes : nil

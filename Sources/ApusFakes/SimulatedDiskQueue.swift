@@ -52,6 +52,9 @@ package final class SimulatedDiskQueue: DiskQueue {
         self.state.withLock { $0.random.below(2) == 0 } ? work(self.disk) : nil
     }
 
+    /// Whose pieces wait.
+    package var lanesWaiting: Set<DiskLane> { self.state.withLock { Set($0.lanes.keys) } }
+
     /// Pieces that wait.
     package var count: Int { self.state.withLock { $0.lanes.values.reduce(0) { $0 + $1.count } } }
 

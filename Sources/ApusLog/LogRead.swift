@@ -32,7 +32,8 @@ package struct LogRead: Hashable, Sendable {
         // Whatever the disk has against it, `run` meets it again and says it.
         guard
             let bytes = try? disk.readCached(
-                self.source.file, at: FilePosition(rawValue: Int64(start)), upTo: self.lengthHinted(from: start))
+                self.source.file, at: FilePosition(rawValue: Int64(start)), upTo: self.lengthHinted(from: start),
+                end: FilePosition(rawValue: Int64(self.source.byteCount)))
         else { return nil }
         return self.batches(in: bytes, at: start)
     }

@@ -92,11 +92,12 @@ package final class PosixDisk: Disk {
 
     /// A file that is not open is as good as cold: opening it may wait, too.
     package func readCached(
-        _ path: DiskPath, at position: FilePosition, upTo limit: ByteCount
+        _ path: DiskPath, at position: FilePosition, upTo limit: ByteCount, end: FilePosition
     ) throws(DiskError) -> ByteBuffer? {
         precondition(position >= .start && limit >= .zero)
         guard let file = try self.files.pin(path, for: .read, "read") else { return nil }
         defer { self.release(file, after: .read) }
+        guard Self.isCachedAhead(file, from: position, length: limit, end: end) else { return nil }
         var buffer = ByteBufferAllocator().buffer(capacity: limit.rawValue)
         let wanted = limit.rawValue
         // Straight into memory that was never zeroed, as in `read`; what it did not fill is not told to the buffer.
@@ -105,6 +106,22 @@ package final class PosixDisk: Disk {
         }
         // Fewer: the cache ends here, or the file does. Whoever may wait finds out which.
         return count == wanted ? buffer : nil
+    }
+
+    /// Whether a reader that comes to `position` finds what it is about to read in the cache, too.
+    ///
+    /// A read that finds all its bytes still makes the kernel read ahead when it nears the end of what is cached: it
+    /// takes up to 8 MiB of pages, which it may have to win back from others first. That is milliseconds, and
+    /// RWF_NOWAIT does not spare them. So this looks as many bytes as the read has, at a distance that no window of
+    /// readahead reaches: a reader that goes on thus has looked at everything before it comes there, each byte once.
+    private static func isCachedAhead(
+        _ file: OpenFile, from position: FilePosition, length: ByteCount, end: FilePosition
+    ) -> Bool {
+        let horizon = min(position.advanced(by: Limits.readAheadBytesMax), end)
+        let from = max(position, FilePosition(rawValue: horizon.rawValue - Int64(length.rawValue)))
+        guard horizon > from else { return true }
+        // A kernel that can not tell (before 6.5, or forbidden) is taken at the read's word.
+        return capus_is_cached(file.descriptor, from.rawValue, horizon.rawValue - from.rawValue) != 0
     }
 
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount {

@@ -185,6 +185,20 @@ struct FetchTests {
         #expect(try world.values("t", from: 20) == Array(values[20...]))
     }
 
+    @Test("what is read from the disk gives way, what is written does not")
+    func givesWay() throws {
+        let world = try TestBroker(tailCache: .bytes(500))
+        try world.create("t")
+        for index in 0..<50 { _ = try world.produce("t", Batch.of(["value \(index)"])) }
+        let (found, _) = world.beginFetch([("t", 0, 20)])
+        #expect(world.queue.lanesWaiting.map(\.givesWay) == [true])
+        let written = world.beginProduce([("t", 0, Batch.of(["one more"]))])
+        #expect(world.queue.lanesWaiting.map(\.givesWay).sorted { !$0 && $1 } == [false, true])
+        world.settle()
+        #expect(written.value?.first?.error == nil)
+        #expect(found.value?.first?.batches.isEmpty == false)
+    }
+
     @Test("a damaged record is never served, and the partition says so by name")
     func damaged() throws {
         let world = try TestBroker(tailCache: .bytes(500))

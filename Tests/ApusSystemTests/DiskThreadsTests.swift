@@ -1,5 +1,6 @@
 import ApusCore
 @testable import ApusSystem
+import Glibc
 import NIOCore
 import NIOPosix
 import Synchronization
@@ -126,6 +127,41 @@ import Testing
         }
     }
 
+    @Test("reads that give way take no thread from a write, however many are stuck")
+    func stuckReads() async throws {
+        let door = Meeting(of: 1)
+        try await self.withThreads(2) { threads in
+            let loop = self.loops.next()
+            for lane in 0..<20 {
+                threads.run(in: DiskLane(rawValue: UInt64(lane), givesWay: true), on: loop, { _ in door.waitForAll() })
+                {}
+            }
+            for lane in 0..<20 {
+                await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+                    threads.run(in: DiskLane(rawValue: UInt64(lane)), on: loop, { _ in }) { continuation.resume() }
+                }
+            }
+            door.arrive()
+        }
+    }
+
+    @Test("what gives way runs at a lower priority than the rest")
+    func priority() async throws {
+        try await self.withThreads(2) { threads in
+            let loop = self.loops.next()
+            var niceness: [Int32] = []
+            for givesWay in [false, true] {
+                niceness.append(
+                    await withCheckedContinuation { continuation in
+                        threads.run(in: DiskLane(rawValue: 1, givesWay: givesWay), on: loop, { _ in nice(0) }) {
+                            continuation.resume(returning: $0)
+                        }
+                    })
+            }
+            #expect(niceness[1] == min(19, niceness[0] + Limits.coldReaderNiceness))
+        }
+    }
+
     @Test("all that was queued before a shutdown is run and answered, and what comes after it too")
     func shutdown() async throws {
         let answered = Mutex(0)
@@ -163,6 +199,13 @@ private final class Meeting: @unchecked Sendable {
         self.gate.lock()
         self.arrived += 1
         self.gate.wakeAll()
+        while self.arrived < self.size { self.gate.wait() }
+        self.gate.unlock()
+    }
+
+    /// Waits like one who came, and is not counted.
+    func waitForAll() {
+        self.gate.lock()
         while self.arrived < self.size { self.gate.wait() }
         self.gate.unlock()
     }

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusSystem
+import CApus
 import Glibc
 import NIOCore
 import Testing
@@ -33,14 +34,57 @@ import Testing
     func readCached() throws {
         try self.disk.create(self.file)
         try self.disk.write([ByteBuffer(repeating: 7, count: 10_000)], to: self.file, at: .start)
-        let position = FilePosition(rawValue: 4000)
+        let (position, end) = (FilePosition(rawValue: 4000), FilePosition(rawValue: 10_000))
         #expect(
-            try self.disk.readCached(self.file, at: position, upTo: .bytes(5000))
+            try self.disk.readCached(self.file, at: position, upTo: .bytes(5000), end: end)
                 == ByteBuffer(repeating: 7, count: 5000))
-        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(6001)) == nil)
+        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(6001), end: end) == nil)
         try self.disk.sync(self.file)
         self.disk.close(self.file)
-        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(5000)) == nil)
+        #expect(try self.disk.readCached(self.file, at: position, upTo: .bytes(5000), end: end) == nil)
+    }
+
+    /// Whether this kernel tells what is cached.
+    private static var canTell: Bool {
+        let descriptor = open("/proc/self/exe", O_RDONLY | O_CLOEXEC)
+        defer { close(descriptor) }
+        return capus_is_cached(descriptor, 0, 1) >= 0
+    }
+
+    @Test(
+        "a reader that nears the end of what is cached is left to those who may wait", .enabled(if: Self.canTell),
+        arguments: [1, 5, 15])
+    func nearsTheEndOfTheCache(mebibytesCached: Int) throws {
+        let cached = ByteCount.mebibytes(mebibytesCached)
+        try self.disk.create(self.file)
+        try self.disk.write([ByteBuffer(repeating: 7, count: cached.rawValue)], to: self.file, at: .start)
+        // Nobody has read the hole behind it, so it is in no cache.
+        try self.disk.truncate(self.file, to: .mebibytes(64))
+        let written = FilePosition.start.advanced(by: cached)
+        func read(at position: FilePosition, end: FilePosition) throws -> ByteBuffer? {
+            try self.disk.readCached(self.file, at: position, upTo: .kibibytes(64), end: end)
+        }
+        #expect(try read(at: .start, end: written)?.readableBytes == 64 << 10)
+        #expect(try read(at: .start, end: FilePosition(rawValue: 64 << 20)) == nil)
+        let last = FilePosition(rawValue: written.rawValue - (64 << 10))
+        #expect(try read(at: last, end: written)?.readableBytes == 64 << 10)
+        #expect(try read(at: last, end: written.advanced(by: .kibibytes(64))) == nil)
+        #expect(try read(at: written, end: FilePosition(rawValue: 64 << 20)) == nil)
+    }
+
+    @Test("a reader whose next 16 MiB are cached is served, whatever is behind them", .enabled(if: Self.canTell))
+    func farFromTheEndOfTheCache() throws {
+        try self.disk.create(self.file)
+        try self.disk.write([ByteBuffer(repeating: 7, count: 17 << 20)], to: self.file, at: .start)
+        try self.disk.truncate(self.file, to: .mebibytes(64))
+        let end = FilePosition(rawValue: 64 << 20)
+        func read(at position: Int64) throws -> Int? {
+            try self.disk.readCached(
+                self.file, at: FilePosition(rawValue: position), upTo: .mebibytes(1), end: end)?.readableBytes
+        }
+        #expect(try read(at: 1 << 20) == 1 << 20)
+        #expect(try read(at: (1 << 20) + 5000) == nil)
+        #expect(try read(at: 2 << 20) == nil)
     }
 
     @Test("more pieces than one system call takes arrive whole and in order", arguments: [1023, 1024, 1025, 5000])

@@ -24,7 +24,8 @@ final class PartitionSlot {
     }
 
     let id: TopicPartition
-    /// Writes go through `lane`, cold reads through `readLane`, so that a read never waits for a sync.
+    /// Writes go through `lane`, cold reads through `readLane`, so that a read never waits for a sync,
+    /// nor a write for reads.
     let lane: DiskLane
     let readLane: DiskLane
     /// As the last request saw it.

@@ -105,7 +105,7 @@ final class Shard: @unchecked Sendable {
     }
 
     private func begin(_ id: TopicPartition, _ topic: Topic, waiters: Deque<PartitionSlot.Waiter>) {
-        let slot = PartitionSlot(id: id, topic: topic, lane: self.newLane(), readLane: self.newLane())
+        let slot = PartitionSlot(id: id, topic: topic, lane: self.newLane(), readLane: self.newLane(givesWay: true))
         slot.waiters = waiters
         slot.usedAt = self.seconds
         slot.sweepIndex = self.sweep.count
@@ -194,9 +194,9 @@ final class Shard: @unchecked Sendable {
         self.isClosing = true
     }
 
-    func newLane() -> DiskLane {
+    func newLane(givesWay: Bool = false) -> DiskLane {
         self.lanesUsed += 1
-        return DiskLane(rawValue: UInt64(self.index + 1) << 48 | self.lanesUsed)
+        return DiskLane(rawValue: UInt64(self.index + 1) << 48 | self.lanesUsed, givesWay: givesWay)
     }
 
     private func report(_ opened: OpenedLog, of slot: PartitionSlot) {

@@ -376,9 +376,9 @@ package final class JournaledDisk: Disk {
         try self.base.read(file, at: position, upTo: limit)
     }
     package func readCached(
-        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount
+        _ file: DiskPath, at position: FilePosition, upTo limit: ByteCount, end: FilePosition
     ) throws(DiskError) -> ByteBuffer? {
-        try self.base.readCached(file, at: position, upTo: limit)
+        try self.base.readCached(file, at: position, upTo: limit, end: end)
     }
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount { try self.base.size(of: file) }
     package func createDirectory(_ directory: DiskPath) throws(DiskError) { try self.base.createDirectory(directory) }

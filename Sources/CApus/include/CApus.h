@@ -23,6 +23,14 @@ int capus_fallocate(int descriptor, int64_t bytes);
 /// byte is not there. Answers fewer bytes where the cache ends. EOPNOTSUPP where the file system can not tell.
 ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position);
 
+/// 1 when the page cache has all of these bytes, 0 when it has not, -1 when the kernel can not tell (cachestat(2), since
+/// Linux 6.5; may be forbidden in a container). Reads nothing, waits for nothing.
+int capus_is_cached(int descriptor, int64_t position, int64_t length);
+
+/// Lets the calling thread give way to the others of its process: it is nicer by so many steps, to 19 at most. A favour:
+/// nothing happens where it is refused.
+void capus_give_way(int steps);
+
 /// syncfs(2), which Swift's Glibc does not know: writes back all of the file system that `descriptor` is on. Answers 0 or
 /// the error number.
 int capus_sync_file_system(int descriptor);
