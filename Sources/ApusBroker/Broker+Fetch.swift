@@ -49,6 +49,23 @@ extension Broker {
     }
 }
 
+extension Broker {
+    /// Fetches that wait for records now, a part of each shard's counted by itself. For operators and tests: it looks
+    /// at every open partition.
+    package func parkedFetchCount() async -> Int {
+        var count = 0
+        for shard in self.shards {
+            count += await withCheckedContinuation { continuation in
+                shard.mailbox.run {
+                    let parts = shard.slots.values.flatMap { $0.parked.map(ObjectIdentifier.init) }
+                    continuation.resume(returning: Set(parts).count)
+                }
+            }
+        }
+        return count
+    }
+}
+
 /// Lets go of a fetch whose client has gone. Any thread.
 package final class FetchTicket: Sendable {
     private let operation: FetchOperation

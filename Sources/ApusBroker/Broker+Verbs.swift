@@ -45,6 +45,9 @@ extension Broker {
     }
 
     /// The messages of one partition from an offset on, oldest first; none when there are none within `wait`.
+    ///
+    /// Reads that go on at once share `BrokerSettings.readMemory`: beyond it they wait their turn, and answers get
+    /// shorter while half of it is taken.
     /// - Parameter bytesMax: about how much to read; one message always comes, however large.
     /// - Throws: `.offsetOutOfRange` below the start or above the end of the log, `.unknownTopicOrPartition`, …
     package func read(
@@ -53,11 +56,16 @@ extension Broker {
     ) async throws(BrokerError) -> [StoredMessage] {
         let entry = FetchEntry(topic: topic, partition: partition, offset: offset, bytesMax: bytesMax)
         let limits = FetchLimits(bytesMin: .bytes(1), bytesMax: bytesMax, waitMax: wait)
+        let memory = self.readMemory
         let found: FetchResult = try await self.one { answer in
-            self.fetch([entry], limits: limits, client: client, on: self.registry.loop) { results in
-                answer(results[0].error.map { .failure($0) } ?? .success(results[0]))
+            self.fetch([entry], limits: limits, client: client, memory: memory, on: self.registry.loop) { results in
+                if let error = results[0].error { return answer(.failure(error)) }
+                memory.hold(results[0].byteCount)
+                answer(.success(results[0]))
             }
         }
+        // From here on it is the caller's own.
+        defer { memory.drop(found.byteCount) }
         var messages: [StoredMessage] = []
         for buffer in found.batches { try Self.decode(buffer, from: offset, into: &messages) }
         return messages

@@ -11,6 +11,8 @@ import Synchronization
 package final class Broker: Sendable {
     package let settings: BrokerSettings
     package let memory: MemoryBudget
+    /// For what reads of this process's own code find, until it is handed over as messages.
+    package let readMemory: ReplyMemory
     let ports: BrokerPorts
     let shards: [Shard]
     let registry: BrokerRegistry
@@ -26,6 +28,7 @@ package final class Broker: Sendable {
         self.settings = settings
         self.ports = ports
         self.memory = MemoryBudget(limit: settings.requestMemory)
+        self.readMemory = ReplyMemory(limit: settings.readMemory)
         self.shards = shards
         self.registry = registry
         self.producerIDs = BrokerProducerIDs(registry: registry)
@@ -96,6 +99,8 @@ package struct BrokerSettings: Sendable {
     /// For all shards together.
     package var tailCache: ByteCount = Limits.tailCacheDefault
     package var requestMemory: ByteCount = Limits.requestMemoryDefault
+    /// For reads of this process's own code.
+    package var readMemory: ByteCount = Limits.readMemoryDefault
     package var freeBytesFloor: ByteCount = Limits.freeBytesFloorDefault
     /// What each shard keeps open; see ``Limits/partitionsOpenPerShardMax``.
     package var partitionsOpenPerShardMax = Limits.partitionsOpenPerShardMax

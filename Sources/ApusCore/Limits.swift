@@ -220,6 +220,8 @@ public enum Limits {
     public static let topicNameCharactersMax = 249
     /// Memory for requests that are being read or handled, all connections together. Sockets are not read beyond it.
     public static let requestMemoryDefault = ByteCount.mebibytes(256)
+    /// Memory for what reads of the broker's own process find, all together. Beyond it they wait.
+    public static let readMemoryDefault = ByteCount.mebibytes(256)
     /// Memory for the newest batches, kept for readers at the tail.
     public static let tailCacheDefault = ByteCount.mebibytes(128)
     /// Files held open at once by the disk while enough of them are idle.

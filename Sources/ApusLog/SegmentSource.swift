@@ -96,10 +96,17 @@ struct SegmentSource: Hashable, Sendable {
         let temporary = file.directory.appending(name)
         // Fails when another reader is at it: then it is done there.
         try disk.create(temporary)
-        try disk.write([bytes], to: temporary, at: .start)
-        try disk.sync(temporary)
-        try disk.rename(temporary, to: file)
-        disk.close(temporary)
+        do throws(DiskError) {
+            try disk.write([bytes], to: temporary, at: .start)
+            try disk.sync(temporary)
+            try disk.rename(temporary, to: file)
+            disk.close(temporary)
+        } catch {
+            // It would stand in the way of the next one until the broker starts again, which removes it should it
+            // stay all the same.
+            do throws(DiskError) { try disk.remove(temporary) } catch { disk.close(temporary) }
+            throw error
+        }
     }
 
     /// The damaged offsets around a batch that does not hold at `position`: from `offset` to the next batch that does.

@@ -118,12 +118,12 @@ struct MemoryBudgetTests {
         let loop = EmbeddedEventLoop()
         let budget = MemoryBudget(limit: .bytes(100))
         let order = Once<String>()
-        #expect(budget.reserve(.bytes(60), on: loop) { order.put("never") })
+        #expect(budget.reserve(.bytes(60), on: loop) { order.put("never") } == nil)
         let second = Once<Bool>()
         let third = Once<Bool>()
-        #expect(!budget.reserve(.bytes(50), on: loop) { second.put(true) })
+        #expect(budget.reserve(.bytes(50), on: loop) { second.put(true) } != nil)
         // It would fit, but somebody waits already.
-        #expect(!budget.reserve(.bytes(10), on: loop) { third.put(true) })
+        #expect(budget.reserve(.bytes(10), on: loop) { third.put(true) } != nil)
         budget.release(.bytes(60))
         loop.run()
         #expect(second.value == true)
@@ -132,13 +132,28 @@ struct MemoryBudgetTests {
         #expect(order.value == nil)
     }
 
+    @Test("who leaves lets those behind go on; after the grant it is too late")
+    func leaves() throws {
+        let loop = EmbeddedEventLoop()
+        let budget = MemoryBudget(limit: .bytes(100))
+        #expect(budget.reserve(.bytes(60), on: loop) {} == nil)
+        let (first, second) = (Once<Bool>(), Once<Bool>())
+        let ticket = try #require(budget.reserve(.bytes(50), on: loop) { first.put(true) })
+        let granted = try #require(budget.reserve(.bytes(40), on: loop) { second.put(true) })
+        #expect(budget.leave(ticket))
+        #expect(!budget.leave(granted))
+        loop.run()
+        #expect(first.value == nil && second.value == true)
+        #expect(budget.used == .bytes(100) && budget.waitingCount == 0)
+    }
+
     @Test("more than the whole budget is granted when nothing else is")
     func huge() {
         let loop = EmbeddedEventLoop()
         let budget = MemoryBudget(limit: .bytes(100))
-        #expect(budget.reserve(.bytes(500), on: loop) {})
+        #expect(budget.reserve(.bytes(500), on: loop) {} == nil)
         let waited = Once<Bool>()
-        #expect(!budget.reserve(.bytes(1), on: loop) { waited.put(true) })
+        #expect(budget.reserve(.bytes(1), on: loop) { waited.put(true) } != nil)
         budget.release(.bytes(500))
         loop.run()
         #expect(waited.value == true)
@@ -178,6 +193,7 @@ struct VerbTests {
                 #expect(read.map(\.offset) == [Offset(rawValue: 1)])
                 #expect(read.first?.message.value == ByteBuffer(string: "v"))
                 #expect(read.first?.message.headers.map(\.name) == ["h"])
+                #expect(broker.readMemory.used == .zero)
                 try await broker.deleteTopic(.id(id))
                 await #expect(throws: BrokerError.unknownTopicID) { try await broker.read(topic: .id(id), from: .zero) }
             }

@@ -132,6 +132,35 @@ struct AccumulatorTests {
         #expect(self.collect(&accumulator, at: 5).map(\.recordCount) == [3, 3, 3])
     }
 
+    @Test("batches that had to shrink grow again, a step each period, up to what the options say")
+    func growsAgain() throws {
+        var accumulator = self.accumulator(batch: 8000)
+        accumulator.shrink(LaneID(index: 0), batchBytesMax: 2000, at: self.at(0))
+        let period = Int(ClientLimits.batchGrowthPeriod.components.seconds) * 1000
+        /// The largest batch that is closed for its size.
+        func largest(at moment: Int) throws -> Int {
+            for _ in 0..<200 {
+                _ = try accumulator.append(
+                    self.record(String(repeating: "x", count: 100)), at: self.at(moment),
+                    wall: Timestamp(rawValue: 1))
+            }
+            var sizes: [Int] = []
+            while case let batches = self.collect(&accumulator, at: moment), !batches.isEmpty {
+                for batch in batches {
+                    sizes.append(batch.byteCount)
+                    accumulator.release(byteCount: batch.byteCount)
+                }
+            }
+            return try #require(sizes.max())
+        }
+        #expect((1500...2000).contains(try largest(at: 1)))
+        #expect((1500...2000).contains(try largest(at: period - 1)))
+        #expect((3500...4000).contains(try largest(at: period)))
+        #expect((3500...4000).contains(try largest(at: 2 * period - 1)))
+        #expect((7500...8000).contains(try largest(at: 2 * period)))
+        #expect((7500...8000).contains(try largest(at: 9 * period)))
+    }
+
     @Test("a budget of bytes serves all lanes in turn")
     func fairness() throws {
         var accumulator = self.accumulator(partitions: 4)

@@ -210,6 +210,33 @@ struct DeliveryLaneTests {
         #expect(bench.send().map(\.signature) == ["1:0"])
     }
 
+    @Test("what is on its way when its time is over may be written, and its late answer changes nothing")
+    func expiresOnItsWay() {
+        let bench = LaneBench(deliveryTimeout: .seconds(10))
+        bench.confirm()
+        let sent = bench.send(2)
+        bench.now = bench.now.advanced(by: .seconds(5))
+        let later = bench.send(1)
+        #expect(bench.lane.expire(at: bench.now).isEmpty)
+        bench.now = bench.now.advanced(by: .seconds(5))
+        let errors = bench.lane.expire(at: bench.now).compactMap { verdict -> ApusError? in
+            guard case .failed(_, let error) = verdict else { return nil }
+            return error
+        }
+        #expect(errors.map(\.code) == [.timedOut, .timedOut])
+        #expect(errors.map(\.isIndefinite) == [true, true])
+        // Nothing new before the last of this epoch is answered.
+        #expect(bench.room == 0 && bench.lane.inFlightCount == 1)
+        #expect(bench.answer(sent[0], .written(.zero, .none)) == nil)
+        #expect(bench.answer(sent[1], .lost) == nil)
+        guard case .delivered? = bench.answer(later[0], .written(Offset(rawValue: 2), .none)) else {
+            Issue.record("the one behind them was written")
+            return
+        }
+        #expect(bench.lane.isIdle)
+        #expect(bench.send().map(\.signature) == ["1:0"])
+    }
+
     @Test("a retry waits as long as it was told")
     func waits() {
         let bench = LaneBench()

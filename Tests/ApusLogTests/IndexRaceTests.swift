@@ -26,6 +26,22 @@ import Testing
         #expect(try rig.readAll().count == Int(rig.log.endOffset.rawValue))
     }
 
+    @Test("a reader that can not keep its index leaves nothing behind", arguments: [false, true])
+    func readerFails(isSync: Bool) throws {
+        let rig = LogRig(LogConfiguration(segmentBytes: .kibibytes(4), indexIntervalBytes: .bytes(300)))
+        let roll = try self.rollingJob(of: rig)
+        _ = rig.log.finished(roll.token, roll.run(on: rig.disk))
+        rig.disk.erase(LogRig.index(0))
+        let name = LogRig.index(0).name + ".reader.temporary"
+        rig.disk.fail(SimulatedFault(isSync ? .syncError : .writeError(kept: 1), on: name))
+        for _ in 0..<2 {
+            let read = try #require(try rig.log.read(from: 9, below: rig.log.writtenEnd, upTo: .bytes(300)))
+            #expect(try !read.run(on: rig.disk).batches.isEmpty)
+            #expect(rig.disk.files.allSatisfy { !$0.path.name.hasSuffix(".temporary") })
+        }
+        #expect(rig.disk.pendingFaults == [])
+    }
+
     private func rollingJob(of rig: LogRig) throws -> LogJob {
         while true {
             rig.append()

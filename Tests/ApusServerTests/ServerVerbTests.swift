@@ -1,3 +1,4 @@
+import ApusBroker
 import ApusCore
 import ApusServer
 import NIOCore
@@ -52,7 +53,7 @@ import Testing
     func waits() async throws {
         try await self.bench.serve(self.bench.configuration) { server in
             try await server.create("t")
-            async let read = server.read("t", from: .zero, wait: .seconds(30))
+            async let read = server.read("t", from: .zero, wait: .seconds(60))
             try await server.write(ServerRecord("late"), to: "t")
             let found = try await read
             #expect(found.map(\.record.value) == [ByteBuffer(string: "late")])
@@ -114,6 +115,8 @@ import Testing
         try await server.create("t")
         await withTaskGroup(of: ServerError.Code?.self) { group in
             group.addTask { await self.code { _ = try await server.read("t", from: .zero, wait: .seconds(60)) } }
+            // Until it is parked it may be refused before it waits, which would show less.
+            while await server.broker.parkedFetchCount() == 0 { await Task.yield() }
             await server.shutdown()
             for await code in group { #expect(code == nil || code == .shuttingDown) }
         }

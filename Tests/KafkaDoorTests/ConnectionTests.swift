@@ -270,7 +270,7 @@ struct ConnectionTests {
     @Test("no memory for a frame: the socket is not read until there is")
     func memoryRefused() throws {
         let bench = try DoorBench(requestMemory: .kibibytes(64))
-        #expect([bench.broker.memory.reserve(.kibibytes(60), on: bench.loop) {}] == [true])
+        #expect([bench.broker.memory.reserve(.kibibytes(60), on: bench.loop) {}] == [nil])
         var request = ApiVersionsRequest()
         request.clientSoftwareName = String(repeating: "a", count: 10_000)
         request.clientSoftwareVersion = "1"
@@ -289,12 +289,27 @@ struct ConnectionTests {
     @Test("a connection that ends while it waits for memory gives back what it is granted later")
     func goneWhileWaiting() throws {
         let bench = try DoorBench(requestMemory: .kibibytes(64))
-        #expect([bench.broker.memory.reserve(.kibibytes(60), on: bench.loop) {}] == [true])
+        #expect([bench.broker.memory.reserve(.kibibytes(60), on: bench.loop) {}] == [nil])
         try bench.send(ByteBuffer(integer: Int32(20_000)))
+        #expect(bench.broker.memory.waitingCount == 1)
         _ = try bench.channel.finish(acceptAlreadyClosed: true)
         bench.broker.memory.release(.kibibytes(60))
         bench.loop.run()
         #expect(bench.broker.memory.used == .zero)
+    }
+
+    @Test("a frame that waits for memory goes with its client: nobody waits behind it")
+    func leavesTheLine() throws {
+        let bench = try DoorBench(requestMemory: .kibibytes(64))
+        #expect([bench.broker.memory.reserve(.kibibytes(60), on: bench.loop) {}] == [nil])
+        try bench.send(ByteBuffer(integer: Int32(20_000)))
+        let behind = Held<Bool>()
+        #expect(bench.broker.memory.reserve(.kibibytes(1), on: bench.loop) { behind.put(true) } != nil)
+        _ = try bench.channel.finish(acceptAlreadyClosed: true)
+        bench.loop.run()
+        #expect(behind.value == true)
+        #expect(bench.broker.memory.waitingCount == 0)
+        #expect(bench.broker.memory.used == .kibibytes(61))
     }
 
     @Test("so many unanswered requests, then nothing more is handled until one is answered")

@@ -95,7 +95,7 @@ struct KafkaListenerTests {
 
     @Test(
         "more connections than the cap are closed at once, and there is room again when one leaves",
-        .timeLimit(.minutes(5))
+        .timeLimit(.minutes(20))
     )
     func cap() async throws {
         let lines = LogLines()

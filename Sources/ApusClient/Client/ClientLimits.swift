@@ -14,6 +14,9 @@ public enum ClientLimits {
     public static let fetchSessionPartitionsMin = 4
     /// How long a topic that should be made on demand may stay unknown before the broker is believed.
     public static let topicCreationWait = Duration.seconds(5)
+    /// After a batch was too large for its topic, those that follow are smaller; so often they may double again, up to
+    /// what the options say. A topic that still takes no more refuses one batch, which is then sent in two.
+    public static let batchGrowthPeriod = Duration.seconds(300)
     /// What brokers are told this client is.
     static let softwareVersion = "0.1.0"
 }

@@ -48,8 +48,10 @@ struct Accumulator: Sendable {
         /// The partition for records without a key, until its batch is closed.
         var sticky: Int
         var next = 0
-        /// What the broker has not refused yet, and at most the bound of all.
+        /// What the broker has not refused lately, and at most the bound of all.
         var batchBytesMax: Int
+        /// When it may grow again.
+        var growsAt = Instant(nanoseconds: 0)
     }
 
     let bounds: Bounds
@@ -114,9 +116,10 @@ struct Accumulator: Sendable {
     }
 
     /// A batch of this many bytes is small enough for the topic of that lane, as far as is known.
-    mutating func shrink(_ lane: LaneID, batchBytesMax: Int) {
+    mutating func shrink(_ lane: LaneID, batchBytesMax: Int, at now: Instant) {
         let topic = self.lanes[lane.index].topic
-        self.topics[topic].batchBytesMax = min(self.topics[topic].batchBytesMax, batchBytesMax)
+        self.topics[topic].batchBytesMax = min(self.topics[topic].batchBytesMax, max(1, batchBytesMax))
+        self.topics[topic].growsAt = now.advanced(by: ClientLimits.batchGrowthPeriod)
     }
 
     // MARK: Appending
@@ -195,6 +198,7 @@ struct Accumulator: Sendable {
     }
 
     private mutating func open(_ lane: LaneID, at now: Instant) {
+        self.grow(self.lanes[lane.index].topic, at: now)
         let batch = OpenBatch(
             number: BatchNumber(rawValue: self.numberNext), lane: lane, openedAt: now, codec: self.bounds.codec,
             byteCountHint: self.lanes[lane.index].byteCountHint
@@ -205,6 +209,15 @@ struct Accumulator: Sendable {
         guard !self.lanes[lane.index].isActive else { return }
         self.lanes[lane.index].isActive = true
         self.active.append(lane)
+    }
+
+    /// Somebody may have raised the topic's limit, or the batch that was refused was an odd one.
+    private mutating func grow(_ topic: Int, at now: Instant) {
+        guard self.topics[topic].batchBytesMax < self.bounds.batchBytesMax, now >= self.topics[topic].growsAt else {
+            return
+        }
+        self.topics[topic].batchBytesMax = min(self.topics[topic].batchBytesMax * 2, self.bounds.batchBytesMax)
+        self.topics[topic].growsAt = now.advanced(by: ClientLimits.batchGrowthPeriod)
     }
 
     private mutating func close(_ lane: LaneID) {

@@ -20,6 +20,8 @@ import NIOCore
 /// - When a batch is given up, or the first in line is refused for its sequence, the sequence is broken. What waits
 ///   then gets new sequences from 0 in the next epoch. This repeats nothing: the first in line was definitely not
 ///   written, so nothing behind it was either; and what an old attempt still carries is fenced by the new epoch.
+/// - A batch whose time is over is given up at once, also on its way: then it may be written, and what its answer says
+///   later changes nothing. What stands behind it goes on as if it had been refused.
 /// - Until the broker confirmed one batch it knows no sequence and takes any. So the first goes alone; else the second
 ///   could be written while the first is refused for another reason, and the order were lost.
 struct DeliveryLane: Sendable {
@@ -46,6 +48,8 @@ struct DeliveryLane: Sendable {
     private let deliveryTimeout: Duration
 
     private var inFlight: Deque<ProduceBatch> = []
+    /// On their way and given up: their answers come to nobody.
+    private var abandoned: Set<BatchPlace> = []
     /// To be sent again before anything new; in the order of their sequences.
     private var waiting: Deque<ProduceBatch> = []
     private var identity: ProducerIdentity?
@@ -186,6 +190,7 @@ struct DeliveryLane: Sendable {
         _ place: BatchPlace, _ outcome: Outcome, at now: Instant, wait: Duration
     ) -> Verdict? {
         guard let index = self.inFlight.firstIndex(where: { $0.place == place }) else {
+            if self.abandoned.remove(place) != nil { return nil }
             preconditionFailure("an answer for a batch that is not on its way")
         }
         var batch = self.inFlight.remove(at: index)
@@ -294,10 +299,17 @@ struct DeliveryLane: Sendable {
         )
     }
 
-    /// Gives up what has waited too long to be sent again.
+    /// Gives up what was not delivered in time, wherever it is.
     mutating func expire(at now: Instant) -> [Verdict] {
-        guard self.isSettled else { return [] }
         var verdicts: [Verdict] = []
+        while let index = self.inFlight.firstIndex(where: { now >= $0.openedAt.advanced(by: self.deliveryTimeout) }) {
+            var batch = self.inFlight.remove(at: index)
+            if self.inFlight.isEmpty { self.isResending = false }
+            self.abandoned.insert(batch.place)
+            batch.mayBeWritten = true
+            let error = ApusError(.timedOut, "\(self.subject): no answer yet", isRetryable: true, isIndefinite: true)
+            verdicts.append(self.gaveUp(batch, self.lastFailure ?? error))
+        }
         while let first = self.waiting.first, now >= first.openedAt.advanced(by: self.deliveryTimeout) {
             self.waiting.removeFirst()
             let error = self.lastFailure ?? ApusError(.unreachable, self.subject, isRetryable: true)

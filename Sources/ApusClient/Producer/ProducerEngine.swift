@@ -125,7 +125,7 @@ final class ProducerEngine: ClusterObserver, @unchecked Sendable {
 
     private func expire() {
         let now = self.now
-        for index in self.lanes.indices where self.lanes[index].waitingCount > 0 {
+        for index in self.lanes.indices where !self.lanes[index].isIdle {
             for verdict in self.lanes[index].expire(at: now) { self.finish(verdict) }
         }
         let timeout = self.options.deliveryTimeout
@@ -154,7 +154,8 @@ final class ProducerEngine: ClusterObserver, @unchecked Sendable {
         case .failed(let batch, let error):
             self.finish(FinishedBatch(batch, .failure(error)))
         case .split(let batch):
-            self.state.withLock { $0.split(batch) }
+            let now = self.now
+            self.state.withLock { $0.split(batch, at: now) }
         }
     }
 

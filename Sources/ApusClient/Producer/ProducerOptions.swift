@@ -29,7 +29,8 @@ public struct ProducerOptions: Sendable {
     public var bufferedBytesMax: ByteCount = .mebibytes(32)
     /// Requests on their way to one broker, 1 to 5.
     public var requestsInFlightMax: Int = 5
-    /// From `send` to success or failure, with all retries between.
+    /// From `send` to success or failure, with all retries between. A record on its way by then is given up as one that
+    /// may have been written (``ApusError/isIndefinite``).
     public var deliveryTimeout: Duration = .seconds(120)
     /// How long the broker may wait for the other replicas. The answer is awaited longer than that.
     public var requestTimeout: Duration = .seconds(30)

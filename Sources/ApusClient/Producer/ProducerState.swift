@@ -84,9 +84,9 @@ struct ProducerState: Sendable {
     mutating func takeFailure() -> ApusError? { self.firstFailure.take() }
 
     /// A batch was too large for its topic, and is sent in two: those that are filled from now on are smaller.
-    mutating func split(_ batch: ProduceBatch) {
+    mutating func split(_ batch: ProduceBatch, at now: Instant) {
         self.ledger.split(batch.number)
-        self.accumulator.shrink(batch.lane, batchBytesMax: batch.bufferedBytes / 2)
+        self.accumulator.shrink(batch.lane, batchBytesMax: batch.bufferedBytes / 2, at: now)
     }
 
     /// A batch is done with.

@@ -52,6 +52,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     private var resumeReading: (@Sendable () -> Void)?
     /// Bytes asked from the budget and not granted yet; zero when nothing is.
     private var bytesAwaited = ByteCount.zero
+    private var memoryTicket: MemoryBudget.Ticket?
     /// Bytes granted for the frame that is not complete yet.
     private var bytesGranted = ByteCount.zero
     private var isReadHeld = false
@@ -168,7 +169,8 @@ final class KafkaConnection: ChannelDuplexHandler {
 
     private func reserve(_ bytes: ByteCount) {
         guard let context = self.context, let resumeReading = self.resumeReading else { return }
-        if self.door.broker.memory.reserve(bytes, on: context.eventLoop, resume: resumeReading) {
+        self.memoryTicket = self.door.broker.memory.reserve(bytes, on: context.eventLoop, resume: resumeReading)
+        if self.memoryTicket == nil {
             self.bytesGranted = self.bytesGranted + bytes
             self.reader.granted(bytes)
         } else {
@@ -179,6 +181,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     private func memoryGranted() {
         let bytes = self.bytesAwaited
         self.bytesAwaited = .zero
+        self.memoryTicket = nil
         guard self.phase == .open else { return self.door.broker.memory.release(bytes) }
         self.bytesGranted = self.bytesGranted + bytes
         self.reader.granted(bytes)
@@ -330,6 +333,7 @@ final class KafkaConnection: ChannelDuplexHandler {
         let bytes = self.frames.reduce(self.bytesGranted) { $0 + ByteCount(rawValue: $1.readableBytes) }
         self.bytesGranted = .zero
         self.frames.removeAll()
+        if let ticket = self.memoryTicket.take() { self.door.broker.memory.leave(ticket) }
         if bytes > .zero { self.door.broker.memory.release(bytes) }
     }
 
