@@ -120,9 +120,9 @@ struct AclSetTests {
         let set = try AclSet.of(["deny root all topic=*"], superUsers: [root])
         #expect(set.may("root", .read, "orders"))
         #expect(!set.may("alice", .read, "orders"))
-        #expect(set.operations(root, from: nil, on: .cluster) == ResourceType.cluster.operations)
-        #expect(AccessRules.open.authorize(.anonymous, from: nil, .alter, on: .cluster) == .allowed)
-        #expect(!AccessRules.guarded(set).authorize(.anonymous, from: nil, .alter, on: .cluster).isAllowed)
+        #expect(set.view(of: root, from: nil).operations(on: .cluster) == ResourceType.cluster.operations)
+        #expect(AccessView.open.authorize(.alter, on: .cluster) == .allowed)
+        #expect(!set.view(of: .anonymous, from: nil).authorize(.alter, on: .cluster).isAllowed)
     }
 
     @Test("authorized operations are Kafka's bits, and only what the resource knows")
@@ -131,11 +131,12 @@ struct AclSetTests {
             "allow alice read topic=orders", "allow alice all group=g", "deny alice delete group=g",
         ])
         let alice = try #require(Principal(user: "alice"))
-        #expect(set.operations(alice, from: nil, on: Resource(.topic, "orders")).rawValue == 1 << 3 | 1 << 8)
+        #expect(set.view(of: alice, from: nil).operations(on: Resource(.topic, "orders")).rawValue == 1 << 3 | 1 << 8)
         #expect(
-            set.operations(alice, from: nil, on: Resource(.group, "g")).rawValue == 1 << 3 | 1 << 8 | 1 << 10 | 1 << 11)
-        #expect(set.operations(alice, from: nil, on: Resource(.topic, "other")).rawValue == 0)
-        #expect(AccessRules.open.operations(alice, from: nil, on: .cluster).rawValue == 0b1_1111_1010_0000)
+            set.view(of: alice, from: nil).operations(on: Resource(.group, "g")).rawValue == 1 << 3 | 1 << 8 | 1 << 10
+                | 1 << 11)
+        #expect(set.view(of: alice, from: nil).operations(on: Resource(.topic, "other")).rawValue == 0)
+        #expect(AccessView.open.operations(on: .cluster).rawValue == 0b1_1111_1010_0000)
     }
 
     @Test("a right somewhere is found unless something covers it whole")
@@ -156,9 +157,14 @@ struct AclSetTests {
         ]
         for (rules, expected) in cases {
             let set = try AclSet.of(rules)
-            let found = set.authorizeSomewhere(alice, from: HostAddress("10.0.0.1"), .write, type: .topic)
+            let found = set.view(of: alice, from: HostAddress("10.0.0.1")).authorizeSomewhere(.write, type: .topic)
             #expect(found == expected, "\(rules)")
         }
+    }
+
+    @Test("every type of resource has its own place in the table")
+    func places() {
+        #expect(ResourceType.allCases.map(\.place) == Array(ResourceType.allCases.indices))
     }
 
     /// Kafka's definition, rule by rule: what the compiled set must agree with.
@@ -207,7 +213,7 @@ struct AclSetTests {
             let decision = set.authorize(principal, from: host, operation, on: resource)
             #expect(decision == self.slowly(acls, principal, host, operation, resource))
             #expect(
-                set.operations(principal, from: host, on: resource).contains(operation.bit)
+                set.view(of: principal, from: host).operations(on: resource).contains(operation.bit)
                     == (decision.isAllowed && resource.type.operations.contains(operation.bit)))
         }
     }
@@ -223,7 +229,7 @@ struct AclSetTests {
         for number in 0..<10_000 {
             var steps = 0
             let resource = Resource(.topic, ExactText("tenant-\(number)." + (number.isMultiple(of: 4) ? "" : "orders")))
-            let rights = set.rights(of: alice, from: nil, on: resource, steps: &steps)
+            let rights = set.view(of: alice, from: nil).rights(on: resource, steps: &steps)
             #expect(rights.operations == [.read, .describe])
             #expect(steps < 15)
         }

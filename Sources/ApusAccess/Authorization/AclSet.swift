@@ -16,146 +16,142 @@ package enum AccessDecision: Hashable, Sendable {
 }
 
 /// All rules of a cluster at one revision of the coordinator store, compiled for questions. A value that never changes:
-/// a connection keeps the one that it asked last and takes the new one when `version` says that there is one.
+/// a connection keeps the ``AccessView`` that it took from it, and takes a new one when `version` says that there is
+/// one.
 ///
 /// Rules are merged into masks when the set is made: by principal, then by type of resource, then by literal name, for
-/// `*`, and by prefix. A question is three hash lookups and one binary search for the principal, the same for `User:*`,
-/// and the answer to one operation is the answer to all.
+/// `*`, and by prefix. A question is a hash lookup and a binary search for the principal, the same for `User:*`, and
+/// the answer to one operation is the answer to all.
 package struct AclSet: Sendable {
-    private struct Rules {
-        var literals: [ExactText: Grants] = [:]
-        var wildcard = Grants()
-        var prefixes = PrefixTable([:])
-    }
-
-    private struct Owner: Hashable {
-        let principal: Principal
-        let type: ResourceType
-    }
-
     package let version: StoreRevision
     /// In the order in which they are listed.
     package let acls: [Acl]
     /// Principals whom no rule concerns, by configuration.
     package let superUsers: Set<Principal>
-    private let rules: [Owner: Rules]
+    private let rules: [Principal: PrincipalRules]
 
     package init(version: StoreRevision, acls: some Sequence<Acl>, superUsers: Set<Principal>) {
         self.version = version
         self.acls = Set(acls).sorted()
         self.superUsers = superUsers
-        var rules: [Owner: Rules] = [:]
-        var prefixes: [Owner: [ExactText: Grants]] = [:]
-        for acl in self.acls {
-            let owner = Owner(principal: acl.principal, type: acl.pattern.type)
-            let name = acl.pattern.name
-            switch acl.pattern.kind {
-            case .prefixed: prefixes[owner, default: [:]][name, default: Grants()].add(acl)
-            case .literal where name == ResourcePattern.wildcard: rules[owner, default: Rules()].wildcard.add(acl)
-            case .literal: rules[owner, default: Rules()].literals[name, default: Grants()].add(acl)
-            }
-        }
-        for (owner, grants) in prefixes { rules[owner, default: Rules()].prefixes = PrefixTable(grants) }
-        self.rules = rules
+        self.rules = Dictionary(grouping: self.acls, by: \.principal).mapValues { PrincipalRules($0) }
+    }
+
+    /// What one principal, connected from one address, may do.
+    package func view(of principal: Principal, from host: HostAddress?) -> AccessView {
+        AccessView(
+            version: self.version, isSuper: self.superUsers.contains(principal), host: host,
+            own: self.rules[principal], everybody: self.rules[.everybody]
+        )
     }
 
     /// Whether `principal`, connected from `host`, may do it. Default: no.
     package func authorize(
         _ principal: Principal, from host: HostAddress?, _ operation: AccessOperation, on resource: Resource
     ) -> AccessDecision {
-        if self.superUsers.contains(principal) { return .allowed }
+        self.view(of: principal, from: host).authorize(operation, on: resource)
+    }
+}
+
+/// What one principal may do from where it is connected, by one ``AclSet``.
+package struct AccessView: Sendable {
+    package let version: StoreRevision
+    fileprivate let isSuper: Bool
+    fileprivate let host: HostAddress?
+    fileprivate let own: PrincipalRules?
+    fileprivate let everybody: PrincipalRules?
+
+    /// No authentication is configured: everybody may do everything, which is why such a listener is on loopback.
+    package static let open = AccessView(version: .none, isSuper: true, host: nil, own: nil, everybody: nil)
+
+    package func authorize(_ operation: AccessOperation, on resource: Resource) -> AccessDecision {
+        if self.isSuper { return .allowed }
         var steps = 0
-        let rights = self.rights(of: principal, from: host, on: resource, steps: &steps)
+        let rights = self.rights(on: resource, steps: &steps)
         if rights.denied.contains(operation.bit) { return .denied(.rule) }
         return rights.allowed.contains(operation.bit) ? .allowed : .denied(.noRule)
     }
 
     /// All that may be done: the value of an `authorizedOperations` field (KIP-430).
-    package func operations(
-        _ principal: Principal, from host: HostAddress?, on resource: Resource
-    ) -> OperationSet {
-        if self.superUsers.contains(principal) { return resource.type.operations }
+    package func operations(on resource: Resource) -> OperationSet {
+        if self.isSuper { return resource.type.operations }
         var steps = 0
-        return self.rights(of: principal, from: host, on: resource, steps: &steps).operations
-            .intersection(resource.type.operations)
+        return self.rights(on: resource, steps: &steps).operations.intersection(resource.type.operations)
     }
 
-    /// Whether there can be any resource of the type with which the principal may do it, whatever its name: what an
-    /// idempotent producer is asked for instead of a right of its own (KIP-679). Costs as much as the principal has
-    /// rules.
-    package func authorizeSomewhere(
-        _ principal: Principal, from host: HostAddress?, _ operation: AccessOperation, type: ResourceType
-    ) -> Bool {
-        if self.superUsers.contains(principal) { return true }
-        let rules = self.owners(principal, type).compactMap { self.rules[$0] }
+    /// Whether there can be any resource of the type with which it may be done, whatever its name: what an idempotent
+    /// producer is asked for instead of a right of its own (KIP-679). Costs as much as the principal has rules.
+    package func authorizeSomewhere(_ operation: AccessOperation, type: ResourceType) -> Bool {
+        if self.isSuper { return true }
+        let rules = [self.own, self.everybody].compactMap { $0?.rules(of: type) }
         var everywhere = Rights()
-        for rule in rules { everywhere.add(rule.wildcard.rights(from: host)) }
+        for rule in rules { everywhere.add(rule.wildcard.rights(from: self.host)) }
         if everywhere.denied.contains(operation.bit) { return false }
         if everywhere.allowed.contains(operation.bit) { return true }
         var steps = 0
         for name in rules.lazy.flatMap(\.literals.keys)
-        where self.rights(of: principal, from: host, on: Resource(type, name), steps: &steps).operations
-            .contains(operation.bit)
-        {
+        where self.rights(on: Resource(type, name), steps: &steps).operations.contains(operation.bit) {
             return true
         }
         // Behind a prefix there are more names than literal denials can ever name.
-        return rules.lazy.flatMap(\.prefixes.prefixes).contains { prefix in
+        return rules.lazy.flatMap(\.prefixes.all).contains { prefix in
             var rights = Rights()
-            for rule in rules { rights.add(rule.prefixes.rights(of: prefix, from: host, steps: &steps)) }
+            for rule in rules { rights.add(rule.prefixes.rights(of: prefix, from: self.host, steps: &steps)) }
             return rights.operations.contains(operation.bit)
         }
     }
 
     /// `steps` counts the comparisons of names, for the test that holds their number.
-    func rights(
-        of principal: Principal, from host: HostAddress?, on resource: Resource, steps: inout Int
-    ) -> Rights {
+    func rights(on resource: Resource, steps: inout Int) -> Rights {
         var rights = Rights()
-        for owner in self.owners(principal, resource.type) {
-            guard let rules = self.rules[owner] else { continue }
-            rights.add(rules.wildcard.rights(from: host))
-            if let literal = rules.literals[resource.name] { rights.add(literal.rights(from: host)) }
-            if !rules.prefixes.isEmpty {
-                rights.add(rules.prefixes.rights(of: resource.name, from: host, steps: &steps))
-            }
+        if let rules = self.own?.rules(of: resource.type) {
+            rules.add(to: &rights, resource.name, from: self.host, steps: &steps)
+        }
+        if let rules = self.everybody?.rules(of: resource.type) {
+            rules.add(to: &rights, resource.name, from: self.host, steps: &steps)
         }
         return rights
     }
-
-    private func owners(_ principal: Principal, _ type: ResourceType) -> [Owner] {
-        [Owner(principal: principal, type: type), Owner(principal: .everybody, type: type)]
-    }
 }
 
-/// What verbs ask.
-package enum AccessRules: Sendable {
-    /// No authentication is configured: everybody may do everything, which is why such a listener is on loopback.
-    case open
-    case guarded(AclSet)
+/// The rules of one principal. A class, because questions pass it around and it never changes.
+private final class PrincipalRules: Sendable {
+    private let types: [ResourceRules?]
 
-    package func authorize(
-        _ principal: Principal, from host: HostAddress?, _ operation: AccessOperation, on resource: Resource
-    ) -> AccessDecision {
-        switch self {
-        case .open: .allowed
-        case .guarded(let acls): acls.authorize(principal, from: host, operation, on: resource)
-        }
+    init(_ acls: [Acl]) {
+        let byType = Dictionary(grouping: acls, by: \.pattern.type)
+        self.types = ResourceType.allCases.map { type in byType[type].map { ResourceRules($0) } }
     }
 
-    package func operations(_ principal: Principal, from host: HostAddress?, on resource: Resource) -> OperationSet {
-        switch self {
-        case .open: resource.type.operations
-        case .guarded(let acls): acls.operations(principal, from: host, on: resource)
+    func rules(of type: ResourceType) -> ResourceRules? { self.types[type.place] }
+}
+
+/// The rules of one principal for one type of resource.
+private final class ResourceRules: Sendable {
+    let literals: [ExactText: Grants]
+    let wildcard: Grants
+    let prefixes: PrefixTable
+
+    init(_ acls: [Acl]) {
+        var literals: [ExactText: Grants] = [:]
+        var prefixes: [ExactText: Grants] = [:]
+        var wildcard = Grants()
+        for acl in acls {
+            let name = acl.pattern.name
+            switch acl.pattern.kind {
+            case .prefixed: prefixes[name, default: Grants()].add(acl)
+            case .literal where name == ResourcePattern.wildcard: wildcard.add(acl)
+            case .literal: literals[name, default: Grants()].add(acl)
+            }
         }
+        self.literals = literals
+        self.wildcard = wildcard
+        self.prefixes = PrefixTable(prefixes)
     }
 
-    package func authorizeSomewhere(
-        _ principal: Principal, from host: HostAddress?, _ operation: AccessOperation, type: ResourceType
-    ) -> Bool {
-        switch self {
-        case .open: true
-        case .guarded(let acls): acls.authorizeSomewhere(principal, from: host, operation, type: type)
-        }
+    func add(to rights: inout Rights, _ name: ExactText, from host: HostAddress?, steps: inout Int) {
+        rights.add(self.wildcard.rights(from: host))
+        if !self.literals.isEmpty, let literal = self.literals[name] { rights.add(literal.rights(from: host)) }
+        if !self.prefixes.isEmpty { rights.add(self.prefixes.rights(of: name, from: host, steps: &steps)) }
     }
 }

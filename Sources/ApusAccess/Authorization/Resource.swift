@@ -14,6 +14,9 @@ package enum ResourceType: Int8, CaseIterable, Comparable, Sendable {
         left.rawValue < right.rawValue
     }
 
+    /// Its place among `allCases`, for tables by type.
+    var place: Int { self == .subscription ? 6 : Int(self.rawValue) - 2 }
+
     /// What can be done with it: what `authorizedOperations` fields may have in them.
     package var operations: OperationSet {
         switch self {
