@@ -1,8 +1,8 @@
-import ApusCore
+package import ApusCore
 
 extension Offset {
     /// The largest offset that is believed of a disk: room above it keeps arithmetic from overflowing.
-    static let storedMax = Offset(rawValue: .max - Int64(UInt32.max))
+    package static let storedMax = Offset(rawValue: .max - Int64(UInt32.max))
 }
 
 /// The names in a partition's directory. Anything else there is not ours: it is reported and left alone.

@@ -67,7 +67,11 @@ extension LogRecovery {
         }
         if case .endUnknown(let damage, _)? = log.failure { known = max(known, damage.offsets.upperBound) }
         guard log.failure != nil || log.endOffset < known else {
-            if self.hasKnownEnd { try self.remove(file) }
+            if self.hasKnownEnd {
+                try self.remove(file)
+                // Were it back after a power cut, the torn end of a later write would be taken for damage.
+                try self.disk.syncDirectory(self.identity.directory)
+            }
             return
         }
         if !isWritten { try self.writeKnownEnd(known, file) }

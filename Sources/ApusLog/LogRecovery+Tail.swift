@@ -159,9 +159,9 @@ extension LogRecovery {
         )
         return SegmentRecovery(
             file: file, provenPosition: min(provenPosition, end), provenEnd: provenEnd ?? extent.base, isLast: isLast,
-            cleanShutdown: self.cleanShutdown, knownEnd: self.knownEnd, interval: self.configuration.indexIntervalBytes,
-            wall: self.wall,
-            scanner: scanner, segment: segment, expected: segment.mark.end, epoch: .none
+            cleanShutdown: self.cleanShutdown, knownEnd: self.knownEnd, isLossAccepted: self.isLossAccepted,
+            interval: self.configuration.indexIntervalBytes, wall: self.wall, scanner: scanner, segment: segment,
+            expected: segment.mark.end, epoch: .none
         )
     }
 

@@ -27,6 +27,8 @@ struct SegmentRecovery {
     let cleanShutdown: Bool
     /// Where the log is known to have ended at least.
     let knownEnd: Offset
+    /// What is lost at the end is given up: it is cut, and nothing else is.
+    let isLossAccepted: Bool
     let interval: ByteCount
     /// What replay needs: called for every good batch at or above `provenEnd`, or for all when nothing is known.
     let wall: Timestamp
@@ -86,12 +88,13 @@ struct SegmentRecovery {
         let place = self.scanner.position
         let isProven =
             !self.isLast || place < self.provenPosition || self.cleanShutdown || self.expected < self.knownEnd
-        let (expected, epoch) = (self.expected, self.epoch)
+        let (expected, epoch, isLossAccepted) = (self.expected, self.epoch, self.isLossAccepted)
         let next = try self.scanner.search(from: place + 1) { header, mark, position in
             guard header.baseOffset > expected.rawValue, header.nextOffset <= Offset.storedMax.rawValue,
                 header.partitionLeaderEpoch < 0 || header.partitionLeaderEpoch >= epoch.rawValue
             else { return false }
-            return isProven || Seal.durableJobStart(mark: mark, at: position).map { $0 > place } ?? false
+            return isProven || isLossAccepted
+                || Seal.durableJobStart(mark: mark, at: position).map { $0 > place } ?? false
         }
         if let next {
             self.lose(upTo: Offset(rawValue: next.header.baseOffset), goOnAt: next.position)

@@ -62,6 +62,14 @@ struct LogEndsTests {
         #expect(LogEnds(from: ByteBuffer(bytes: Array(whole.readableBytesView) + [0])) == nil)
     }
 
+    @Test("an end that no log can have is no end")
+    func beyondAll() {
+        for end in [Offset.storedMax.next, Offset(rawValue: .max), Offset(rawValue: -1)] {
+            let list = LogEnds().replacing([Self.id(1, 0): end], life: .zero, isClean: true) { _ in true }
+            #expect(LogEnds(from: list.encoded()).map { $0.count } ?? 0 == 0)
+        }
+    }
+
     // MARK: Through the lives of a broker
 
     private final class Lives {

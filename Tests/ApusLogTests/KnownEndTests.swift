@@ -147,6 +147,42 @@ import Testing
         #expect(try rig.readAll() == batches[..<5] + [next])
     }
 
+    @Test("accepting the loss of the end cuts nothing that still stands behind older damage", arguments: [true, false])
+    func acceptedKeepsTheRest(isDurable: Bool) throws {
+        // One job, or jobs without a sync: no seal proves what stands in front of it.
+        let rig = LogRig(LogConfiguration(isDurable: isDurable))
+        let batches = (0..<6).map { _ in rig.append(payload: 1000) }
+        _ = rig.close()
+        let segment = LogRig.segment(0)
+        let whole = try #require(rig.disk.contents(of: segment))
+        rig.disk.replace(segment, with: try #require(whole.getSlice(at: 0, length: 64 + 5 * 1069)))
+        rig.disk.damage(segment, at: 64 + 2 * 1069 + 500) { $0 ^= 1 }
+        _ = try self.open(rig, clean: true, end: 6)
+        guard case .endLost = rig.log.failure else { return #expect(Bool(false), "the loss was not noticed") }
+        try self.accept(rig)
+        let report = try self.open(rig, clean: true, end: 6)
+        #expect(report.acceptedLoss && report.cut == nil && report.damage.map(\.offsets) == [2..<3])
+        #expect(rig.log.takesAppends && rig.log.endOffset == 5)
+        let next = rig.append()
+        rig.drain()
+        #expect(throws: LogError.self) { try rig.readOne(at: 2) }
+        for index in [0, 1, 3, 4] { #expect(try rig.readOne(at: index) == batches[index]) }
+        #expect(try rig.readOne(at: 5) == next)
+    }
+
+    @Test("the record of an end that is reached again does not come back after a power cut", arguments: UInt64(0)..<16)
+    func recordGoesForGood(seed: UInt64) throws {
+        let (rig, end, _) = try self.make(.lastBatch)
+        let (files, _) = try self.lose(.lastBatch, rig)
+        _ = try self.open(rig, clean: true, end: end)
+        rig.disk.crash(seed: 1)
+        for (path, bytes) in files { rig.disk.replace(path, with: bytes) }
+        _ = try self.open(rig, clean: false, end: .zero)
+        #expect(rig.log.takesAppends)
+        rig.disk.crash(seed: seed)
+        #expect(rig.disk.contents(of: LogRig.file("known-end")) == nil)
+    }
+
     @Test("below the end of the last orderly stop nothing is taken for a torn write, above it all that is torn is cut")
     func tornAboveAndBelow() throws {
         for isBelow in [true, false] {

@@ -115,7 +115,9 @@ package struct LogEnds: Hashable, Sendable {
         self.init(life: Epoch(rawValue: life), isClean: clean == 1, entries.slice())
         var last: TopicPartition?
         for index in 0..<self.count {
-            guard let entry = self.entry(index), entry.end > .zero, last.map({ $0 < entry.id }) ?? true else {
+            guard let entry = self.entry(index), entry.end > .zero, entry.end <= .storedMax,
+                last.map({ $0 < entry.id }) ?? true
+            else {
                 return nil
             }
             last = entry.id
