@@ -69,8 +69,8 @@ extension Broker {
         for shard in shards {
             ends.merge(shard.logs.filter { topics.topic($0.key) != nil }) { $1 }
         }
-        return known.replacing(ends, life: self.settings.incarnation, isClean: shards.allSatisfy(\.isClean)) { id in
-            topics.topic(id).map { known.tells(of: $0) } ?? false
+        return known.replacing(ends, life: self.settings.incarnation, isClean: shards.allSatisfy(\.isClean)) {
+            topics.topic($0)?.wasThere(in: $1.life) ?? false
         }
     }
 

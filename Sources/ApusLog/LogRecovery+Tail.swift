@@ -135,7 +135,7 @@ extension LogRecovery {
                 .shorter, file, at: FilePosition(rawValue: Int64(size.rawValue)),
                 offsets: min(scan.expected, known.end)..<known.end
             )
-            scan.blind = SegmentRecovery.Blind(damage: damage)
+            scan.blind = SegmentRecovery.Blind(damage: damage, isCutting: false)
         }
         self.report.damage += scan.damage
         return scan
@@ -215,7 +215,8 @@ extension LogRecovery {
         }
         if let blind = current.blind {
             self.report.damage.append(blind.damage)
-            log.failure = .endUnknown(blind.damage, record: self.path(FileName.knownEndName))
+            log.failure = .endUnknown(
+                blind.damage, record: blind.isCutting ? self.path(FileName.knownEndName) : nil)
         } else if !self.cleanShutdown {
             try self.makeDurable(current)
         }

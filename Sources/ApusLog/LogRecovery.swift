@@ -17,18 +17,18 @@ extension Log {
     ///
     /// - Parameters:
     ///   - cleanShutdown: every log was closed before the last life ended: a torn end is then damage.
-    ///   - knownEnd: where it ended when it was last closed cleanly, if that is known. What does not hold below is
-    ///     damage; a log that ends below has lost records and takes no appends.
+    ///   - noted: where it ended when it was last closed, if that is known. What does not hold below is damage; a log
+    ///     that ends below has lost records and takes no appends.
     ///   - wall: now, for records whose time of arrival is not known.
     ///   - seed: random.
     /// - Throws: `.disk` when the disk can not be read or written.
     package static func open(
         identity: LogIdentity, configuration: LogConfiguration, on disk: any Disk, cleanShutdown: Bool,
-        knownEnd: Offset = .zero, wall: Timestamp, seed: UInt64
+        noted: NotedEnd = .none, wall: Timestamp, seed: UInt64
     ) throws(LogError) -> OpenedLog {
         var recovery = LogRecovery(
             identity: identity, configuration: configuration, disk: disk, cleanShutdown: cleanShutdown,
-            knownEnd: knownEnd, wall: wall, seed: seed
+            noted: noted, wall: wall, seed: seed
         )
         do throws(DiskError) {
             return try recovery.run()
@@ -54,39 +54,39 @@ struct LogRecovery {
     let identity: LogIdentity
     let configuration: LogConfiguration
     let disk: any Disk
-    private(set) var cleanShutdown: Bool
-    private(set) var knownEnd: Offset
+    var cleanShutdown: Bool
+    let noted: NotedEnd
+    /// The least end there can be, by all that is known.
+    var knownEnd: Offset
+    /// What the file `known-end` says.
+    var record: KnownEnd?
     let wall: Timestamp
     let seed: UInt64
     var report = LogReport()
     private(set) var segments: [Offset] = []
     private(set) var hasState = false
-    private(set) var hasKnownEnd = false
-    private(set) var isLossAccepted = false
+    var hasKnownEnd = false
+    var isLossAccepted = false
     private var hasMarker = false
     static let chunk = 1 << 20
 
     init(
         identity: LogIdentity, configuration: LogConfiguration, disk: any Disk, cleanShutdown: Bool,
-        knownEnd: Offset, wall: Timestamp, seed: UInt64
+        noted: NotedEnd, wall: Timestamp, seed: UInt64
     ) {
         self.identity = identity
         self.configuration = configuration
         self.disk = disk
         self.cleanShutdown = cleanShutdown
-        self.knownEnd = knownEnd
+        self.noted = noted
+        self.knownEnd = noted.end
         self.wall = wall
         self.seed = seed
     }
 
     mutating func run() throws(DiskError) -> OpenedLog {
         try self.list()
-        if self.isLossAccepted {
-            (self.cleanShutdown, self.knownEnd) = (false, .zero)
-        } else if self.hasKnownEnd {
-            // Nothing was written to it since: what is torn now is damage, and not the end of a last write.
-            self.cleanShutdown = true
-        }
+        try self.readKnownEnd()
         let state = try self.state()
         guard state != nil || !self.segments.isEmpty else {
             var log = self.emptyLog(startingAt: .zero)

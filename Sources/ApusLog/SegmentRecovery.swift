@@ -16,6 +16,8 @@ struct SegmentRecovery {
     /// The end could not be found: a record that may have been acknowledged can not be told from one that never was.
     struct Blind {
         var damage: LogDamage
+        /// Whether the log would be sound without what is damaged.
+        var isCutting: Bool
     }
 
     let file: DiskPath
@@ -116,7 +118,7 @@ struct SegmentRecovery {
     /// After an orderly end the last batch is damaged. If its seal holds, it still says which offsets it had.
     private mutating func passLastBatch() throws(DiskError) -> Bool {
         guard case .batch(let header, _) = try self.scanner.look(whole: false), self.isInOrder(header) else {
-            self.blind = Blind(damage: self.lost(upTo: self.expected.next))
+            self.blind = Blind(damage: self.lost(upTo: self.expected.next), isCutting: true)
             return false
         }
         let position = self.scanner.position + Seal.byteCount + header.totalByteCount

@@ -52,8 +52,11 @@ struct ServerParts: Sendable {
         }
         DescriptorLimit.raise()
         let (directory, replay) = try await self.openData(configuration)
-        let claim = try await self.claim(directory, configuration, clock)
-        let ends = self.ends(in: directory, after: claim)
+        let found = self.ends(in: directory)
+        let claim = try await self.claim(directory, after: found.life, configuration, clock)
+        // Only what the last life itself left can say that it ended in order: after a crash, or from a copy, an older
+        // list tells of ends that the logs have left behind since.
+        let ends = found.life == claim.previous || directory.identity == nil ? found : found.unclean
         if ends.isClean { self.ends = ends.carried(into: claim.incarnation) }
         let broker = try await self.startBroker(configuration, directory, claim, ends, clock)
         let endpoint = try await self.listen(on: address, configuration, broker)
@@ -145,8 +148,10 @@ struct ServerParts: Sendable {
     }
 
     /// Opens the coordinator store and takes this start's number; a new data directory becomes ours for good.
+    ///
+    /// - Parameter life: a number that is taken, whatever the store says.
     private mutating func claim(
-        _ directory: DataDirectory, _ configuration: ServerConfiguration, _ clock: SystemClock
+        _ directory: DataDirectory, after life: Epoch, _ configuration: ServerConfiguration, _ clock: SystemClock
     ) async throws(ServerError) -> StoreClaim {
         let store = try await self.blocking { () throws(ServerError) in
             do throws(SQLiteStoreError) {
@@ -167,7 +172,8 @@ struct ServerParts: Sendable {
         switch snapshot {
         case .success(let snapshot):
             claim = try StoreClaim(
-                snapshot, identity: directory.identity, fallback: fallback, path: configuration.dataDirectory)
+                snapshot, identity: directory.identity, after: life, fallback: fallback,
+                path: configuration.dataDirectory)
         case .failure(let error): throw StoreClaim.refusal(error)
         }
         try await claim.take(in: store)
@@ -184,17 +190,22 @@ struct ServerParts: Sendable {
         return claim
     }
 
-    /// Where no log may end below, and whether the last life ended in order. Only what that life itself left can say
-    /// so: after a crash, or from a copy, an older list tells of ends that the logs have left behind since.
-    private func ends(in directory: DataDirectory, after claim: StoreClaim) -> LogEnds {
+    /// Where no log may end below, and whether the life that says so ended in order.
+    private func ends(in directory: DataDirectory) -> LogEnds {
         // A new directory has no log that could be damaged.
-        guard directory.identity != nil else { return LogEnds(life: claim.incarnation, isClean: true) }
-        guard let bytes = directory.ends else { return LogEnds() }
-        guard let ends = LogEnds(from: bytes) else {
-            self.logger.error("the list of where the logs ended is damaged: records at their ends are not missed")
-            return LogEnds()
+        guard directory.identity != nil else { return LogEnds(isClean: true) }
+        let reason: String
+        switch directory.ends {
+        case .success(nil): return LogEnds()
+        case .success(let bytes?):
+            if let ends = LogEnds(from: bytes) { return ends }
+            reason = "its checksum does not hold"
+        case .failure(let error): reason = "\(error)"
         }
-        return ends.life == claim.previous ? ends : ends.unclean
+        self.logger.error(
+            "the list of where the logs ended can not be read: records missing at an end are not noticed",
+            metadata: ["reason": "\(reason)"])
+        return LogEnds()
     }
 
     private mutating func startBroker(

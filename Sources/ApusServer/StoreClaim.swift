@@ -22,8 +22,10 @@ struct StoreClaim {
     ///
     /// `identity`: the data directory's; nil when it is new. A store that is there already was then left by a first
     /// start that was killed, and keeps its ids; with more in it than that, the directory has lost its identity.
+    /// `life`: a start there was for certain; a store that knows less was put back from a copy.
     init(
-        _ snapshot: StoreSnapshot, identity: DirectoryIdentity?, fallback: DirectoryIdentity, path: String
+        _ snapshot: StoreSnapshot, identity: DirectoryIdentity?, after life: Epoch, fallback: DirectoryIdentity,
+        path: String
     ) throws(ServerError) {
         let entries = Dictionary(uniqueKeysWithValues: snapshot.entries.map { ($0.key, $0) })
         var changes: [StoreChange] = []
@@ -60,7 +62,7 @@ struct StoreClaim {
         }
         self.previous = last
         // The first start leads in epoch 0, as a first leader does.
-        self.incarnation = last.map { Epoch(rawValue: $0.rawValue + 1) } ?? .zero
+        self.incarnation = last.map { Epoch(rawValue: max($0, life).rawValue + 1) } ?? .zero
         changes.append(.put(key: Self.incarnationKey, value: Array("\(self.incarnation)".utf8)))
         self.transaction = StoreTransaction(
             conditions: [Self.identityKey, Self.incarnationKey].map {

@@ -28,8 +28,9 @@ package final class DataDirectory: Sendable {
     package let disk: PosixDisk
     /// Nil: the directory is new, and ``initialise(_:)`` makes it ours.
     package let identity: DirectoryIdentity?
-    /// What the last process that stopped in order wrote with ``writeEnds(_:)``; nil when none did.
-    package let ends: ByteBuffer?
+    /// What the last process that stopped in order wrote with ``writeEnds(_:)``; nil when none did. A failure to read
+    /// it is no reason not to start.
+    package let ends: Result<ByteBuffer?, DiskError>
     private let lock: DirectoryLock
 
     package var storePath: String { "\(self.path)/\(Self.storeName)" }
@@ -59,11 +60,7 @@ package final class DataDirectory: Sendable {
         }
         self.lock = try DirectoryLock(path, below: disk.root)
         self.identity = try Self.identity(in: path, disk, brokerID: brokerID, clusterID: clusterID)
-        do throws(DiskError) {
-            self.ends = try Self.readEnds(disk)
-        } catch {
-            throw .failed(path: path, "\(error)")
-        }
+        self.ends = Result { () throws(DiskError) in try Self.readEnds(disk) }
         self.path = path
         self.disk = disk
     }

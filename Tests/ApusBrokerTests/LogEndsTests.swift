@@ -25,32 +25,34 @@ struct LogEndsTests {
     @Test("every end is found again, also from the bytes", arguments: [0, 1, 2, 3, 100])
     func roundTrip(count: Int) throws {
         let ends = Self.ends(count)
-        let list = LogEnds().replacing(ends, life: Epoch(rawValue: 9), isClean: count % 2 == 0) { _ in true }
+        let list = LogEnds().replacing(ends, life: Epoch(rawValue: 9), isClean: count % 2 == 0) { _, _ in true }
         let read = try #require(LogEnds(from: list.encoded()))
         #expect(
             read == list && read.count == count && read.life == Epoch(rawValue: 9) && read.isClean == (count % 2 == 0))
-        for (id, end) in ends { #expect(read[id] == end) }
+        for (id, end) in ends { #expect(read[id] == NotedEnd(end, in: read.life)) }
         #expect(read[Self.id(5, 5)] == nil)
     }
 
     @Test("later ends replace earlier ones, a zero and a partition that is gone take one out, the rest stays")
     func replacing() {
         let old = Self.ends(50)
-        let list = LogEnds().replacing(old, life: Epoch(rawValue: 1), isClean: true) { _ in true }
+        let list = LogEnds().replacing(old, life: Epoch(rawValue: 1), isClean: true) { _, _ in true }
         let ids = old.keys.sorted()
         let new = [ids[0]: Offset(rawValue: 1000), ids[7]: .zero, Self.id(3, 1): Offset(rawValue: 5)]
-        let next = list.replacing(new, life: Epoch(rawValue: 2), isClean: true) { $0 != ids[9] }
+        let next = list.replacing(new, life: Epoch(rawValue: 2), isClean: true) { id, _ in id != ids[9] }
         #expect(next.count == 49 && next.life == Epoch(rawValue: 2))
         for (index, id) in ids.enumerated() {
             let expected = index == 0 ? Offset(rawValue: 1000) : index == 7 || index == 9 ? nil : old[id]
-            #expect(next[id] == expected)
+            let life = Epoch(rawValue: index == 0 ? 2 : 1)
+            #expect(next[id] == expected.map { NotedEnd($0, in: life) })
         }
-        #expect(next[Self.id(3, 1)] == Offset(rawValue: 5))
+        #expect(next[Self.id(3, 1)]?.end == Offset(rawValue: 5))
     }
 
     @Test("a list with any one bit flipped, cut short anywhere or longer is no list")
     func damaged() {
-        let whole = LogEnds().replacing(Self.ends(3), life: Epoch(rawValue: 4), isClean: true) { _ in true }.encoded()
+        let whole = LogEnds().replacing(Self.ends(3), life: Epoch(rawValue: 4), isClean: true) { _, _ in true }
+            .encoded()
         for bit in 0..<whole.readableBytes * 8 {
             var bytes = Array(whole.readableBytesView)
             bytes[bit / 8] ^= UInt8(1 << (bit % 8))
@@ -65,7 +67,7 @@ struct LogEndsTests {
     @Test("an end that no log can have is no end")
     func beyondAll() {
         for end in [Offset.storedMax.next, Offset(rawValue: .max), Offset(rawValue: -1)] {
-            let list = LogEnds().replacing([Self.id(1, 0): end], life: .zero, isClean: true) { _ in true }
+            let list = LogEnds().replacing([Self.id(1, 0): end], life: .zero, isClean: true) { _, _ in true }
             #expect(LogEnds(from: list.encoded()).map { $0.count } ?? 0 == 0)
         }
     }
@@ -118,7 +120,7 @@ struct LogEndsTests {
                 _ = try world.produce(name, Batch.of(["one", "two"]))
             }
         }
-        #expect(topics.map { lives.ends[Lives.id($0, 0)] } == [Offset(rawValue: 2), Offset(rawValue: 2)])
+        #expect(topics.map { lives.ends[Lives.id($0, 0)]?.end } == [Offset(rawValue: 2), Offset(rawValue: 2)])
         // A life that does not touch them hands the ends on.
         try lives.live { _ in }
         try lives.live { world in
@@ -136,7 +138,7 @@ struct LogEndsTests {
                 #expect(try world.fetch("a", from: 0).error != nil)
             }
             // One bad log does not keep the others from being vouched for.
-            #expect(lives.ends[Lives.id(topics[1], 0)] == Offset(rawValue: 2))
+            #expect(lives.ends[Lives.id(topics[1], 0)]?.end == Offset(rawValue: 2))
         }
         // After a crash as well.
         try lives.crash(seed: 1) { _ in }
@@ -276,8 +278,81 @@ struct LogEndsTests {
                 #expect(values == ["new", "newer"])
                 world.passSeconds(5)
             }
-            let known = lives.ends[TopicPartition(topic: try #require(id), partition: PartitionIndex(rawValue: 0))]
+            let known = lives.ends[TopicPartition(topic: try #require(id), partition: PartitionIndex(rawValue: 0))]?.end
             #expect(known == Offset(rawValue: 2))
+        }
+    }
+
+    /// Two records of "a", in two batches, from an orderly life.
+    private func twoBatches(_ lives: Lives) throws -> (directory: DiskPath, segment: DiskPath) {
+        var topic: Topic?
+        try lives.live { world in
+            topic = try world.create("a")
+            for value in ["one", "two"] { _ = try world.produce("a", Batch.of([value])) }
+        }
+        let directory = LogIdentity(Lives.id(try #require(topic), 0)).directory
+        let name = try #require(try lives.disk.list(directory).first { $0.hasSuffix(".segment") })
+        return (directory, directory.appending(name))
+    }
+
+    @Test("a copy that is too old, put in the place of the whole directory, is noticed as well")
+    func oldCopy() throws {
+        let lives = Lives()
+        let (directory, segment) = try self.twoBatches(lives)
+        let whole = try #require(lives.disk.contents(of: segment))
+        let second = try #require(self.secondBatch(in: whole))
+        let old = try #require(whole.getSlice(at: 0, length: second))
+        for name in try lives.disk.list(directory) { lives.disk.erase(directory.appending(name)) }
+        for round in 0..<4 {
+            try lives.live { world in
+                let error = try world.produce("a", Batch.of(["again"])).error
+                #expect(error != nil)
+            }
+            for name in try lives.disk.list(directory) { lives.disk.erase(directory.appending(name)) }
+            if round > 0 { lives.disk.replace(segment, with: old) }
+        }
+        lives.disk.replace(segment, with: whole)
+        try lives.live { world in
+            let values = try world.values("a")
+            let next = try world.produce("a", Batch.of(["three"])).baseOffset
+            #expect(values == ["one", "two"] && next == Offset(rawValue: 2))
+        }
+    }
+
+    private func secondBatch(in segment: ByteBuffer) -> Int? {
+        segment.getInteger(at: 64 + 8 + 8, as: Int32.self).map { 64 + 8 + 12 + Int($0) }
+    }
+
+    @Test("a loss that was accepted does not come back, however the lives after it end")
+    func acceptedForGood() throws {
+        let lives = Lives()
+        let (directory, segment) = try self.twoBatches(lives)
+        let whole = try #require(lives.disk.contents(of: segment))
+        let second = try #require(self.secondBatch(in: whole))
+        lives.disk.replace(segment, with: try #require(whole.getSlice(at: 0, length: second)))
+        try lives.crash(seed: 1) { world in
+            let error = try world.produce("a", Batch.of(["again"])).error
+            #expect(error != nil)
+        }
+        // An orderly life that does not look at it keeps the old end.
+        try lives.live { _ in }
+        try lives.disk.rename(directory.appending("known-end"), to: directory.appending("accept-loss"))
+        try lives.disk.syncDirectory(directory)
+        var count = 1
+        for round in 0..<6 {
+            let body: (TestBroker) throws -> Void = { world in
+                let offset = try world.produce("a", Batch.of(["more"])).baseOffset
+                #expect(offset == Offset(rawValue: Int64(count)))
+                count += 1
+            }
+            if round % 3 == 2 { try lives.live(body) } else { try lives.crash(seed: UInt64(round), body) }
+            if round % 2 == 0 { try lives.live { _ in } }
+        }
+        // And what is lost from then on is noticed again.
+        lives.disk.erase(segment)
+        try lives.live { world in
+            let error = try world.produce("a", Batch.of(["again"])).error
+            #expect(error != nil)
         }
     }
 }

@@ -56,10 +56,10 @@ import Testing
         return (kept, left)
     }
 
-    private func open(_ rig: LogRig, clean: Bool, end: Offset) throws -> LogReport {
+    private func open(_ rig: LogRig, clean: Bool, end: Offset, life: Int32 = 3) throws -> LogReport {
         let opened = try Log.open(
             identity: LogRig.identity, configuration: rig.configuration, on: rig.disk, cleanShutdown: clean,
-            knownEnd: end, wall: rig.wall, seed: 7)
+            noted: end > .zero ? NotedEnd(end, in: Epoch(rawValue: life)) : .none, wall: rig.wall, seed: 7)
         rig.log = opened.log
         return opened.report
     }
@@ -103,7 +103,7 @@ import Testing
         try self.accept(rig)
         let report = try self.open(rig, clean: true, end: end)
         #expect(report.damage.isEmpty && report.acceptedLoss)
-        #expect(try rig.disk.list(LogRig.directory).allSatisfy { $0 != "known-end" && $0 != "accept-loss" })
+        #expect(try rig.disk.list(LogRig.directory).contains("accept-loss") == false)
         #expect(rig.log.endOffset.rawValue == Int64(left))
         let next = rig.append()
         rig.drain()
@@ -126,6 +126,58 @@ import Testing
     private func accept(_ rig: LogRig) throws {
         try rig.disk.rename(LogRig.file("known-end"), to: LogRig.file("accept-loss"))
         try rig.disk.syncDirectory(LogRig.directory)
+    }
+
+    @Test(
+        "an accepted loss voids what was noted until then, and goes when something newer is", arguments: Loss.allCases)
+    func acceptedThenCrash(_ loss: Loss) throws {
+        let (rig, end, batches) = try self.make(loss)
+        let (_, left) = try self.lose(loss, rig)
+        _ = try self.open(rig, clean: true, end: end)
+        try self.accept(rig)
+        _ = try self.open(rig, clean: true, end: end)
+        rig.disk.crash(seed: 4)
+        #expect(try self.open(rig, clean: false, end: end).damage.isEmpty)
+        let next = rig.append()
+        rig.drain()
+        let now = rig.log.endOffset
+        rig.disk.crash(seed: 5)
+        #expect(try self.open(rig, clean: false, end: end).damage.isEmpty)
+        #expect(try rig.log.takesAppends && rig.readAll() == batches[..<left] + [next])
+        #expect(rig.disk.contents(of: LogRig.file("known-end")) != nil)
+        // What a later life noted counts again.
+        #expect(try self.open(rig, clean: false, end: now, life: 4).damage.isEmpty)
+        #expect(rig.log.takesAppends && rig.disk.contents(of: LogRig.file("known-end")) == nil)
+        for file in try rig.disk.list(LogRig.directory) { rig.disk.erase(LogRig.file(file)) }
+        _ = try self.open(rig, clean: false, end: now, life: 4)
+        #expect(!rig.log.takesAppends)
+    }
+
+    @Test("where a whole file must come back, to accept a loss changes nothing, and the log is well when it is back")
+    func notAcceptable() throws {
+        let (rig, end, batches) = try self.make(.onlySegment)
+        let segment = LogRig.segment(0)
+        let whole = try #require(rig.disk.contents(of: segment))
+        rig.disk.damage(segment, at: 3) { $0 ^= 1 }
+        for _ in 0..<3 {
+            _ = try self.open(rig, clean: true, end: end)
+            #expect(!rig.log.takesAppends && rig.disk.contents(of: LogRig.file("known-end")) != nil)
+            try self.accept(rig)
+        }
+        _ = try self.open(rig, clean: true, end: end)
+        rig.disk.replace(segment, with: whole)
+        _ = try self.open(rig, clean: false, end: end)
+        #expect(try rig.log.takesAppends && rig.readAll() == batches)
+    }
+
+    @Test("a full disk keeps the record from being written, and nothing from being read")
+    func fullDisk() throws {
+        let (rig, end, batches) = try self.make(.lastBatch)
+        _ = try self.lose(.lastBatch, rig)
+        rig.disk.capacity = 0
+        _ = try self.open(rig, clean: true, end: end)
+        #expect(!rig.log.takesAppends && rig.disk.contents(of: LogRig.file("known-end")) == nil)
+        #expect(try rig.readOne(at: 4) == batches[4])
     }
 
     @Test("a damaged end is accepted in the same way, and cut", arguments: [true, false])

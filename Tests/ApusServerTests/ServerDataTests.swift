@@ -73,6 +73,34 @@ import Testing
             try bytes.write(to: URL(filePath: mark))
             try await self.bench.serve(self.bench.configuration) { #expect(!$0.recovery.wasClean) }
         }
+        try FileManager.default.removeItem(atPath: mark)
+        try FileManager.default.createDirectory(atPath: mark, withIntermediateDirectories: false)
+        _ = try await self.bench.serve(self.bench.configuration) { #expect(!$0.recovery.wasClean) }
+    }
+
+    @Test("a store of an earlier start beside newer data gives no start number twice")
+    func oldStore() async throws {
+        let data = self.bench.directory.file("data")
+        let aside = self.bench.directory.file("aside")
+        let stores = { (folder: String) in
+            try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasPrefix("store.sqlite") }
+        }
+        try await self.bench.serve(self.bench.configuration) { _ in }
+        try FileManager.default.createDirectory(atPath: aside, withIntermediateDirectories: false)
+        for name in try stores(data) {
+            try FileManager.default.copyItem(atPath: "\(data)/\(name)", toPath: "\(aside)/\(name)")
+        }
+        var last = Epoch.none
+        for _ in 0..<3 {
+            try await self.bench.serve(self.bench.configuration) { last = $0.broker.settings.incarnation }
+        }
+        for name in try stores(data) { try FileManager.default.removeItem(atPath: "\(data)/\(name)") }
+        for name in try stores(aside) {
+            try FileManager.default.copyItem(atPath: "\(aside)/\(name)", toPath: "\(data)/\(name)")
+        }
+        try await self.bench.serve(self.bench.configuration) {
+            #expect(!$0.recovery.wasClean && $0.broker.settings.incarnation > last)
+        }
     }
 
     @Test("a start that fails before there is a broker leaves the next one as clean as it was")

@@ -52,22 +52,25 @@ extension Shard {
 
     // MARK: Ends
 
-    /// Where the log ended when it was last closed cleanly; zero when nothing is known. It never ends below, unless
-    /// records were lost.
-    func knownEnd(of id: TopicPartition, _ topic: Topic) -> Offset {
-        if let end = self.ends[id] { return end }
-        let known = self.world.settings.ends
-        return known.tells(of: topic) ? known[id] ?? .zero : .zero
+    /// Where the log ended when it was last closed cleanly. It never ends below, unless records were lost.
+    func notedEnd(of id: TopicPartition, _ topic: Topic) -> NotedEnd {
+        if let end = self.ends[id] { return NotedEnd(end, in: self.world.settings.incarnation) }
+        guard let noted = self.world.settings.ends[id], topic.wasThere(in: noted.life) else { return .none }
+        return noted
     }
 
-    /// The log was closed cleanly.
+    /// The log was closed cleanly, or is as damaged as it was found.
     func noteEnd(of slot: PartitionSlot) {
         guard let log = slot.partition?.log else { return }
-        // A log that failed was opened so, and has a file of its own about its end by now.
-        let end = log.failure == nil || log.failure == .closed ? log.endOffset : .zero
-        if !self.world.settings.wasCleanShutdown || self.knownEnd(of: slot.id, slot.topic) != end {
-            self.ends[slot.id] = end
+        let noted = self.notedEnd(of: slot.id, slot.topic)
+        var end = log.endOffset
+        switch log.failure {
+        case nil, .closed, .disk: break
+        // It has a file of its own that says so; that may be gone with what is put back.
+        case .endLost(let damage, _), .endUnknown(let damage, _):
+            end = max(end, noted.end, damage.offsets.upperBound)
         }
+        if !self.world.settings.wasCleanShutdown || noted.end != end { self.ends[slot.id] = end }
     }
 
     /// The log was found damaged at its end, and nothing was written to it since; it has a file of its own that says

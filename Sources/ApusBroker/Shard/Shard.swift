@@ -115,11 +115,11 @@ final class Shard: @unchecked Sendable {
         let wall = self.world.ports.clock.wallTime
         let seed = self.world.ports.randomness.next()
         let wasClosed = self.world.settings.wasCleanShutdown || self.ends[id] != nil
-        let knownEnd = self.knownEnd(of: id, topic)
+        let noted = self.notedEnd(of: id, topic)
         let box = SlotBox(slot)
         self.world.ports.disk.run(in: slot.lane, on: self.loop) { disk -> Result<OpenedLog, LogError> in
             Shard.open(
-                id, configuration, on: disk, wasClosed: wasClosed, knownEnd: knownEnd, seed: seed, wall: wall)
+                id, configuration, on: disk, wasClosed: wasClosed, noted: noted, seed: seed, wall: wall)
         } then: { opened in
             self.opened(box.slot, opened)
         }
@@ -127,14 +127,14 @@ final class Shard: @unchecked Sendable {
     }
 
     private static func open(
-        _ id: TopicPartition, _ configuration: LogConfiguration, on disk: any Disk, wasClosed: Bool, knownEnd: Offset,
+        _ id: TopicPartition, _ configuration: LogConfiguration, on disk: any Disk, wasClosed: Bool, noted: NotedEnd,
         seed: UInt64, wall: Timestamp
     ) -> Result<OpenedLog, LogError> {
         do throws(LogError) {
             return .success(
                 try Log.open(
                     identity: LogIdentity(id), configuration: configuration, on: disk, cleanShutdown: wasClosed,
-                    knownEnd: knownEnd, wall: wall, seed: seed
+                    noted: noted, wall: wall, seed: seed
                 )
             )
         } catch {

@@ -31,6 +31,9 @@ package final class Topic: Sendable {
         self.revision = revision
     }
 
+    /// Whether what was noted in a life is of this topic, and not of an earlier one with its id.
+    func wasThere(in life: Epoch) -> Bool { self.bornIn <= life }
+
     /// Every partition, in order of index.
     package var partitions: some RandomAccessCollection<PartitionInfo> {
         (0..<self.partitionCount).lazy.map { self.partition(PartitionIndex(rawValue: $0)) }

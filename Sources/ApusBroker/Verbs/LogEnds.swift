@@ -1,22 +1,22 @@
 package import ApusCore
-import ApusLog
+package import ApusLog
 package import NIOCore
 
 /// Where the logs ended when the broker was last stopped in order: the content of the data directory's file `ends`.
 ///
 ///     APUSEND1 │ format UInt32 │ life Int32 │ clean UInt32, 0 or 1 │ count UInt32
-///     │ count × { topic id 2 × UInt64, partition Int32, end Int64 }, sorted by topic and partition
+///     │ count × { topic id 2 × UInt64, partition Int32, life Int32, end Int64 }, sorted by topic and partition
 ///     │ CRC-32C UInt32
 ///
 /// Big-endian. A log without records is not in it. This is the one thing on the disk that tells of records whose files
 /// are gone altogether. A start that follows such a stop has every end as it was; one that follows a crash still knows
-/// that no log may end below. Kept as the file's bytes and searched in place: 28 bytes for each partition of a broker
-/// that may have a million.
+/// that no log may end below. Each end has the start number of the broker that noted it. Kept as the file's bytes and
+/// searched in place: 32 bytes for each partition of a broker that may have a million.
 package struct LogEnds: Hashable, Sendable {
     private static let magic: UInt64 = 0x4150_5553_454E_4431
     private static let format: UInt32 = 1
     private static let headBytes = 24
-    private static let entryBytes = 28
+    private static let entryBytes = 32
 
     /// The start number of the broker whose end it tells of.
     package let life: Epoch
@@ -36,9 +36,6 @@ package struct LogEnds: Hashable, Sendable {
 
     package var count: Int { self.entries.readableBytes / Self.entryBytes }
 
-    /// Whether this was said of this topic, and not of an earlier one with its id.
-    func tells(of topic: Topic) -> Bool { topic.bornIn <= self.life }
-
     /// The same, no longer vouched for: there was a life since that did not end in order.
     package var unclean: LogEnds { LogEnds(life: self.life, isClean: false, self.entries) }
 
@@ -48,13 +45,13 @@ package struct LogEnds: Hashable, Sendable {
     }
 
     /// Nil: the log had no records, or nothing is known of it.
-    package subscript(id: TopicPartition) -> Offset? {
+    package subscript(id: TopicPartition) -> NotedEnd? {
         var low = 0
         var high = self.count
         while low < high {
             let middle = low + (high - low) / 2
             guard let entry = self.entry(middle) else { return nil }
-            if entry.id == id { return entry.end }
+            if entry.id == id { return entry.noted }
             if entry.id < id { low = middle + 1 } else { high = middle }
         }
         return nil
@@ -64,24 +61,25 @@ package struct LogEnds: Hashable, Sendable {
     ///
     /// - Parameter isKept: of an end in this list, whether it still tells of a partition that is there.
     package func replacing(
-        _ ends: [TopicPartition: Offset], life: Epoch, isClean: Bool, keeping isKept: (TopicPartition) -> Bool
+        _ ends: [TopicPartition: Offset], life: Epoch, isClean: Bool, keeping isKept: (TopicPartition, NotedEnd) -> Bool
     ) -> LogEnds {
         var merged = ByteBuffer()
         merged.reserveCapacity(self.entries.readableBytes + ends.count * Self.entryBytes)
-        func put(_ id: TopicPartition, _ end: Offset) {
-            guard end > .zero else { return }
-            merged.writeMultipleIntegers(id.topic.high, id.topic.low, id.partition.rawValue, end.rawValue)
+        func put(_ id: TopicPartition, _ noted: NotedEnd) {
+            guard noted.end > .zero else { return }
+            merged.writeMultipleIntegers(
+                id.topic.high, id.topic.low, id.partition.rawValue, noted.life.rawValue, noted.end.rawValue)
         }
         var next = 0
         for (id, end) in ends.sorted(by: { $0.key < $1.key }) {
             while let old = self.entry(next), old.id <= id {
-                if old.id < id, isKept(old.id) { put(old.id, old.end) }
+                if old.id < id, isKept(old.id, old.noted) { put(old.id, old.noted) }
                 next += 1
             }
-            put(id, end)
+            put(id, NotedEnd(end, in: life))
         }
         while let old = self.entry(next) {
-            if isKept(old.id) { put(old.id, old.end) }
+            if isKept(old.id, old.noted) { put(old.id, old.noted) }
             next += 1
         }
         return LogEnds(life: life, isClean: isClean, merged)
@@ -109,13 +107,13 @@ package struct LogEnds: Hashable, Sendable {
         var entries = covered
         guard let (magic, format, life) = entries.readMultipleIntegers(as: (UInt64, UInt32, Int32).self),
             let (clean, count) = entries.readMultipleIntegers(as: (UInt32, UInt32).self),
-            magic == Self.magic, format == Self.format, clean <= 1,
+            magic == Self.magic, format == Self.format, clean <= 1, life >= 0, life < Int32.max,
             Int(count) * Self.entryBytes == entries.readableBytes
         else { return nil }
         self.init(life: Epoch(rawValue: life), isClean: clean == 1, entries.slice())
         var last: TopicPartition?
         for index in 0..<self.count {
-            guard let entry = self.entry(index), entry.end > .zero, entry.end <= .storedMax,
+            guard let entry = self.entry(index), entry.noted.end > .zero, entry.noted.end <= .storedMax,
                 last.map({ $0 < entry.id }) ?? true
             else {
                 return nil
@@ -124,12 +122,13 @@ package struct LogEnds: Hashable, Sendable {
         }
     }
 
-    private func entry(_ index: Int) -> (id: TopicPartition, end: Offset)? {
+    private func entry(_ index: Int) -> (id: TopicPartition, noted: NotedEnd)? {
         guard var bytes = self.entries.getSlice(at: index * Self.entryBytes, length: Self.entryBytes),
-            let (high, low, partition, end) = bytes.readMultipleIntegers(as: (UInt64, UInt64, Int32, Int64).self)
+            let (high, low, partition, life, end) = bytes.readMultipleIntegers(
+                as: (UInt64, UInt64, Int32, Int32, Int64).self)
         else { return nil }
         let id = TopicPartition(
             topic: TopicID(high: high, low: low), partition: PartitionIndex(rawValue: partition))
-        return (id, Offset(rawValue: end))
+        return (id, NotedEnd(Offset(rawValue: end), in: Epoch(rawValue: life)))
     }
 }
