@@ -48,7 +48,7 @@ package enum LogFailure: Hashable, Sendable, CustomStringConvertible {
     private static func wayOut(_ record: DiskPath?) -> String {
         let always = "Put the files back from a copy, or delete the topic"
         guard let record else { return always }
-        return "\(always); to accept the loss and give out these offsets again, stop the broker in order and rename "
+        return "\(always); to accept the loss and give out these offsets again, stop the broker and rename "
             + "\(record) to \(FileName.acceptedLossName)"
     }
 }
