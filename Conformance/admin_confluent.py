@@ -40,15 +40,15 @@ def topic_names(admin):
 
 
 def topics(checks, admin, _):
-    result(admin.create_topics([NewTopic("made", 4, 1)], operation_timeout=10))
+    result(admin.create_topics([NewTopic("made", 4, 1)], operation_timeout=60))
     described = admin.list_topics("made", timeout=DEADLINE).topics["made"]
     checks.equal("partitions made", sorted(described.partitions), [0, 1, 2, 3])
     checks.true("listed", "made" in topic_names(admin))
     result(admin.create_topics([NewTopic("only-checked", 1, 1)], validate_only=True))
     checks.true("validated, not made", "only-checked" not in topic_names(admin))
-    result(admin.delete_topics(["made"], operation_timeout=10))
+    result(admin.delete_topics(["made"], operation_timeout=60))
     checks.true("deleted", "made" not in topic_names(admin))
-    result(admin.create_topics([NewTopic("made", 1, 1)], operation_timeout=10))
+    result(admin.create_topics([NewTopic("made", 1, 1)], operation_timeout=60))
     checks.equal("made anew", len(admin.list_topics("made", timeout=DEADLINE).topics["made"].partitions), 1)
 
 
@@ -56,7 +56,7 @@ def creation_errors(checks, admin, _):
     def create(name, count=1, replicas=1, **config):
         settings = {key.replace("_", "."): value for key, value in config.items()}
         return lambda: result(
-            admin.create_topics([NewTopic(name, count, replicas, config=settings)], operation_timeout=10)
+            admin.create_topics([NewTopic(name, count, replicas, config=settings)], operation_timeout=60)
         )
 
     create("twice")()
@@ -71,19 +71,19 @@ def creation_errors(checks, admin, _):
 
 
 def partitions(checks, admin, _):
-    result(admin.create_topics([NewTopic("grown", 2, 1)], operation_timeout=10))
-    result(admin.create_partitions([NewPartitions("grown", 5)], operation_timeout=10))
+    result(admin.create_topics([NewTopic("grown", 2, 1)], operation_timeout=60))
+    result(admin.create_partitions([NewPartitions("grown", 5)], operation_timeout=60))
     checks.equal("grown to", len(admin.list_topics("grown", timeout=DEADLINE).topics["grown"].partitions), 5)
 
     def grow(name, count):
-        return lambda: result(admin.create_partitions([NewPartitions(name, count)], operation_timeout=10))
+        return lambda: result(admin.create_partitions([NewPartitions(name, count)], operation_timeout=60))
 
     checks.fails("shrinking", grow("grown", 3), "INVALID_PARTITIONS")
     checks.fails("growing what is not", grow("absent", 3), "UNKNOWN_TOPIC_OR_PART")
 
 
 def configs(checks, admin, _):
-    result(admin.create_topics([NewTopic("set", 1, 1, config={"retention.ms": "1234567"})], operation_timeout=10))
+    result(admin.create_topics([NewTopic("set", 1, 1, config={"retention.ms": "1234567"})], operation_timeout=60))
     resource = ConfigResource(ConfigResource.Type.TOPIC, "set")
 
     def described():
@@ -136,7 +136,7 @@ def offsets(checks, admin, address):
     checks.equal("at a time", at(OffsetSpec.for_timestamp(start + 95)), 10)
     checks.equal("of the newest timestamp", at(OffsetSpec.max_timestamp()), 49)
     consumer = Consumer({"bootstrap.servers": address, "group.id": "unused"})
-    checks.equal("watermarks", consumer.get_watermark_offsets(TopicPartition("offsets", 0), timeout=10), (0, 50))
+    checks.equal("watermarks", consumer.get_watermark_offsets(TopicPartition("offsets", 0), timeout=DEADLINE), (0, 50))
     consumer.close()
 
 

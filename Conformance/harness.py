@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(ROOT, "Drills"))
 
 from broker import Broker  # noqa: E402  (found through the line above)
 
-DEADLINE = 60.0
+DEADLINE = 180.0
 Record = namedtuple("Record", "partition key value headers timestamp")
 Seen = namedtuple("Seen", "offset timestamp key value headers")
 
@@ -153,7 +153,7 @@ class Confluent:
         from confluent_kafka.admin import AdminClient, NewTopic
 
         admin = AdminClient({"bootstrap.servers": address})
-        made = admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})], operation_timeout=10)
+        made = admin.create_topics([NewTopic(topic, partitions, 1, config=config or {})], operation_timeout=60)
         made[topic].result(DEADLINE)
 
     @staticmethod

@@ -399,7 +399,7 @@ def hand_over(data):
 
 def must_refuse(broker, what, report):
     report.cases += 1
-    code, said = broker.run_to_end(deadline=10)
+    code, said = broker.run_to_end(deadline=60)
     lines = [line for line in said.splitlines() if line.strip()]
     if code is None:
         report.problem(f"{what}: served instead of refused")

@@ -34,7 +34,7 @@ class Broker:
             command, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT, env=environment
         )
 
-    def start(self, topic=None, partitions=0, deadline=60.0):
+    def start(self, topic=None, partitions=0, deadline=180.0):
         """Launches and waits until the broker, and if named every partition of the topic, answers. Seconds it took."""
         began = time.monotonic()
         self.launch()
@@ -42,7 +42,7 @@ class Broker:
             if self.process.poll() is not None:
                 raise StartFailed(f"ended with {self.process.returncode}: {self.said()[-2000:]}")
             try:
-                with Connection(self.address, timeout=5) as connection:
+                with Connection(self.address, timeout=30) as connection:
                     connection.api_versions()
                     for partition in range(partitions):
                         connection.list_offset(topic, partition, LATEST)
@@ -58,7 +58,7 @@ class Broker:
         if self.process:
             self.process.wait()
 
-    def stop(self, deadline=20.0):
+    def stop(self, deadline=120.0):
         """Asks it to end; returns the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -68,7 +68,7 @@ class Broker:
             self.kill()
             raise StartFailed(f"did not end within {deadline} s of SIGTERM") from None
 
-    def run_to_end(self, deadline=20.0):
+    def run_to_end(self, deadline=120.0):
         """For starts that must be refused: (exit code, what it said); a broker that serves instead gives None."""
         self.launch()
         try:

@@ -96,10 +96,10 @@ def main():
 
 
 def fill_and_empty(disk, broker, ledger, resumes, problems):
-    until(ledger.produce, 30, "produce on a disk with room")
+    until(ledger.produce, 120, "produce on a disk with room")
     fill(disk)
     # The last blocks may still be given out, in the middle of which a log cleans up; then nothing goes any more.
-    until(lambda: not any(ledger.produce() for _ in range(20)), 60, "produce refused on a full disk")
+    until(lambda: not any(ledger.produce() for _ in range(20)), 180, "produce refused on a full disk")
     for _ in range(20):
         if ledger.produce():
             problems.append("acknowledged again while the disk was full")
@@ -110,7 +110,7 @@ def fill_and_empty(disk, broker, ledger, resumes, problems):
         problems.append(f"the process ended: {broker.said()[-500:]}")
     os.remove(os.path.join(disk.path, "filler"))
     began = time.monotonic()
-    until(ledger.produce, 60, "produce resumes when space returned")
+    until(ledger.produce, 120, "produce resumes when space returned")
     resumes.append(time.monotonic() - began)
 
 

@@ -213,7 +213,7 @@ class Workload:
             self.collect()
             time.sleep(0.002)
 
-    def wait_for_progress(self, deadline=30.0):
+    def wait_for_progress(self, deadline=180.0):
         """Waits until further records are acknowledged: the broker serves again."""
         before, end = self.counts.acknowledged, time.monotonic() + deadline
         while self.counts.acknowledged == before:

@@ -90,7 +90,7 @@ class LoopDisk:
 
     def unmount(self, quiet=False):
         """Waits for the last file to be closed; processes that were killed may still be ending."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while self.mounted:
             done = subprocess.run(("umount", self.path), capture_output=True, text=True)
             if done.returncode == 0:

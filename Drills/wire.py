@@ -207,7 +207,7 @@ def _varint_size(data, at):
 class Connection:
     """One TCP connection; requests may be pipelined with `send` and `receive`, or made one by one with `call`."""
 
-    def __init__(self, address, timeout=10.0, client="drill"):
+    def __init__(self, address, timeout=60.0, client="drill"):
         try:
             self.socket = socket.create_connection(address, timeout=timeout)
         except OSError as error:
@@ -270,7 +270,7 @@ class Connection:
         _check(reader.take("h"))
         return {key: (low, high) for key, low, high in reader.array(lambda: reader.take("hhh"))}
 
-    def create_topic(self, name, partitions, configs=(), timeout=10_000):
+    def create_topic(self, name, partitions, configs=(), timeout=50_000):
         settings = array([string(key) + nullable(value) for key, value in dict(configs).items()])
         topic = string(name) + struct.pack(">ih", partitions, 1) + array([]) + settings
         reader = self.call(CREATE_TOPICS, 4, array([topic]) + struct.pack(">i?", timeout, False))
@@ -278,7 +278,7 @@ class Connection:
         for _, code, detail in reader.array(lambda: (reader.string(), reader.take("h"), reader.string())):
             _check(code, detail or "")
 
-    def send_delete_topic(self, name, timeout=10_000):
+    def send_delete_topic(self, name, timeout=50_000):
         return self.send(DELETE_TOPICS, 3, array([string(name)]) + struct.pack(">i", timeout))
 
     @staticmethod
@@ -315,7 +315,7 @@ class Connection:
         _check(reader.take("h"))
         return reader.take("qh")
 
-    def produce_body(self, topic, partition, batch, acks=-1, timeout=10_000):
+    def produce_body(self, topic, partition, batch, acks=-1, timeout=50_000):
         data = struct.pack(">ii", partition, len(batch)) + batch
         return nullable(None) + struct.pack(">hi", acks, timeout) + array([string(topic) + array([data])])
 

@@ -312,6 +312,7 @@ struct ServerParts: Sendable {
         }
         if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
         // The last thing to go is the lock.
+        self.directory?.letGo()
         (self.journal, self.store, self.loops, self.helper, self.directory) = (nil, nil, nil, nil, nil)
         return isWell
     }

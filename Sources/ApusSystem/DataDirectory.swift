@@ -185,6 +185,12 @@ package final class DataDirectory: Sendable {
         try self.disk.syncDirectory(.root)
     }
 
+    /// Another process may take it from here on: nothing of ours is touched any more. Said by who stops, and not left
+    /// to the last reference, which a thread may hold for a moment longer.
+    package func letGo() {
+        self.lock.release()
+    }
+
     // MARK: Ballast
 
     /// Sets the reserve aside, unless it is there. False: there is no room for it now.

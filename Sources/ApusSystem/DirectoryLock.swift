@@ -2,7 +2,7 @@ import ApusCore
 import Glibc
 
 /// One process at a time: flock on the file `lock`, which the kernel lets go of however the process ends. It stays
-/// where it is; only the lock on it means something. Held until the last reference goes.
+/// where it is; only the lock on it means something. Held until ``release()``, or until the last reference goes.
 final class DirectoryLock: Sendable {
     static let fileName = "lock"
 
@@ -25,7 +25,14 @@ final class DirectoryLock: Sendable {
         self.descriptor = descriptor
     }
 
+    /// Said in so many words, because to close is not enough: a process that was started meanwhile has our descriptor
+    /// too until it becomes another program, and with it the lock.
+    func release() {
+        _ = flock(self.descriptor, LOCK_UN)
+    }
+
     deinit {
+        self.release()
         _ = close(self.descriptor)
     }
 

@@ -29,7 +29,9 @@ import Testing
             headers: [.init("a", ByteBuffer(string: "1")), .init("b", nil)],
             timestamp: Timestamp(rawValue: 1_750_000_000_000))
         try await self.bench.serve(self.bench.configuration) { server in
-            let made = try await server.create("orders", id: id, partitions: 2)
+            // One of its records is old, and must not go while the test runs.
+            let made = try await server.create(
+                "orders", id: id, partitions: 2, configuration: ["retention.ms": "-1"])
             #expect(made == id)
             let second = PartitionIndex(rawValue: 1)
             let first = try await server.write(record, to: "orders", partition: second)

@@ -61,6 +61,17 @@ import Testing
         try data.initialise(self.identity)
     }
 
+    @Test("let go of, the directory is another's at once, whoever still has a reference to the first holder")
+    func letGo() throws {
+        let first = try DataDirectory(at: self.path)
+        first.letGo()
+        let second = try DataDirectory(at: self.path)
+        #expect(throws: DataDirectoryError.inUse(path: self.path, process: getpid())) {
+            try DataDirectory(at: self.path)
+        }
+        withExtendedLifetime((first, second)) {}
+    }
+
     @Test("a second holder is refused with the first one's process id, until the first lets go")
     func secondInstance() throws {
         var first: DataDirectory? = try DataDirectory(at: self.path)

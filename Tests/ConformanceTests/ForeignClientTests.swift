@@ -35,7 +35,7 @@ enum Scripts {
     }
 
     /// Longer than any script takes; a client that hangs is a failure, not a stuck build.
-    private static let secondsMax = 400
+    private static let secondsMax = 1200
 
     static let root = String(#filePath.split(separator: "/").dropLast(3).reduce("") { "\($0)/\($1)" })
     static let apus = Self.root + "/.build/debug/apus"
