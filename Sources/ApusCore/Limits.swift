@@ -99,6 +99,8 @@ public enum Limits {
     public static let passwordBytesMax = ByteCount.bytes(1024)
     /// The longest message of a SCRAM login, in bytes.
     public static let scramMessageBytesMax = ByteCount.kibibytes(4)
+    /// Attributes or pairs in one message of a login.
+    public static let saslAttributesMax = 32
     /// The fewest iterations of a SCRAM credential (RFC 7677, Kafka).
     public static let scramIterationsMin: Int32 = 4096
     /// The most: every login costs a client, and with PLAIN the broker, about half a microsecond for each.
@@ -113,6 +115,8 @@ public enum Limits {
     public static let scramSaltBytes = ByteCount.bytes(32)
     /// The longest bearer token, in bytes.
     public static let tokenBytesMax = ByteCount.kibibytes(16)
+    /// The longest message that brings one, in bytes.
+    public static let bearerMessageBytesMax = ByteCount.kibibytes(20)
     /// How far a token's issuer's clock and ours may be apart.
     public static let tokenClockSkewMax = Duration.seconds(30)
     /// Identity providers whose tokens are taken.

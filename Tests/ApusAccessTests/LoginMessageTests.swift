@@ -76,6 +76,28 @@ struct LoginMessageTests {
         #expect(throws: refusal) { _ = try OAuthBearerMessage(Array(text.utf8)) }
     }
 
+    @Test("separators without end are refused before they become memory")
+    func separators() throws {
+        let many = String(repeating: "\u{1}", count: 500_000)
+        #expect(throws: OAuthBearerMessage.Refusal.malformed("too long")) {
+            _ = try OAuthBearerMessage(Array("n,,\(many)".utf8))
+        }
+        let some = String(repeating: "a=b\u{1}", count: 40)
+        #expect(throws: OAuthBearerMessage.Refusal.malformed("too many pairs")) {
+            _ = try OAuthBearerMessage(Array("n,,\u{1}\(some)auth=Bearer a\u{1}\u{1}".utf8))
+        }
+        #expect(throws: OAuthBearerMessage.Refusal.malformed("header")) {
+            _ = try OAuthBearerMessage(Array("n,,,,,,,\u{1}auth=Bearer a\u{1}\u{1}".utf8))
+        }
+        let commas = String(repeating: ",x=1", count: 40)
+        #expect(throws: ScramRefusal.malformed("too many attributes")) {
+            _ = try ScramClientFirst(Array("n,,n=alice,r=abc\(commas)".utf8))
+        }
+        #expect(throws: ScramRefusal.malformed("too many attributes")) {
+            _ = try ScramClientFinal(Array("c=biws,r=abc\(commas),p=AAAA".utf8))
+        }
+    }
+
     @Test("any bytes are read or refused, without a trap", arguments: 0..<10 as Range<UInt64>)
     func anyBytes(seed: UInt64) {
         var random = SplitMix64(seed: seed)

@@ -8,12 +8,12 @@ enum Base64 {
 
     private static let common = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789".utf8)
 
-    private var last: [UInt8] {
-        self == .standard ? [UInt8(ascii: "+"), UInt8(ascii: "/")] : [UInt8(ascii: "-"), UInt8(ascii: "_")]
-    }
+    /// The last two letters.
+    private var letter62: UInt8 { self == .standard ? UInt8(ascii: "+") : UInt8(ascii: "-") }
+    private var letter63: UInt8 { self == .standard ? UInt8(ascii: "/") : UInt8(ascii: "_") }
 
     func encoded(_ bytes: some Collection<UInt8>) -> [UInt8] {
-        let letters = Self.common + self.last
+        let letters = Self.common + [self.letter62, self.letter63]
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)
         var pending: UInt32 = 0
@@ -60,8 +60,8 @@ enum Base64 {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(letter - UInt8(ascii: "A"))
         case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(letter - UInt8(ascii: "a")) + 26
         case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(letter - UInt8(ascii: "0")) + 52
-        case self.last[0]: 62
-        case self.last[1]: 63
+        case self.letter62: 62
+        case self.letter63: 63
         default: nil
         }
     }

@@ -42,7 +42,7 @@ struct ScramClientFirst {
         }
         self.bare = Array(parts[2])
         self.header = Array(message[..<parts[2].startIndex])
-        let attributes = self.bare.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+        let attributes = try Self.attributes(self.bare)
         guard attributes.count >= 2 else { throw .malformed("no nonce") }
         // RFC 5802, section 5.1: `m` stands first and must be understood.
         if attributes[0].starts(with: "m=".utf8) { throw .extensionNotSupported }
@@ -52,6 +52,14 @@ struct ScramClientFirst {
         try Self.requireOptional(attributes[2...])
         guard !parts[1].isEmpty else { return }
         guard try Self.name(try Self.value("a", parts[1])) == self.user else { throw .otherAuthorizationIdentity }
+    }
+
+    /// What stands between the commas. Bounded before it becomes memory: each is 32 bytes, for one byte received.
+    static func attributes(_ message: [UInt8]) throws(ScramRefusal) -> [ArraySlice<UInt8>] {
+        let max = Limits.saslAttributesMax
+        let parts = message.split(separator: UInt8(ascii: ","), maxSplits: max, omittingEmptySubsequences: false)
+        guard parts.count <= max else { throw .malformed("too many attributes") }
+        return parts
     }
 
     /// The value of an attribute that must stand here; at least one byte.
@@ -104,7 +112,7 @@ struct ScramClientFinal {
 
     init(_ message: [UInt8]) throws(ScramRefusal) {
         guard message.count <= Limits.scramMessageBytesMax.rawValue else { throw .tooLong(.bytes(message.count)) }
-        let attributes = message.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+        let attributes = try ScramClientFirst.attributes(message)
         guard attributes.count >= 3, let last = attributes.last else { throw .malformed("too few attributes") }
         let header = Base64.standard.decoded(try ScramClientFirst.value("c", attributes[0]))
         let proof = Base64.standard.decoded(try ScramClientFirst.value("p", last))

@@ -20,7 +20,11 @@ package struct OAuthBearerMessage: Sendable {
     package static let invalidToken = Array(#"{"status":"invalid_token"}"#.utf8)
 
     package init(_ message: [UInt8]) throws(Refusal) {
-        let parts = message.split(separator: 1, omittingEmptySubsequences: false)
+        guard message.count <= Limits.bearerMessageBytesMax.rawValue else { throw .malformed("too long") }
+        // Bounded before it becomes memory: each part is 32 bytes, for one byte received.
+        let max = Limits.saslAttributesMax
+        let parts = message.split(separator: 1, maxSplits: max, omittingEmptySubsequences: false)
+        guard parts.count <= max else { throw .malformed("too many pairs") }
         // header ^A pair ^A … ^A ^A: at least one pair, and two empty parts at the end.
         guard parts.count >= 4, parts.suffix(2).allSatisfy(\.isEmpty) else { throw .malformed("form") }
         self.authorizationIdentity = try Self.identity(parts[0])
@@ -34,14 +38,14 @@ package struct OAuthBearerMessage: Sendable {
             guard values.updateValue(halves[1], forKey: name) == nil else { throw .malformed("pair twice") }
         }
         guard let credentials = values["auth"] else { throw .malformed("auth") }
-        let words = credentials.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+        let words = credentials.split(separator: UInt8(ascii: " "), maxSplits: 2, omittingEmptySubsequences: false)
         guard words.count == 2, String(decoding: words[0], as: UTF8.self).lowercased() == "bearer", !words[1].isEmpty
         else { throw .malformed("auth") }
         self.token = Secret(words[1])
     }
 
     private static func identity(_ header: ArraySlice<UInt8>) throws(Refusal) -> ExactText? {
-        let parts = header.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
+        let parts = header.split(separator: UInt8(ascii: ","), maxSplits: 3, omittingEmptySubsequences: false)
         guard let flag = parts.first else { throw .malformed("header") }
         if flag.first == UInt8(ascii: "p") { throw .channelBindingNotOffered }
         guard parts.count == 3, parts[2].isEmpty, flag.elementsEqual("n".utf8) || flag.elementsEqual("y".utf8)
