@@ -216,6 +216,50 @@ public enum Limits {
     /// directory. Below it, others' unwritten bytes are not waited for.
     public static let birthsSyncedAsOneMin = 16
 
+    // MARK: Groups
+
+    /// Kafka's `group.min.session.timeout.ms` and `group.max.session.timeout.ms`: what a member may ask for.
+    public static let groupSessionTimeout = Duration.seconds(6)...Duration.seconds(1800)
+    /// The longest time that a group waits for its members to join again, whatever they ask for.
+    public static let groupRebalanceTimeoutMax = Duration.seconds(24 * 3600)
+    /// Kafka's `group.initial.rebalance.delay.ms`: how long an empty group waits for more members after the first.
+    public static let groupInitialDelayDefault = Duration.seconds(3)
+    /// How long a member that is new waits for its first generation, however long the others may take to join again.
+    /// Then its place is given up: it may be gone, and has not shown itself since.
+    public static let groupNewMemberWaitMax = Duration.seconds(300)
+    /// Members of one group, those included that were given a name and have not come with it yet.
+    public static let groupMembersMax = 10_000
+    /// Groups that one coordinator keeps, those included that are nothing but positions.
+    public static let groupsPerCoordinatorMax = 100_000
+    /// Bytes of a group's name, which stands in front of each of its positions. Kafka allows 32 KiB.
+    public static let groupNameBytesMax = 255
+    /// Characters of a static member's name (Kafka's number).
+    public static let groupInstanceCharactersMax = 249
+    /// Bytes of a client id that are kept for a member: in its name, and for those who look at the group.
+    public static let groupClientBytesMax = 255
+    /// Assignment protocols of one member. Clients have two or three.
+    public static let groupProtocolsMax = 32
+    /// Bytes of a protocol's or a protocol type's name.
+    public static let groupProtocolNameBytesMax = 255
+    /// What the members of one group have told and were given, in bytes. The group's record holds a part of it, and one
+    /// batch must hold the record.
+    public static let groupStateBytesMax = ByteCount.mebibytes(8)
+    /// Kafka's `offset.metadata.max.bytes`, in bytes of UTF-8.
+    public static let offsetMetadataBytesMax = 4096
+    /// Kafka's `offsets.retention.minutes`, seven days: how long positions outlive their group's last member.
+    public static let offsetsRetentionDefault = Duration.seconds(7 * 24 * 3600)
+    /// Positions that one OffsetCommit sets. They are one batch of `__consumer_offsets`.
+    public static let positionsPerCommitMax = 10_000
+    /// Positions of one group.
+    public static let positionsPerGroupMax = 1_000_000
+    /// The shortest time between two looks for positions of a group that have expired (Kafka's
+    /// `offsets.retention.check.interval.ms`).
+    public static let offsetsExpiryPeriod = Duration.seconds(600)
+    /// Records that are written at once when positions expire or are deleted, so that a batch holds them.
+    public static let groupRecordsPerWriteMax = 1000
+    /// Groups whose time has come that a coordinator looks at in one go.
+    public static let groupsPerTickMax = 1000
+
     // MARK: The broker
 
     /// Partitions of one topic.

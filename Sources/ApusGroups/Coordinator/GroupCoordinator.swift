@@ -1,0 +1,199 @@
+package import ApusCore
+
+/// The groups whose records are in one partition of `__consumer_offsets`: who is in them, and where they stand.
+///
+/// Every verb takes the time and answers with ``GroupActions``. A change that must last is *decided*, then *written*,
+/// and only when the write is done *applied* and told to whoever asked. So nobody sees what a later coordinator may not
+/// find, a failed write changes nothing, and ``apply(_:)`` is all there is to recovery: it takes in each record of the
+/// partition, in order, as it took it in when it was written.
+///
+/// Owner: the shard of the partition. The one who holds it appends the writes in their order, reports them in their
+/// order, and calls ``tick(at:into:)`` at ``deadline``.
+package struct GroupCoordinator: Sendable {
+    enum Timer: Hashable, Sendable {
+        /// Something of a group's members is due.
+        case group(GroupID)
+        /// Positions of a group may have expired.
+        case expiry(GroupID)
+    }
+
+    /// A write under way, and what follows from it.
+    struct Pending: Sendable {
+        var facts: [GroupFact]
+        var classic: (group: GroupID, purpose: ClassicWritePurpose)?
+        var replies: [(token: RequestToken, reply: GroupReply)] = []
+        /// One of several writes for a request, and not the last: if it fails, so has the request.
+        var isPartOf: RequestToken?
+    }
+
+    package let settings: GroupSettings
+    var classic: [GroupID: ClassicGroup] = [:]
+    package internal(set) var positions = Positions()
+    var deadlines = DeadlineQueue<Timer>()
+    var pending: [GroupWriteID: Pending] = [:]
+    /// Requests of several writes of which one has failed.
+    var failedRequests: Set<RequestToken> = []
+    private var writeNext: UInt64 = 1
+    /// Set until all records of the partition were read.
+    package private(set) var isLoading = true
+
+    package init(settings: GroupSettings = GroupSettings()) {
+        self.settings = settings
+    }
+
+    // MARK: Recovery
+
+    /// Takes in one record of the partition; all of them, in order, before ``loaded(at:)``.
+    ///
+    /// - Throws: what the record is not. The others count all the same.
+    package mutating func load(_ record: GroupRecord) throws(GroupRecordError) {
+        precondition(self.isLoading, "records are read once, before anything is served")
+        self.apply(try GroupFact(record))
+    }
+
+    /// All records were read: groups come alive, and are served from now on.
+    package mutating func loaded(at now: Moment) {
+        self.isLoading = false
+        for id in Array(self.classic.keys) {
+            self.classic[id]?.recovered(at: now)
+            self.settle(id, at: now)
+        }
+        for id in self.positions.groupIDs { self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now) }
+    }
+
+    /// The only code that changes what outlives the coordinator.
+    private mutating func apply(_ fact: GroupFact) {
+        switch fact {
+        case .position(let key, let position): self.positions.apply(key, position)
+        case .classic(let id, let image):
+            if image == nil, self.isLoading {
+                self.classic[id] = nil
+            } else {
+                self.classic[id, default: ClassicGroup(id: id, settings: self.settings)].apply(image)
+            }
+        }
+    }
+
+    // MARK: Writes
+
+    mutating func write(_ write: Pending, into actions: inout GroupActions) {
+        let id = GroupWriteID(rawValue: self.writeNext)
+        self.writeNext += 1
+        self.pending[id] = write
+        actions.writes.append(GroupWrite(id: id, facts: write.facts))
+    }
+
+    /// A write is as durable as the partition promises.
+    package mutating func written(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
+        guard let write = self.pending.removeValue(forKey: id) else { return }
+        for fact in write.facts { self.apply(fact) }
+        for (token, reply) in write.replies {
+            let isWhole = self.failedRequests.remove(token) == nil
+            actions.replies.append((token, isWhole ? reply : reply.unwritten(.unavailable)))
+        }
+        if let first = write.facts.first, self.positions.holds(first.group) {
+            self.lookForExpiry(first.group, in: self.settings.offsetsRetention, at: now)
+        }
+        guard let (group, purpose) = write.classic else { return }
+        var told = ClassicActions()
+        self.classic[group]?.written(purpose, at: now, into: &told)
+        self.carry(told, of: group, at: now, into: &actions)
+    }
+
+    /// A write was refused, and will never appear; or nobody can tell whether it will, and the partition is at its end
+    /// for this life of the broker.
+    package mutating func failed(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
+        guard let write = self.pending.removeValue(forKey: id) else { return }
+        if let token = write.isPartOf { self.failedRequests.insert(token) }
+        for (token, reply) in write.replies {
+            self.failedRequests.remove(token)
+            actions.replies.append((token, reply.unwritten(.unavailable)))
+        }
+        guard let (group, purpose) = write.classic else { return }
+        var told = ClassicActions()
+        self.classic[group]?.writeFailed(purpose, into: &told)
+        self.carry(told, of: group, at: now, into: &actions)
+    }
+
+    /// This broker coordinates these groups no more: everybody who waits is sent away. Nothing may be asked after it.
+    package mutating func resign(into actions: inout GroupActions) {
+        for write in self.pending.sorted(by: { $0.key < $1.key }).map(\.value) {
+            for (token, reply) in write.replies { actions.replies.append((token, reply.unwritten(.notCoordinator))) }
+        }
+        var told = ClassicActions()
+        for id in Array(self.classic.keys) { self.classic[id]?.resign(into: &told) }
+        for (token, reply) in told.replies { actions.replies.append((token, .classic(reply))) }
+        self = GroupCoordinator(settings: self.settings)
+    }
+
+    // MARK: Time
+
+    /// When ``tick(at:into:)`` has something to do; nil when never. May be early, is never late.
+    package var deadline: Instant? { self.deadlines.earliest }
+
+    /// Does what is due, for at most `Limits.groupsPerTickMax` groups: if more is, ``deadline`` is still past.
+    package mutating func tick(at now: Moment, into actions: inout GroupActions) {
+        for _ in 0..<Limits.groupsPerTickMax {
+            guard let timer = self.deadlines.popDue(now.instant) else { return }
+            switch timer {
+            case .group(let id):
+                var told = ClassicActions()
+                self.classic[id]?.tick(at: now, into: &told)
+                self.carry(told, of: id, at: now, into: &actions)
+            case .expiry(let id): self.expire(id, at: now, into: &actions)
+            }
+        }
+    }
+
+    // MARK: Groups and their actions
+
+    /// Takes over what a group wants done.
+    mutating func carry(_ told: ClassicActions, of id: GroupID, at now: Moment, into actions: inout GroupActions) {
+        for (token, reply) in told.replies { actions.replies.append((token, .classic(reply))) }
+        for write in told.writes {
+            let pending = Pending(
+                facts: [.classic(id, write.image)], classic: (id, write.purpose),
+                replies: write.replies.map { ($0.token, .classic($0.reply)) }
+            )
+            self.write(pending, into: &actions)
+        }
+        self.settle(id, at: now)
+    }
+
+    /// After anything happened to a group: when to look at it again, and whether there still is one.
+    private mutating func settle(_ id: GroupID, at now: Moment) {
+        guard let group = self.classic[id] else { return }
+        guard !group.isVoid else {
+            self.classic[id] = nil
+            self.deadlines.remove(.group(id))
+            return
+        }
+        if let deadline = group.deadline {
+            self.deadlines.set(.group(id), deadline)
+        } else {
+            self.deadlines.remove(.group(id))
+        }
+        if group.isEmpty { self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now) }
+    }
+
+    /// Looks at a group's positions after that time, or when it was going to anyway, whichever is earlier.
+    mutating func lookForExpiry(_ id: GroupID, in wait: Duration, at now: Moment) {
+        let look = now.instant.advanced(by: max(wait, .zero))
+        if let earlier = self.deadlines[.expiry(id)], earlier <= look { return }
+        self.deadlines.set(.expiry(id), look)
+    }
+
+    /// - Throws: `.loading`; `.invalidGroupID` for a name that is empty, too long or holds control characters.
+    func check(_ id: GroupID) throws(GroupError) {
+        guard id.isValid else { throw .invalidGroupID }
+        if self.isLoading { throw .loading }
+    }
+}
+
+extension GroupID {
+    /// Names end up in logs and on terminals.
+    var isValid: Bool {
+        !self.rawValue.isEmpty && self.rawValue.utf8.count <= Limits.groupNameBytesMax
+            && self.rawValue.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+    }
+}

@@ -1,0 +1,209 @@
+package import ApusCore
+
+/// The positions of all groups of one coordinator: a key-value map, as the compacted `__consumer_offsets` is one.
+///
+/// It decides and holds, and knows nothing of members: whether somebody may commit is the group's business.
+package struct Positions: Sendable {
+    /// The positions of one group, by topic.
+    struct OfGroup: Hashable, Sendable {
+        var topics: [String: [PartitionIndex: Position]] = [:]
+        var count = 0
+    }
+
+    private var groups: [GroupID: OfGroup] = [:]
+
+    package init() {}
+
+    /// Positions of all groups together.
+    package private(set) var count = 0
+
+    // MARK: What is written
+
+    /// Takes in what was written: live, and when a coordinator reads its records. Nothing else changes a position.
+    package mutating func apply(_ key: PositionKey, _ position: Position?) {
+        self.count += self.groups[key.group, default: OfGroup()].set(key.topic, key.partition, position)
+        if position == nil, self.groups[key.group]?.count == 0 { self.groups[key.group] = nil }
+    }
+
+    // MARK: Looking
+
+    package func holds(_ group: GroupID) -> Bool { self.groups[group] != nil }
+
+    /// Positions of one group.
+    package func count(of group: GroupID) -> Int { self.groups[group]?.count ?? 0 }
+
+    /// Groups that have positions.
+    package var groupIDs: some Sequence<GroupID> { self.groups.keys }
+
+    package var groupCount: Int { self.groups.count }
+
+    /// nil when the group never committed there, or did in another topic of this name.
+    ///
+    /// - Parameter id: the topic that the name stands for now; `.none` for any.
+    package func position(_ key: PositionKey, topic id: TopicID) -> Position? {
+        let position = self.groups[key.group]?.topics[key.topic]?[key.partition]
+        guard let position, position.topic == id || position.topic == .none || id == .none else { return nil }
+        return position
+    }
+
+    /// Every topic in which a group has positions, with its partitions, both sorted.
+    package func all(of group: GroupID) -> [(topic: String, positions: [(PartitionIndex, Position)])] {
+        guard let held = self.groups[group] else { return [] }
+        return held.topics.sorted { $0.key < $1.key }.map { topic, partitions in
+            (topic, partitions.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
+        }
+    }
+
+    // MARK: Deciding
+
+    /// One partition of an OffsetCommit.
+    package struct Commit: Hashable, Sendable {
+        package var topic: String
+        package var topicID: TopicID
+        package var partition: PartitionIndex
+        package var offset: Offset
+        package var leaderEpoch: Epoch
+        /// nil is stored as the empty text.
+        package var metadata: String?
+
+        package init(
+            topic: String, topicID: TopicID, partition: PartitionIndex, offset: Offset, leaderEpoch: Epoch,
+            metadata: String?
+        ) {
+            self.topic = topic
+            self.topicID = topicID
+            self.partition = partition
+            self.offset = offset
+            self.leaderEpoch = leaderEpoch
+            self.metadata = metadata
+        }
+    }
+
+    /// What a commit writes, and what becomes of each of its parts, in their order: nil for those that are written.
+    ///
+    /// - Parameter retention: how long the client wants them kept; nil for the broker's rule.
+    package func decide(
+        _ commits: [Commit], of group: GroupID, retention: Duration?, at now: Timestamp, _ settings: GroupSettings
+    ) -> (facts: [GroupFact], errors: [GroupError?]) {
+        var facts: [GroupFact] = []
+        facts.reserveCapacity(commits.count)
+        var room = settings.positionsMax - self.count(of: group)
+        let held = self.groups[group]?.topics ?? [:]
+        let errors = commits.map { commit -> GroupError? in
+            guard (commit.metadata?.utf8.count ?? 0) <= settings.metadataBytesMax else { return .metadataTooLarge }
+            guard commit.offset >= .zero else { return .invalidRequest("a position below 0") }
+            if held[commit.topic]?[commit.partition] == nil {
+                guard room > 0 else { return .tooManyGroups }
+                room -= 1
+            }
+            let key = PositionKey(group: group, topic: commit.topic, partition: commit.partition)
+            let position = Position(
+                offset: commit.offset, leaderEpoch: commit.leaderEpoch, metadata: commit.metadata ?? "",
+                committedAt: now, expiresAt: retention.map { now.later(by: $0) }, topic: commit.topicID
+            )
+            facts.append(.position(key, position))
+            return nil
+        }
+        return (facts, errors)
+    }
+
+    /// The tombstones of these positions, as far as there are any.
+    package func deletion(of keys: [PositionKey]) -> [GroupFact] {
+        keys.filter { self.position($0, topic: .none) != nil }.map { .position($0, nil) }
+    }
+
+    /// The tombstones of everything a group has.
+    package func deletion(of group: GroupID) -> [GroupFact] {
+        self.all(of: group).flatMap { topic, positions in
+            positions.map { .position(PositionKey(group: group, topic: topic, partition: $0.0), nil) }
+        }
+    }
+
+    /// The tombstones of every group's positions in a topic that was deleted.
+    ///
+    /// - Parameter id: only those that were committed in this topic, or in one that the record does not name.
+    package func deletion(ofTopic name: String, _ id: TopicID) -> [GroupFact] {
+        self.groups.flatMap { group, held in
+            (held.topics[name] ?? [:]).filter { $0.value.topic == id || $0.value.topic == .none }.map {
+                .position(PositionKey(group: group, topic: name, partition: $0.key), nil)
+            }
+        }
+    }
+
+    // MARK: Expiry
+
+    /// What a group's positions hold on to.
+    package enum Use: Hashable, Sendable {
+        /// The group has no members and never had any known to us: each position lives from its commit on (KIP-211).
+        case none
+        /// The group lost its last member then: all of its positions live from there on.
+        case emptySince(Timestamp)
+        /// The group has members. What they are subscribed to stays; nil when it can not be told, then all stays.
+        case active(topics: Set<String>?)
+    }
+
+    /// What has expired, at most `Limits.groupRecordsPerWriteMax` of it, and how long it takes until more may have.
+    ///
+    /// - Returns: `next` is nil when nothing is left that could expire while the group stays as it is.
+    package func expired(
+        of group: GroupID, _ use: Use, at now: Timestamp, _ retention: Duration
+    ) -> (facts: [GroupFact], next: Duration?) {
+        var facts: [GroupFact] = []
+        var next: Duration?
+        for (topic, positions) in self.groups[group]?.topics ?? [:] {
+            for (partition, position) in positions {
+                guard let end = position.end(use, topic, retention) else { continue }
+                if end > now || facts.count >= Limits.groupRecordsPerWriteMax {
+                    let wait = end > now ? end.since(now) : .zero
+                    next = min(next ?? wait, wait)
+                } else {
+                    facts.append(.position(PositionKey(group: group, topic: topic, partition: partition), nil))
+                }
+            }
+        }
+        return (facts, next)
+    }
+}
+
+extension Position {
+    /// When it expires; nil while it is in use.
+    fileprivate func end(_ use: Positions.Use, _ topic: String, _ retention: Duration) -> Timestamp? {
+        switch use {
+        case .active(let topics?) where !topics.contains(topic): break
+        case .active: return nil
+        case .none, .emptySince: break
+        }
+        if let expiresAt = self.expiresAt { return expiresAt }
+        if case .emptySince(let moment) = use, moment > self.committedAt { return moment.later(by: retention) }
+        return self.committedAt.later(by: retention)
+    }
+}
+
+extension Positions.OfGroup {
+    /// How many more positions there are then.
+    fileprivate mutating func set(_ topic: String, _ partition: PartitionIndex, _ position: Position?) -> Int {
+        guard let position else {
+            guard self.topics[topic]?.removeValue(forKey: partition) != nil else { return 0 }
+            if self.topics[topic]?.isEmpty == true { self.topics[topic] = nil }
+            self.count -= 1
+            return -1
+        }
+        guard self.topics[topic, default: [:]].updateValue(position, forKey: partition) == nil else { return 0 }
+        self.count += 1
+        return 1
+    }
+}
+
+extension Timestamp {
+    /// The moment `duration` later, held at the ends of the range instead of overflowing.
+    func later(by duration: Duration) -> Timestamp {
+        let (sum, overflow) = self.rawValue.addingReportingOverflow(duration.wholeMilliseconds)
+        return Timestamp(rawValue: overflow ? .max : sum)
+    }
+
+    /// How long after `earlier` this is.
+    func since(_ earlier: Timestamp) -> Duration {
+        let (difference, overflow) = self.rawValue.subtractingReportingOverflow(earlier.rawValue)
+        return .milliseconds(overflow ? .max : difference)
+    }
+}
