@@ -14,6 +14,7 @@ let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let deque: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
@@ -49,7 +50,7 @@ let parts: [[Target]] = [
     ),
     part("ApusLog", ["ApusCore", "KafkaWire", "CApus", nioCore], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
-    part("ApusGroups", ["ApusCore", "KafkaWire", nioCore]),
+    part("ApusGroups", ["ApusCore", "KafkaWire", nioCore, heap], tests: ["ApusFakes"]),
     part("ApusAccess", ["ApusCore", nioCore, crypto, cryptoExtras], tests: ["ApusFakes"]),
     part(
         "ApusBroker",

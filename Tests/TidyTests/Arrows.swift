@@ -43,7 +43,7 @@ enum Arrows {
         Part("KafkaWire", .thinking, ["NIOCore", "CApus", "CZlib", "CZstd", "CLZ4", "CSnappy"]),
         Part("ApusLog", .thinking, ["ApusCore", "KafkaWire", "CApus", "NIOCore"]),
         Part("ApusReplication", .thinking, ["ApusCore"]),
-        Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore"]),
+        Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore", "HeapModule"]),
         Part("ApusAccess", .thinking, ["ApusCore", "NIOCore", "Crypto", "CryptoExtras"]),
         Part(
             "ApusBroker", .thinking,

@@ -170,7 +170,7 @@ public struct WireReader: @unchecked Sendable {
     /// Reads a section of tagged fields. `readField` reads the field with that tag and says true, or says false without
     /// reading, and the field is skipped.
     @inline(__always)
-    mutating func readTaggedFields(
+    package mutating func readTaggedFields(
         _ readField: (_ tag: Int, inout WireReader) throws(WireError) -> Bool
     ) throws(WireError) {
         let count = try self.readUnsignedVarint()
