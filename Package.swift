@@ -50,7 +50,7 @@ let parts: [[Target]] = [
     ),
     part("ApusLog", ["ApusCore", "KafkaWire", "CApus", nioCore], tests: ["ApusFakes"]),
     part("ApusReplication", ["ApusCore"]),
-    part("ApusGroups", ["ApusCore", "KafkaWire", nioCore, heap]),
+    part("ApusGroups", ["ApusCore", "KafkaWire", nioCore, heap], tests: ["ApusFakes"]),
     part("ApusAccess", ["ApusCore", nioCore, crypto, cryptoExtras], tests: ["ApusFakes"]),
     part(
         "ApusBroker",

@@ -338,4 +338,44 @@ public enum Limits {
     public static let registryRequestsWaitingMax = 10_000
     /// Producer ids taken from the coordinator store at a time.
     public static let producerIDBlock: Int64 = 1_000
+
+    // MARK: Consumer groups
+
+    /// A member that says nothing for so long is out (Kafka's `group.consumer.session.timeout.ms`).
+    public static let consumerSessionTimeoutDefault = Duration.seconds(45)
+    /// How often members of a settled group speak (Kafka's `group.consumer.heartbeat.interval.ms`).
+    public static let consumerHeartbeatIntervalDefault = Duration.seconds(5)
+    /// How often they speak while their group is moving.
+    public static let consumerHeartbeatIntervalMoving = Duration.milliseconds(500)
+    /// For each member of a group that is moving, the least time between two heartbeats of one of them: all together say
+    /// no more than 2,000 in a second.
+    public static let movingPausePerMember = Duration.microseconds(500)
+    /// How long a group counts as moving after its members or topics changed.
+    public static let consumerGroupMovingTime = Duration.seconds(3)
+    /// Members of one consumer group (Kafka's `group.consumer.max.size`, which has no bound there).
+    public static let consumerGroupMembersMax = 10_000
+    /// See `ConsumerGroupSettings.assignmentPausePerMember`: 20 ms for 1,000 members.
+    public static let assignmentPausePerMember = Duration.microseconds(20)
+    /// The longest that a member may take to give partitions up.
+    public static let rebalanceTimeoutMax = Duration.seconds(24 * 3600)
+    /// How exactly sessions end: members are looked through at most so often.
+    public static let sessionCheckPause = Duration.milliseconds(100)
+    /// Bytes of each name in a heartbeat of the consumer protocol: of group, member, instance, rack and client.
+    public static let consumerNameBytesMax = 1024
+    /// Topics that one member names.
+    public static let topicNamesPerMemberMax = 10_000
+    /// Topics that the members of one group name in different lists, all together.
+    public static let topicNamesPerGroupMax = 100_000
+    /// Consumer groups of one partition of `__consumer_offsets`.
+    public static let consumerGroupsMax = 100_000
+    /// Changes of topics that groups can catch up with one by one; a group further behind looks at all its topics.
+    public static let topicChangesKept = 10_000
+    /// Regular expressions of one group's members.
+    public static let topicPatternsPerGroupMax = 100
+    /// Bytes of a regular expression that subscribes to topics.
+    public static let topicPatternBytesMax = 1024
+    /// Steps of such an expression when its repetitions are written out.
+    public static let topicPatternStepsMax = 1000
+    /// Steps of matching that an event loop does at once, a few milliseconds; more is done off the loop.
+    public static let topicPatternStepsInline = 1_000_000
 }

@@ -49,6 +49,8 @@ package enum GroupError: Error, Hashable, Sendable {
     case unreleasedInstance
     /// No such assignor on the server (KIP-848).
     case unsupportedAssignor
+    /// Members of the consumer protocol commit with version 9 or later (KIP-848).
+    case unsupportedVersion
     /// The pattern of topics is none (KIP-848).
     case invalidRegularExpression(String)
 
@@ -77,6 +79,7 @@ package enum GroupError: Error, Hashable, Sendable {
         case .staleMemberEpoch: .staleMemberEpoch
         case .unreleasedInstance: .unreleasedInstanceID
         case .unsupportedAssignor: .unsupportedAssignor
+        case .unsupportedVersion: .unsupportedVersion
         case .invalidRegularExpression: .invalidRegularExpression
         }
     }

@@ -205,20 +205,20 @@ public struct WireWriter: ~Copyable {
     public mutating func writeNoTaggedFields() { self.writeInteger(0 as UInt8) }
 
     /// A section of tagged fields that is being written: only those that differ from their default, tags ascending.
-    struct TaggedSection {
+    package struct TaggedSection {
         /// Where the count stands. One byte: no message of the protocol has 128 tags.
         fileprivate let at: Int
         fileprivate var fieldCount: UInt8 = 0
         fileprivate var tagLast = -1
     }
 
-    mutating func beginTaggedFields() -> TaggedSection {
+    package mutating func beginTaggedFields() -> TaggedSection {
         let section = TaggedSection(at: self.count)
         self.writeInteger(0 as UInt8)
         return section
     }
 
-    mutating func writeTaggedField(
+    package mutating func writeTaggedField(
         _ tag: Int, in section: inout TaggedSection, _ write: (inout WireWriter) -> Void
     ) {
         precondition(tag > section.tagLast && section.fieldCount < 127, "tags ascend")

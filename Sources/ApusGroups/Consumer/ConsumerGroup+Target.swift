@@ -1,0 +1,124 @@
+import ApusCore
+
+/// From what changed to the next group epoch, and from there to the next target assignment.
+extension ConsumerGroup {
+    /// Lets the group epoch grow by one if anything changed that the assignment depends on.
+    /// - Parameter start: where the records of this batch begin. The group epoch goes in front of them: should the
+    ///   others be lost, all that happens is that one more target is computed.
+    mutating func grow(
+        _ records: inout [ConsumerGroupRecord], from start: Int, _ work: inout [PatternWork], _ moment: GroupMoment
+    ) {
+        self.catchUp(with: moment)
+        self.dropPatterns(&records)
+        self.resolvePatterns(&records, &work, moment)
+        guard self.isChanged || self.topicsMayDiffer else { return }
+        let isChanged = self.isChanged
+        self.isChanged = false
+        self.topicsMayDiffer = false
+        guard isChanged || self.epoch != nil else { return }
+        let hash = self.hash(of: moment.topics)
+        guard isChanged || hash != self.metadataHash else { return }
+        let epoch = max((self.epoch ?? .join).next, self.assignmentEpoch.next)
+        let record = ConsumerGroupRecord.group(self.id, .init(epoch: epoch, metadataHash: hash))
+        self.apply(record)
+        records.insert(record, at: start)
+        self.changedAt = moment.now
+    }
+
+    /// Computes the target assignment of the group epoch, unless it is there, or the last one is too recent.
+    mutating func retarget(_ records: inout [ConsumerGroupRecord], _ moment: GroupMoment) {
+        guard let epoch = self.epoch, epoch > self.assignmentEpoch, !self.members.isEmpty,
+            moment.now >= self.assignmentNotBefore ?? moment.now
+        else { return }
+        let ids = self.members.values.map { (order: $0.profile.instance?.rawValue ?? $0.id.rawValue, id: $0.id) }
+            .sorted { ($0.order, $0.id) < ($1.order, $1.id) }
+        let problem = self.problem(ids, moment.topics)
+        for (member, partitions) in zip(ids, self.assignor.assign(problem))
+        where partitions != self.targets[member.id] ?? .empty {
+            self.persist([.targetMember(self.id, member: member.id, partitions)], &records)
+        }
+        // Behind all of them: without it the next heartbeat computes them again.
+        self.persist([.target(self.id, .init(epoch: epoch, computedAt: moment.wall))], &records)
+        self.assignmentNotBefore = moment.now.advanced(
+            by: moment.settings.assignmentPausePerMember * self.members.count
+        )
+    }
+
+    private func problem(
+        _ ids: [(order: String, id: MemberID)], _ topics: any SubscribableTopics
+    ) -> AssignmentProblem {
+        let found = self.topicNames.compactMap { topics.topic(named: $0) }.sorted { $0.id < $1.id }
+        var places: [String: Int] = [:]
+        for (index, topic) in found.enumerated() { places[topic.name] = index }
+        // Worked out once for all members that want the same.
+        let wanted = self.subscriptions.entries.mapValues { entry in
+            Set(self.names(of: entry.subscription)).compactMap { places[$0] }.sorted()
+        }
+        let members = ids.map { order, id in
+            AssignmentProblem.Member(
+                order: order, topics: self.subscriptionOf[id].flatMap { wanted[$0] } ?? [],
+                before: self.targets[id] ?? .empty
+            )
+        }
+        return AssignmentProblem(topics: found, members: members, isHomogeneous: Set(wanted.values).count <= 1)
+    }
+
+    /// All topics that members want, whether they exist or not.
+    var topicNames: Set<String> {
+        self.subscriptions.patterns.reduce(into: Set(self.subscriptions.topicNames)) { names, pattern in
+            names.formUnion(self.patterns[pattern]?.topicNames ?? [])
+        }
+    }
+
+    private func names(of subscription: SubscriptionTable.Subscription) -> [String] {
+        subscription.topicNames + (subscription.pattern.flatMap { self.patterns[$0]?.topicNames } ?? [])
+    }
+
+    /// Changes when a topic of the group comes, goes, or gets partitions. Stored, so the same for ever (FNV-1a, 64
+    /// bits).
+    private func hash(of topics: any SubscribableTopics) -> Int64 {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
+        func mix(_ value: UInt64) { for shift in 0..<8 { mix(UInt8(truncatingIfNeeded: value >> UInt64(8 * shift))) } }
+        for topic in self.topicNames.compactMap({ topics.topic(named: $0) }).sorted(by: { $0.name < $1.name }) {
+            for byte in topic.name.utf8 { mix(byte) }
+            mix(topic.id.high)
+            mix(topic.id.low)
+            mix(UInt64(bitPattern: Int64(topic.partitionCount)))
+        }
+        return Int64(bitPattern: hash)
+    }
+
+    /// What the journal of topic changes says to this group.
+    private mutating func catchUp(with moment: GroupMoment) {
+        let changes = moment.journal.since(self.journalRead)
+        self.journalRead = moment.journal.end
+        guard case .these(let names) = changes else {
+            self.topicsMayDiffer = true
+            self.patternsPending.formUnion(self.subscriptions.patterns)
+            return
+        }
+        guard !names.isEmpty else { return }
+        if names.contains(where: { self.subscriptions.names($0) }) { self.topicsMayDiffer = true }
+        var stepsLeft = Limits.topicPatternStepsInline
+        for text in self.subscriptions.patterns where self.concerns(names, text, moment.topics, &stepsLeft) {
+            self.topicsMayDiffer = true
+            self.patternsPending.insert(text)
+        }
+    }
+
+    /// Whether one of these topics is, was, or should be among those of a pattern. True when that takes long to tell.
+    private func concerns(
+        _ names: ArraySlice<String>, _ text: String, _ topics: any SubscribableTopics, _ stepsLeft: inout Int
+    ) -> Bool {
+        guard let pattern = self.compiled[text], names.count < stepsLeft else { return true }
+        let known = Set(self.patterns[text]?.topicNames ?? [])
+        var matcher = PatternMatcher(pattern)
+        let limit = stepsLeft
+        defer { stepsLeft -= min(limit, matcher.steps) }
+        return names.contains { name in
+            known.contains(name) || matcher.steps >= limit
+                || (topics.topic(named: name) != nil && matcher.matches(name))
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import ApusCore
+
+/// What a broker's owner can set about its consumer groups.
+package struct ConsumerGroupSettings: Hashable, Sendable {
+    /// A member that says nothing for so long is out (Kafka's `group.consumer.session.timeout.ms`).
+    package var sessionTimeout = Limits.consumerSessionTimeoutDefault
+    /// How often members speak (Kafka's `group.consumer.heartbeat.interval.ms`).
+    package var heartbeatInterval = Limits.consumerHeartbeatIntervalDefault
+    /// How often they speak while their group is moving, so that it settles in seconds.
+    package var heartbeatIntervalMoving = Limits.consumerHeartbeatIntervalMoving
+    /// How long a group counts as moving after its epoch grew.
+    package var movingTime = Limits.consumerGroupMovingTime
+    /// Members of one group (Kafka's `group.consumer.max.size`).
+    package var membersMax = Limits.consumerGroupMembersMax
+    /// For each member of a group, the time that passes at least between two computations of its target assignment. So
+    /// groups cost the same part of a core at most, however large they are and however often their members change.
+    package var assignmentPausePerMember = Limits.assignmentPausePerMember
+
+    package init() {}
+}

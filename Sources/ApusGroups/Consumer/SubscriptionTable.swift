@@ -1,0 +1,70 @@
+import ApusCore
+
+/// The different subscriptions of a group's members, each once, with the number of members that have it.
+///
+/// A thousand members mostly want the same thousand topics. Kept once, the list costs its memory once, and what must be
+/// worked out for it (which topics exist, whether all members want the same) is worked out once.
+struct SubscriptionTable: Sendable {
+    struct Subscription: Hashable, Sendable {
+        var topicNames: [String]
+        var pattern: String?
+    }
+
+    private var ids: [Subscription: Int] = [:]
+    private(set) var entries: [Int: (subscription: Subscription, members: Int)] = [:]
+    private var idNext = 0
+    /// For each name how many subscriptions have it.
+    private var nameCounts: [String: Int] = [:]
+    private var patternCounts: [String: Int] = [:]
+    /// Names in all lists together.
+    private var namesHeld = 0
+
+    var patterns: Dictionary<String, Int>.Keys { self.patternCounts.keys }
+
+    func names(_ topic: String) -> Bool { self.nameCounts[topic] != nil }
+    func hasPattern(_ pattern: String) -> Bool { self.patternCounts[pattern] != nil }
+    /// Topics that members name.
+    var topicNames: Dictionary<String, Int>.Keys { self.nameCounts.keys }
+
+    /// Whether it is there already, or has room beside the others: the lists of all members together are bounded.
+    func hasRoom(for subscription: Subscription) -> Bool {
+        self.ids[subscription] != nil || self.namesHeld + subscription.topicNames.count <= Limits.topicNamesPerGroupMax
+    }
+
+    subscript(id: Int) -> Subscription? { self.entries[id]?.subscription }
+
+    /// One more member has it.
+    mutating func retain(_ subscription: Subscription) -> Int {
+        if let id = self.ids[subscription] {
+            self.entries[id]?.members += 1
+            return id
+        }
+        let id = self.idNext
+        self.idNext += 1
+        self.ids[subscription] = id
+        self.entries[id] = (subscription, 1)
+        self.namesHeld += subscription.topicNames.count
+        for name in subscription.topicNames { self.nameCounts[name, default: 0] += 1 }
+        if let pattern = subscription.pattern { self.patternCounts[pattern, default: 0] += 1 }
+        return id
+    }
+
+    /// One member less has it.
+    mutating func release(_ id: Int) {
+        guard let entry = self.entries[id] else { return }
+        guard entry.members == 1 else {
+            self.entries[id]?.members -= 1
+            return
+        }
+        self.entries[id] = nil
+        self.ids[entry.subscription] = nil
+        self.namesHeld -= entry.subscription.topicNames.count
+        for name in entry.subscription.topicNames { Self.decrease(&self.nameCounts, name) }
+        if let pattern = entry.subscription.pattern { Self.decrease(&self.patternCounts, pattern) }
+    }
+
+    private static func decrease(_ counts: inout [String: Int], _ name: String) {
+        guard let count = counts[name] else { return }
+        counts[name] = count > 1 ? count - 1 : nil
+    }
+}
