@@ -20,7 +20,10 @@ extension ConsumerGroupHeartbeat {
         self.assignor = request.serverAssignor
         self.owned = request.topicPartitions.map { topics in
             PartitionSet(
-                byTopic: topics.map { (topic: TopicID(high: $0.topicID.high, low: $0.topicID.low), $0.partitions) })
+                byTopic: topics.map { entry in
+                    let topic = TopicID(high: entry.topicID.high, low: entry.topicID.low)
+                    return (topic: topic, partitions: entry.partitions)
+                })
         }
         self.freshMember = fresh
     }

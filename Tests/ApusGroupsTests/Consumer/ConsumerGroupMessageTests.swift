@@ -86,7 +86,7 @@ struct ConsumerGroupMessageTests {
         #expect(group.members.map(\.instanceID) == ["i", nil])
         #expect(group.members.map(\.memberType) == [1, 1])
         #expect(group.members[0].assignment.topicPartitions.map(\.topicName) == ["orders"])
-        #expect(group.members[1].targetAssignment.topicPartitions.map(\.partitions) == [[0]])
+        #expect(group.members[1].targetAssignment.topicPartitions.map(\.partitions) == [[1]])
         let unknown = ConsumerGroupDescribeResponse.Group(GroupID("x"), .groupNotFound)
         #expect(unknown.errorCode == .groupIDNotFound)
     }
