@@ -53,6 +53,10 @@ let parts: [[Target]] = [
     part("ApusGroups", ["ApusCore", "KafkaWire", nioCore, heap], tests: ["ApusFakes"]),
     part("ApusAccess", ["ApusCore", nioCore, crypto, cryptoExtras], tests: ["ApusFakes"]),
     part(
+        "ApusSubscriptions", ["ApusCore", hashTrees, .product(name: "HeapModule", package: "swift-collections")],
+        tests: ["ApusFakes"]
+    ),
+    part(
         "ApusBroker",
         ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, hashTrees, logging],
         tests: ["ApusFakes", nioEmbedded]

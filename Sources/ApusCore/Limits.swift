@@ -378,4 +378,61 @@ public enum Limits {
     public static let topicPatternStepsMax = 1000
     /// Steps of matching that an event loop does at once, a few milliseconds; more is done off the loop.
     public static let topicPatternStepsInline = 1_000_000
+
+    // MARK: The catalogue
+
+    /// The name of a subscription, in bytes of UTF-8. A Kafka client may call its group anything; longer is refused.
+    public static let subscriptionNameBytesMax = ByteCount.bytes(255)
+    /// The name of a consumer (a principal), in bytes of UTF-8.
+    public static let principalNameBytesMax = ByteCount.bytes(255)
+    /// What a consumer's entry says for people, in bytes of UTF-8.
+    public static let consumerDetailsBytesMax = ByteCount.kibibytes(4)
+    /// Consumers of a catalogue.
+    public static let consumersMax = 100_000
+    /// Subscriptions of a catalogue. Brokers hold all of them in memory, about 1 KiB each.
+    public static let subscriptionsMax = 100_000
+    /// Subscriptions of one consumer. Without authentication all consumer groups belong to one.
+    public static let subscriptionsPerConsumerMax = 20_000
+    /// Topics that one subscription names; more take a pattern.
+    public static let topicsPerSubscriptionMax = 1_000
+    /// A pattern of topic names, in bytes.
+    public static let subscriptionPatternBytesMax = ByteCount.bytes(249)
+    /// The shortest period a subscription may ask for.
+    public static let subscriptionPeriodMin = Duration.seconds(1)
+    /// The longest period a subscription may ask for: ten years. A topic's own ceiling is mostly lower.
+    public static let subscriptionPeriodMax = Duration.seconds(3650 * 24 * 3600)
+    /// The shortest time after which an unused subscription is removed.
+    public static let subscriptionExpiryMin = Duration.seconds(1)
+    /// The longest: ten years.
+    public static let subscriptionExpiryMax = Duration.seconds(3650 * 24 * 3600)
+    /// A consumer group that nobody uses for so long is forgotten (Kafka's `offsets.retention.minutes`).
+    public static let groupSubscriptionExpiry = Duration.seconds(7 * 24 * 3600)
+    /// After a start, no subscription expires before its readers had so long to come back.
+    public static let subscriptionGraceAfterStart = Duration.seconds(600)
+    /// How often a use of a subscription is noted in the catalogue, at most; sooner when it expires sooner.
+    public static let subscriptionUseNotedPeriod = Duration.seconds(60)
+    /// Subscriptions that the answer to "who has not read it" names; the rest are counted.
+    public static let readersNamedMax = 20
+    /// A filter's text, in bytes.
+    public static let filterBytesMax = ByteCount.kibibytes(1)
+    /// Conditions of one filter.
+    public static let filterConditionsMax = 16
+    /// A push endpoint's address, in bytes.
+    public static let pushEndpointBytesMax = ByteCount.kibibytes(2)
+    /// Changes of one commit to the catalogue.
+    public static let catalogueChangesMax = 1_000
+    /// Items of one page of a list of the catalogue.
+    public static let cataloguePageMax = 1_000
+    /// Topics that the subscriptions of one page name together; the page ends behind the one that goes over it.
+    public static let cataloguePageTopicsMax = 20_000
+    /// Commits that a catalogue keeps for watches that begin a moment after the read they follow.
+    public static let catalogueHistoryMax = 4_096
+    /// The catalogue's database file, in bytes.
+    public static let catalogueBytesDefault = ByteCount.gibibytes(1)
+    /// Entries of the audit trail; the oldest go first.
+    public static let auditEntriesMax = 100_000
+    /// What one audit entry says of a change, in bytes; the rest is cut.
+    public static let auditDetailBytesMax = ByteCount.kibibytes(4)
+    /// The reason that is given with a change, in bytes.
+    public static let auditReasonBytesMax = ByteCount.bytes(512)
 }

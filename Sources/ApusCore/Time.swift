@@ -54,6 +54,12 @@ public struct Timestamp: RawRepresentable, Hashable, Comparable, Sendable {
         let (difference, overflow) = self.rawValue.subtractingReportingOverflow(duration.wholeMilliseconds)
         return Timestamp(rawValue: overflow ? .min : difference)
     }
+
+    /// The moment `duration` later, held at the ends of the range instead of overflowing.
+    public func later(by duration: Duration) -> Timestamp {
+        let (sum, overflow) = self.rawValue.addingReportingOverflow(duration.wholeMilliseconds)
+        return Timestamp(rawValue: overflow ? (duration > .zero ? .max : .min) : sum)
+    }
 }
 
 extension Duration {

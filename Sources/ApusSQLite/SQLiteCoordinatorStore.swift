@@ -8,9 +8,6 @@ import Synchronization
 /// Everything happens on one serial queue of its own, in the order in which it was asked. Commits that come while one
 /// is being synced share the next sync (each still holds or fails by itself), so a hundred thousand topics do not cost
 /// a hundred thousand syncs.
-///
-/// After an I/O error the store takes no more commits: what SQLite then believes to be in its log may not be on the
-/// disk, and a later sync may lie about it. Opening it again folds the log into the database before anything else.
 package final class SQLiteCoordinatorStore: CoordinatorStore {
     private enum Request: Sendable {
         case read(prefix: String, then: @Sendable (Result<StoreSnapshot, StoreError>) -> Void)
@@ -18,37 +15,28 @@ package final class SQLiteCoordinatorStore: CoordinatorStore {
         case watch(StoreWatcher, after: StoreRevision)
     }
 
-    private struct State {
-        var waiting: [Request] = []
-        var isScheduled = false
-        var history: StoreHistory
-        /// Why no commit is taken any more.
-        var failure: StoreError?
-        var changesSinceCheckpoint = 0
-    }
-
-    private let database: DatabaseQueue
-    private let state: Mutex<State>
+    private let line: SQLiteLine<Request, StoreError>
+    private let history: Mutex<StoreHistory>
 
     /// Opens the store in this file, making it when there is none unless `mustExist`. Blocking.
     package init(at path: String, mustExist: Bool = false) throws(SQLiteStoreError) {
-        let (database, revision) = try SQLiteSchema.open(path, mustExist: mustExist)
-        self.database = database
-        self.state = Mutex(State(history: StoreHistory(startingAt: revision)))
+        let database = try SQLiteFile.open(path, SQLiteSchema.format, mustExist: mustExist)
+        let revision: StoreRevision
+        do {
+            revision = try database.writeWithoutTransaction { try SQLiteRows.revision(of: $0) }
+        } catch let error as SQLiteRows.Damage {
+            throw .damaged(path: path, error.text)
+        } catch {
+            throw .unavailable(path: path, "\(error)")
+        }
+        self.line = SQLiteLine(database)
+        self.history = Mutex(StoreHistory(startingAt: revision))
     }
 
     /// Does what is waiting, folds the log into the database and lets go of the files. Blocking; nothing may be asked
     /// afterwards.
     package func close() throws(SQLiteStoreError) {
-        do {
-            try self.database.writeWithoutTransaction { database in
-                self.runWaiting(on: database)
-                if self.state.withLock({ $0.failure }) == nil { _ = try database.checkpoint(.truncate) }
-            }
-            try self.database.close()
-        } catch {
-            throw .unavailable(path: self.database.path, "\(error)")
-        }
+        try self.line.close { self.run($0, on: $1) }
     }
 
     // MARK: Asking
@@ -77,31 +65,10 @@ package final class SQLiteCoordinatorStore: CoordinatorStore {
     }
 
     private func ask(_ request: Request) {
-        let mustSchedule = self.state.withLock { state in
-            state.waiting.append(request)
-            defer { state.isScheduled = true }
-            return !state.isScheduled
-        }
-        guard mustSchedule else { return }
-        self.database.asyncWriteWithoutTransaction { database in
-            self.runWaiting(on: database)
-        }
+        self.line.ask(request) { self.run($0, on: $1) }
     }
 
     // MARK: On the queue
-
-    private func runWaiting(on database: Database) {
-        while true {
-            let requests = self.state.withLock { state in
-                let requests = state.waiting
-                state.waiting = []
-                if requests.isEmpty { state.isScheduled = false }
-                return requests
-            }
-            if requests.isEmpty { return }
-            self.run(requests, on: database)
-        }
-    }
 
     /// In order, but commits that follow one another become one transaction of the database, with one sync.
     private func run(_ requests: [Request], on database: Database) {
@@ -116,7 +83,7 @@ package final class SQLiteCoordinatorStore: CoordinatorStore {
             case .commit: continue
             case .read(let prefix, let then): then(SQLiteRows.read(prefix: prefix, from: database))
             case .watch(let watcher, let revision):
-                let missed = self.state.withLock { $0.history.add(watcher, after: revision) }
+                let missed = self.history.withLock { $0.add(watcher, after: revision) }
                 for (changes, revision) in missed { watcher.tell(changes, revision) }
             }
         }
@@ -126,42 +93,23 @@ package final class SQLiteCoordinatorStore: CoordinatorStore {
     private func run(_ commits: inout [SQLiteBatch.Commit], on database: Database) {
         guard !commits.isEmpty else { return }
         defer { commits.removeAll() }
-        if let failure = self.state.withLock({ $0.failure }) {
+        if let failure = self.line.failure {
             for commit in commits { commit.then(.failure(failure)) }
             return
         }
         let outcome = SQLiteBatch(commits.map(\.transaction)).run(on: database)
-        let watchers = self.state.withLock { state in
-            if let failure = outcome.failure { state.failure = failure }
-            for applied in outcome.applied {
-                state.changesSinceCheckpoint += applied.changes.count
-                state.history.append(applied.changes, at: applied.revision)
-            }
-            return state.history.watchers
+        if let failure = outcome.failure { self.line.failure = failure }
+        let watchers = self.history.withLock { history in
+            for applied in outcome.applied { history.append(applied.changes, at: applied.revision) }
+            return history.watchers
         }
         for applied in outcome.applied {
             for watcher in watchers { watcher.tell(applied.changes, applied.revision) }
         }
         for (commit, answer) in zip(commits, outcome.answers) { commit.then(answer) }
-        self.checkpointWhenDue(database)
-    }
-
-    /// Folds the log into the database now and then. SQLite would do it by itself, but would keep a failure of that to
-    /// itself too: the next checkpoint would find the lost pages clean and throw the log away.
-    private func checkpointWhenDue(_ database: Database) {
-        let isDue = self.state.withLock { state in
-            guard state.failure == nil, state.changesSinceCheckpoint >= SQLiteSchema.checkpointChanges else {
-                return false
-            }
-            state.changesSinceCheckpoint = 0
-            return true
-        }
-        guard isDue else { return }
-        do {
-            _ = try database.checkpoint(.passive)
-        } catch {
+        self.line.changed(outcome.applied.reduce(0) { $0 + $1.changes.count }, in: database) { error in
             let failure = SQLiteFailure(error, isCommitting: false)
-            if failure.isFinal { self.state.withLock { $0.failure = failure.error } }
+            return failure.isFinal ? failure.error : nil
         }
     }
 }

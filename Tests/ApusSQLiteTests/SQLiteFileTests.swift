@@ -45,7 +45,7 @@ import Testing
     @Test("a store that must be there and is not, or is empty, is refused and not made anew", arguments: [true, false])
     func missing(isEmpty: Bool) throws {
         if isEmpty { #expect(FileManager.default.createFile(atPath: self.path, contents: nil)) }
-        #expect(throws: SQLiteStoreError.missing(path: self.path)) {
+        #expect(throws: SQLiteStoreError.missing(path: self.path, content: "the names of all topics")) {
             try SQLiteCoordinatorStore(at: self.path, mustExist: true)
         }
         #expect(FileManager.default.fileExists(atPath: self.path) == isEmpty)
@@ -75,7 +75,7 @@ import Testing
         let database = try DatabaseQueue(path: self.path)
         try database.write { try $0.execute(sql: "PRAGMA user_version = 9") }
         try database.close()
-        #expect(throws: SQLiteStoreError.newerFormat(path: self.path, version: 9)) {
+        #expect(throws: SQLiteStoreError.newerFormat(path: self.path, version: 9, known: 1)) {
             try SQLiteCoordinatorStore(at: self.path)
         }
     }

@@ -45,6 +45,7 @@ enum Arrows {
         Part("ApusReplication", .thinking, ["ApusCore"]),
         Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore", "HeapModule"]),
         Part("ApusAccess", .thinking, ["ApusCore", "NIOCore", "Crypto", "CryptoExtras"]),
+        Part("ApusSubscriptions", .thinking, ["ApusCore", "HashTreeCollections", "HeapModule"]),
         Part(
             "ApusBroker", .thinking,
             ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections"],
