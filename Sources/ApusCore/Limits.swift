@@ -384,7 +384,7 @@ public enum Limits {
     /// The name of a subscription, in bytes of UTF-8. A Kafka client may call its group anything; longer is refused.
     public static let subscriptionNameBytesMax = ByteCount.bytes(255)
     /// The name of a consumer (a principal), in bytes of UTF-8.
-    public static let principalNameBytesMax = ByteCount.bytes(255)
+    public static let catalogueConsumerNameBytesMax = ByteCount.bytes(255)
     /// What a consumer's entry says for people, in bytes of UTF-8.
     public static let consumerDetailsBytesMax = ByteCount.kibibytes(4)
     /// Consumers of a catalogue.

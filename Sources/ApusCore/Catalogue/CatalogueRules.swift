@@ -1,7 +1,7 @@
 /// What may stand in the catalogue. Every adapter asks here before it commits, so nothing else gets in.
 extension Consumer {
     public func validate() throws(InvalidField) {
-        try FieldRules.name(self.name.text, "name", "a consumer's name", Limits.principalNameBytesMax)
+        try FieldRules.name(self.name.text, "name", "a consumer's name", Limits.catalogueConsumerNameBytesMax)
         try FieldRules.text(self.details, "details", Limits.consumerDetailsBytesMax)
         if let cap = self.subscriptionsMax, !(0...Limits.subscriptionsPerConsumerMax).contains(cap) {
             throw InvalidField(
@@ -15,7 +15,7 @@ extension Subscription {
     ///   by whoever knows them.
     public func validate() throws(InvalidField) {
         try FieldRules.name(self.name.text, "name", "a subscription's name", Limits.subscriptionNameBytesMax)
-        try FieldRules.name(self.owner.text, "owner", "a consumer's name", Limits.principalNameBytesMax)
+        try FieldRules.name(self.owner.text, "owner", "a consumer's name", Limits.catalogueConsumerNameBytesMax)
         try self.validateInterest()
         if case .time(let time) = self.start, time.rawValue < 0 {
             throw InvalidField("start", "a time is in milliseconds since 1970 and not negative, not \(time.rawValue)")
@@ -63,7 +63,7 @@ extension CatalogueTransaction {
         guard (1...Limits.catalogueChangesMax).contains(self.changes.count) else {
             throw InvalidField("changes", "1 to \(Limits.catalogueChangesMax), not \(self.changes.count)")
         }
-        try FieldRules.name(self.actor.text, "actor", "a consumer's name", Limits.principalNameBytesMax)
+        try FieldRules.name(self.actor.text, "actor", "a consumer's name", Limits.catalogueConsumerNameBytesMax)
         try FieldRules.text(self.reason, "reason", Limits.auditReasonBytesMax)
         for change in self.changes {
             switch change {

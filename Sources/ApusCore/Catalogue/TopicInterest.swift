@@ -66,7 +66,8 @@ public struct TopicPattern: Hashable, Sendable, CustomStringConvertible {
         let bytes = Array(text.utf8)
         guard !bytes.isEmpty else { throw InvalidField("pattern", "can not be empty; '*' stands for all topics") }
         guard bytes.count <= Limits.subscriptionPatternBytesMax.rawValue else {
-            throw InvalidField("pattern", "has at most \(Limits.subscriptionPatternBytesMax), this has \(bytes.count) B")
+            throw InvalidField(
+                "pattern", "has at most \(Limits.subscriptionPatternBytesMax), this has \(bytes.count) B")
         }
         guard bytes.allSatisfy({ $0 == Self.any || $0 == Self.one || TopicName.isAllowed($0) }) else {
             throw InvalidField("pattern", "is made of letters, digits, '.', '_', '-', '*' and '?' only")

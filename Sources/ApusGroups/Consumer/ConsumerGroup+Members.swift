@@ -114,7 +114,7 @@ extension ConsumerGroup {
     private mutating func compile(_ text: String?) throws(GroupError) {
         guard let text, !text.isEmpty, self.compiled[text] == nil else { return }
         do throws(PatternError) {
-            let pattern = try TopicPattern(text)
+            let pattern = try TopicRegex(text)
             // Kept when a member has it: `grow` forgets what nobody has.
             self.compiled[text] = pattern
         } catch {

@@ -4,7 +4,7 @@ import ApusCore
 /// anywhere, on any snapshot of the topics, and bring the outcome to `ConsumerGroups.resolved`.
 package struct PatternWork: Hashable, Sendable {
     package let group: GroupID
-    package let pattern: TopicPattern
+    package let pattern: TopicRegex
 
     package struct Outcome: Hashable, Sendable {
         package let group: GroupID
@@ -47,7 +47,7 @@ extension ConsumerGroup {
                 continue
             }
             // A pattern that came back from the disk, and that this broker does not understand, stands for nothing.
-            guard let pattern = self.compiled[text] ?? (try? TopicPattern(text)) else {
+            guard let pattern = self.compiled[text] ?? (try? TopicRegex(text)) else {
                 self.note(text, [], moment.topics.version, &records, moment)
                 continue
             }
@@ -63,7 +63,7 @@ extension ConsumerGroup {
 
     /// Nil when that is too much to do at once.
     private static func names(
-        _ pattern: TopicPattern, _ topics: any SubscribableTopics, _ stepsLeft: inout Int
+        _ pattern: TopicRegex, _ topics: any SubscribableTopics, _ stepsLeft: inout Int
     ) -> [String]? {
         // Looking at a name that does not match takes a few steps at least.
         guard topics.count <= stepsLeft / 4 else { return nil }

@@ -54,7 +54,7 @@ package struct ConsumerGroup: Sendable {
     /// Patterns that somebody holds against all topics off the loop; true when that will be out of date.
     var patternsUnderWay: [String: Bool] = [:]
     /// Compiled.
-    var compiled: [String: TopicPattern] = [:]
+    var compiled: [String: TopicRegex] = [:]
     /// When the group epoch grew last.
     var changedAt: Instant?
     /// No target assignment is computed before.

@@ -16,7 +16,7 @@ package struct ConsumerGroupHeartbeat: Hashable, Sendable {
     /// How long the member may take to give partitions up.
     package var rebalanceTimeout: Duration?
     package var topicNames: [String]?
-    /// A regular expression (`TopicPattern`); empty for none.
+    /// A regular expression (`TopicRegex`); empty for none.
     package var topicPattern: String?
     package var assignor: String?
     /// What the member has now.

@@ -29,7 +29,7 @@ struct PatternTests {
         ]
     )
     func matches(pattern: String, name: String, expected: Bool) throws {
-        #expect(try TopicPattern(pattern).matches(name) == expected, "\(pattern) on \(name)")
+        #expect(try TopicRegex(pattern).matches(name) == expected, "\(pattern) on \(name)")
     }
 
     @Test(
@@ -42,7 +42,7 @@ struct PatternTests {
         ]
     )
     func refused(pattern: String) {
-        #expect(throws: PatternError.self) { try TopicPattern(pattern) }
+        #expect(throws: PatternError.self) { try TopicRegex(pattern) }
     }
 
     @Test(
@@ -53,7 +53,7 @@ struct PatternTests {
         ]
     )
     func hostile(text: String) throws {
-        let pattern = try TopicPattern(text)
+        let pattern = try TopicRegex(text)
         var matcher = PatternMatcher(pattern)
         let name = String(repeating: "a", count: Limits.topicNameCharactersMax)
         _ = matcher.matches(name)
@@ -70,7 +70,7 @@ struct PatternTests {
         ]
     )
     func tooLarge(text: String) {
-        #expect(throws: PatternError.self) { try TopicPattern(text) }
+        #expect(throws: PatternError.self) { try TopicRegex(text) }
     }
 
     @Test("random patterns match what a matcher that tries everything says", arguments: 0..<8)
@@ -79,7 +79,7 @@ struct PatternTests {
         for seed in 0..<500 {
             var dice = SplitMix64(seed: UInt64(chunk * 500 + seed))
             let tree = OraclePattern.random(&dice, depth: 4)
-            let pattern = try TopicPattern(tree.text)
+            let pattern = try TopicRegex(tree.text)
             for _ in 0..<12 {
                 let name = String((0..<dice.below(8)).map { _ in ["a", "b", "-"][dice.below(3)] as Character })
                 let expected = tree.matches(name)
@@ -102,7 +102,7 @@ struct PatternTests {
         for seed in 0..<4000 {
             var dice = SplitMix64(seed: UInt64(chunk * 4000 + seed))
             let text = (0..<dice.below(14)).map { _ in pieces[dice.below(pieces.count)] }.joined()
-            guard let pattern = try? TopicPattern(text) else { continue }
+            guard let pattern = try? TopicRegex(text) else { continue }
             valid += 1
             _ = pattern.matches("a-b")
             _ = pattern.matches("")

@@ -27,7 +27,7 @@ struct PatternMatcher {
     /// Places looked at so far, over all names.
     private(set) var steps = 0
 
-    init(_ pattern: TopicPattern) {
+    init(_ pattern: TopicRegex) {
         self.program = pattern.program
         self.current = Places(capacity: pattern.program.steps.count)
         self.following = self.current

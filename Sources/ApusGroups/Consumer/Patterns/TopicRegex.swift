@@ -5,7 +5,7 @@ import ApusCore
 /// Whoever may join a group may send any pattern, and the loop that matches it serves others. So the matcher never goes
 /// back: it walks the name once with the set of all places of the pattern where it could be (Thompson 1968), and a name
 /// of n characters costs at most n × size steps, whatever the pattern. `size` is bounded when the pattern is read.
-package struct TopicPattern: Hashable, Sendable {
+package struct TopicRegex: Hashable, Sendable {
     package let text: String
     let program: PatternProgram
 
@@ -18,7 +18,7 @@ package struct TopicPattern: Hashable, Sendable {
         self.program = try PatternProgram(PatternParser.parse(text))
     }
 
-    package static func == (left: TopicPattern, right: TopicPattern) -> Bool { left.text == right.text }
+    package static func == (left: TopicRegex, right: TopicRegex) -> Bool { left.text == right.text }
     package func hash(into hasher: inout Hasher) { hasher.combine(self.text) }
 
     /// Whether it matches all of `name`. For many names keep one `PatternMatcher`.
