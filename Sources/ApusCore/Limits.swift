@@ -389,7 +389,7 @@ public enum Limits {
     public static let consumerDetailsBytesMax = ByteCount.kibibytes(4)
     /// Consumers of a catalogue.
     public static let consumersMax = 100_000
-    /// Subscriptions of a catalogue. Brokers hold all of them in memory, about 1 KiB each.
+    /// Subscriptions of a catalogue. Brokers hold all of them in memory.
     public static let subscriptionsMax = 100_000
     /// Subscriptions of one consumer. Without authentication all consumer groups belong to one.
     public static let subscriptionsPerConsumerMax = 20_000
