@@ -61,7 +61,8 @@ public struct TopicPattern: Hashable, Sendable, CustomStringConvertible {
     private static let one = UInt8(ascii: "?")
     private static let internalPrefix = Array("__".utf8)
 
-    /// - Throws: when it is empty, longer than `Limits.subscriptionPatternBytesMax`, or has characters that no topic has.
+    /// - Throws: when it is empty, longer than `Limits.subscriptionPatternBytesMax`, or has characters that no topic
+    ///   has.
     public init(_ text: String) throws(InvalidField) {
         let bytes = Array(text.utf8)
         guard !bytes.isEmpty else { throw InvalidField("pattern", "can not be empty; '*' stands for all topics") }
