@@ -348,8 +348,7 @@ public enum Limits {
     /// How often they speak while their group is moving.
     public static let consumerHeartbeatIntervalMoving = Duration.milliseconds(500)
     /// For each member of a group that is moving, the least time between two heartbeats of one of them: all together
-    /// say
-    /// no more than 2,000 in a second.
+    /// say no more than 2,000 in a second.
     public static let movingPausePerMember = Duration.microseconds(500)
     /// How long a group counts as moving after its members or topics changed.
     public static let consumerGroupMovingTime = Duration.seconds(3)
