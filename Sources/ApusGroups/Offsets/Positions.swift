@@ -195,12 +195,6 @@ extension Positions.OfGroup {
 }
 
 extension Timestamp {
-    /// The moment `duration` later, held at the ends of the range instead of overflowing.
-    func later(by duration: Duration) -> Timestamp {
-        let (sum, overflow) = self.rawValue.addingReportingOverflow(duration.wholeMilliseconds)
-        return Timestamp(rawValue: overflow ? .max : sum)
-    }
-
     /// How long after `earlier` this is.
     func since(_ earlier: Timestamp) -> Duration {
         let (difference, overflow) = self.rawValue.subtractingReportingOverflow(earlier.rawValue)
