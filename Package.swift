@@ -18,6 +18,8 @@ let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-colle
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 
 /// A part of Apus and its tests. This list is the architecture: think hard before adding an arrow.
@@ -58,12 +60,16 @@ let parts: [[Target]] = [
     ),
     part(
         "ApusBroker",
-        ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", nioCore, deque, hashTrees, logging],
+        [
+            "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions", "KafkaWire",
+            nioCore, deque, hashTrees, logging,
+        ],
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Doors.
     part(
-        "KafkaDoor", ["ApusBroker", "ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging],
+        "KafkaDoor",
+        ["ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioSSL, deque, logging],
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Adapters.
@@ -74,7 +80,10 @@ let parts: [[Target]] = [
     // Assemblies and the client.
     part(
         "ApusServer",
-        ["ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, logging],
+        [
+            "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, nioSSL,
+            httpClient, logging,
+        ],
         tests: ["ApusClient"]
     ),
     part(
@@ -85,7 +94,7 @@ let parts: [[Target]] = [
             .product(name: "Histogram", package: "hdrhistogram-swift"),
         ]
     ),
-    part("ApusClient", ["ApusCore", "KafkaWire", nioCore, nioPosix, deque, logging], tests: [nioEmbedded]),
+    part("ApusClient", ["ApusCore", "ApusAccess", "KafkaWire", nioCore, nioPosix, nioSSL, deque, logging], tests: [nioEmbedded]),
 ]
 
 /// libFuzzer on the decoders (`Fuzz/run`). Only there when asked for: it needs the whole package built for it.
@@ -113,6 +122,8 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),

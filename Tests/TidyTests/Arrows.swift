@@ -48,27 +48,34 @@ enum Arrows {
         Part("ApusSubscriptions", .thinking, ["ApusCore", "HashTreeCollections", "HeapModule"]),
         Part(
             "ApusBroker", .thinking,
-            ["ApusCore", "ApusLog", "ApusReplication", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections"],
+            [
+                "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions", "KafkaWire",
+                "NIOCore", "DequeModule", "HashTreeCollections",
+            ],
             shells: ["Shard", "Broker"], shellsAllow: ["Logging", "Synchronization"]
         ),
         Part(
             "KafkaDoor", .doing,
-            ["ApusBroker", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging"]
+            [
+                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "NIOSSL",
+                "DequeModule", "Logging",
+            ]
         ),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "GRDB"])),
         Part(
             "ApusClient", .doing,
             [
-                "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "DequeModule", "Logging", "Synchronization", "Glibc",
-                "Darwin",
+                "ApusCore", "ApusAccess", "KafkaWire", "NIOCore", "NIOPosix", "NIOSSL", "DequeModule", "Logging",
+                "Synchronization", "Glibc", "Darwin",
             ]
         ),
         Part("ApusFakes", .fake, ["ApusCore", "NIOCore", "Synchronization"]),
         Part(
             "ApusServer", .assembly,
             system.union([
-                "ApusBroker", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix", "Logging",
+                "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix",
+                "NIOSSL", "AsyncHTTPClient", "Logging",
             ])
         ),
         Part(
