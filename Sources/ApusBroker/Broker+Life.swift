@@ -31,16 +31,20 @@ extension Broker {
         let registry = BrokerRegistry(empty, store: ports.store, loop: loops[0], logger: ports.logger) {
             published.publish($0)
         }
+        let access = BrokerAccess(settings, ports: ports, loop: loops[0])
         let broker = Broker(
-            settings: settings, ports: ports, shards: shards, registry: registry, published: published
+            settings: settings, ports: ports, shards: shards, registry: registry, published: published, access: access
         )
         shards[0].mailbox.run {
             registry.load { result in
                 switch result {
                 case .success(let registry):
-                    for shard in shards { shard.mailbox.run { shard.startSeconds() } }
-                    for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
-                    loop.execute { then(.success(broker)) }
+                    access.start { error in
+                        if let error { return loop.execute { then(.failure(error)) } }
+                        for shard in shards { shard.mailbox.run { shard.startSeconds() } }
+                        for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
+                        loop.execute { then(.success(broker)) }
+                    }
                 case .failure(let error):
                     loop.execute { then(.failure(error)) }
                 }
@@ -51,6 +55,7 @@ extension Broker {
     /// Refuses new work, lets what is appended reach the disk, closes every log. Answers where they ended, and whether
     /// all of them closed cleanly.
     package func close(on loop: any EventLoop, then: @escaping @Sendable (LogEnds) -> Void) {
+        self.access.stop()
         let none = ShardEnds(isClean: false, logs: [:])
         let gather = BrokerGather([ShardEnds](repeating: none, count: self.shards.count), missing: self.shards.count) {
             let ends = self.ends($0)

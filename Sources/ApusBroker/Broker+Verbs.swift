@@ -1,3 +1,4 @@
+import ApusAccess
 package import ApusCore
 package import NIOCore
 import KafkaWire
@@ -157,5 +158,5 @@ package struct StoredMessage: Hashable, Sendable {
 
 extension ClientContext {
     /// Code in the broker's own process.
-    package static let embedded = ClientContext(principal: "embedded", clientID: "embedded", address: "local")
+    package static let embedded = ClientContext(principal: .embedded, clientID: "embedded", address: "local")
 }

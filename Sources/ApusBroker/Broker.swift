@@ -1,3 +1,4 @@
+package import ApusAccess
 package import ApusCore
 package import Logging
 import NIOCore
@@ -13,6 +14,8 @@ package final class Broker: Sendable {
     package let memory: MemoryBudget
     /// For what reads of this process's own code find, until it is handed over as messages.
     package let readMemory: ReplyMemory
+    /// Who may do what, as it is now.
+    package let access: BrokerAccess
     let ports: BrokerPorts
     let shards: [Shard]
     let registry: BrokerRegistry
@@ -23,9 +26,10 @@ package final class Broker: Sendable {
 
     init(
         settings: BrokerSettings, ports: BrokerPorts, shards: [Shard], registry: BrokerRegistry,
-        published: BrokerPublication
+        published: BrokerPublication, access: BrokerAccess
     ) {
         self.settings = settings
+        self.access = access
         self.ports = ports
         self.memory = MemoryBudget(limit: settings.requestMemory)
         self.readMemory = ReplyMemory(limit: settings.readMemory)
@@ -104,6 +108,12 @@ package struct BrokerSettings: Sendable {
     package var freeBytesFloor: ByteCount = Limits.freeBytesFloorDefault
     /// What each shard keeps open; see ``Limits/partitionsOpenPerShardMax``.
     package var partitionsOpenPerShardMax = Limits.partitionsOpenPerShardMax
+    /// Whether rights are asked for; false: everybody may do everything.
+    package var isAuthorizing = false
+    /// Whom no rule concerns.
+    package var superUsers: Set<Principal> = []
+    /// What each user may do where no quota says anything.
+    package var quotaFallback = QuotaRules.generous
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
 

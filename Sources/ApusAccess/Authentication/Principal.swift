@@ -11,6 +11,9 @@ package struct Principal: Hashable, Sendable {
     /// In an ACL: everybody, `anonymous` included.
     package static let everybody = Principal(unchecked: "User:*")
 
+    /// Code in the broker's own process. Of a type that no login makes.
+    package static let embedded = Principal(unchecked: "Process:embedded")
+
     private init(unchecked text: ExactText) {
         self.text = text
     }

@@ -57,12 +57,16 @@ package struct AclSet: Sendable {
 package struct AccessView: Sendable {
     package let version: StoreRevision
     fileprivate let isSuper: Bool
-    fileprivate let host: HostAddress?
+    /// From where.
+    package let host: HostAddress?
     fileprivate let own: PrincipalRules?
     fileprivate let everybody: PrincipalRules?
 
     /// No authentication is configured: everybody may do everything, which is why such a listener is on loopback.
     package static let open = AccessView(version: .none, isSuper: true, host: nil, own: nil, everybody: nil)
+
+    /// Everything may be done, and no rule will change that.
+    package var isUnrestricted: Bool { self.isSuper }
 
     package func authorize(_ operation: AccessOperation, on resource: Resource) -> AccessDecision {
         if self.isSuper { return .allowed }

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusCore
 import NIOCore
 
@@ -119,6 +120,12 @@ enum StoreKey {
     static let producerIDs = "producers/next"
     /// The assembly's own: whose store it is, and how often its broker has started.
     static let server = "server/"
+    /// Written with every change of rights, users and quotas, so that one orders them all.
+    static let accessChange = "access/change"
+    /// What is not the topic registry's: a topic's name, and what other parts keep.
+    static let others =
+        [Self.names, Self.server, Self.accessChange, ScramRecord.mockSecretKey]
+        + AccessRecords.prefixes
 
     static func topic(_ id: TopicID) -> String { "topics/\(id)" }
     static func name(_ name: String) -> String { "names/\(name)" }

@@ -40,7 +40,7 @@ struct TopicRegistry: Sendable {
         var allBrokers: [String: String] = [:]
         var thisBroker: [String: String] = [:]
         for entry in store.entries where !entry.key.hasPrefix(StoreKey.topics) {
-            if entry.key.hasPrefix(StoreKey.names) || entry.key.hasPrefix(StoreKey.server) { continue }
+            if StoreKey.others.contains(where: { entry.key.hasPrefix($0) }) { continue }
             fresh.revisions[entry.key] = entry.modified
             if entry.key == StoreKey.producerIDs, let next = Self.integer(entry.value) {
                 fresh.producerIDNext = next

@@ -17,6 +17,14 @@ package enum BrokerError: Error, Hashable, Sendable {
     case invalidConfiguration(String)
     case policyViolation(String)
 
+    // MARK: Rights
+    /// May not be done with this topic, whether it is there or not.
+    case topicAuthorizationFailed
+    case groupAuthorizationFailed
+    case clusterAuthorizationFailed
+    case transactionalIDAuthorizationFailed
+    case subscriptionAuthorizationFailed
+
     // MARK: Produce
     /// The CRC does not match, or the bytes are not a whole batch.
     case corruptBatch(String)

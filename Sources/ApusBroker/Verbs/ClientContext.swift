@@ -1,15 +1,40 @@
-/// Who asks. Passed with every data verb; authorization and quotas decide on it.
-package struct ClientContext: Hashable, Sendable {
-    /// The authenticated name; `anonymous` without authentication.
-    package var principal: String
+package import ApusAccess
+
+/// Who asks, and what he may do. Passed with every verb, which asks ``allows(_:on:)`` before it looks for anything:
+/// what is forbidden and what is not there are answered alike.
+///
+/// A connection keeps one and has it renewed when the rules have changed (``BrokerAccess/renew(_:)``).
+package struct ClientContext: Sendable {
+    /// Who logged in; `anonymous` where nobody has to.
+    package var principal: Principal
     /// What the client calls itself; not authenticated, for logs and quotas only.
     package var clientID: String
     /// The peer's address as text.
     package var address: String
+    /// What the principal may do from its address, by the rules of one moment.
+    package var access: AccessView
 
-    package init(principal: String = "anonymous", clientID: String = "", address: String = "") {
+    package init(
+        principal: Principal = .anonymous, clientID: String = "", address: String = "", access: AccessView = .open
+    ) {
         self.principal = principal
         self.clientID = clientID
         self.address = address
+        self.access = access
+    }
+
+    /// Whether the client may do it.
+    package func allows(_ operation: AccessOperation, on resource: Resource) -> Bool {
+        self.access.isUnrestricted || self.access.authorize(operation, on: resource).isAllowed
+    }
+
+    /// The same for the topic of that name.
+    package func allows(_ operation: AccessOperation, onTopic name: String) -> Bool {
+        // First, because the name of a resource is made for the rules: produce asks for every topic of every request.
+        self.access.isUnrestricted || self.allows(operation, on: Resource(.topic, ExactText(name)))
+    }
+
+    package func allows(_ operation: AccessOperation, onGroup name: String) -> Bool {
+        self.access.isUnrestricted || self.allows(operation, on: Resource(.group, ExactText(name)))
     }
 }

@@ -29,6 +29,7 @@ extension KafkaConnection {
     }
 
     func client(calling clientID: String?) -> ClientContext {
+        self.door.broker.access.renew(&self.client)
         var client = self.client
         client.clientID = clientID ?? ""
         return client

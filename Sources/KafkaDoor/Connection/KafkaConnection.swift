@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import DequeModule
@@ -31,7 +32,8 @@ final class KafkaConnection: ChannelDuplexHandler {
     let door: Door
     let loop: DoorLoop
     let peer: String
-    let client: ClientContext
+    /// Who it is, and what he may do: renewed at the next request when the rules have changed.
+    var client: ClientContext
     /// Where the client reached us: the fallback for what Metadata tells it to connect to.
     let localEndpoint: Endpoint
 
@@ -64,7 +66,7 @@ final class KafkaConnection: ChannelDuplexHandler {
         self.loop = loop
         self.reader = reader
         self.peer = remote.map { "\($0.plainAddress):\($0.port ?? 0)" } ?? "?"
-        self.client = ClientContext(address: remote?.plainAddress ?? "")
+        self.client = door.broker.access.client(.anonymous, address: remote?.plainAddress ?? "")
         self.localEndpoint = Endpoint(
             host: local?.plainAddress ?? "127.0.0.1", port: UInt16(clamping: local?.port ?? 0)
         )

@@ -16,6 +16,11 @@ extension BrokerError {
         case .invalidReplicaAssignment: .invalidReplicaAssignment
         case .invalidConfiguration: .invalidConfig
         case .policyViolation: .policyViolation
+        case .topicAuthorizationFailed: .topicAuthorizationFailed
+        // Kafka's clients know nothing of subscriptions; a group is what they take one for.
+        case .groupAuthorizationFailed, .subscriptionAuthorizationFailed: .groupAuthorizationFailed
+        case .clusterAuthorizationFailed: .clusterAuthorizationFailed
+        case .transactionalIDAuthorizationFailed: .transactionalIDAuthorizationFailed
         case .corruptBatch: .corruptMessage
         case .batchTooLarge: .messageTooLarge
         case .batchLargerThanSegment: .recordListTooLarge
@@ -51,8 +56,10 @@ extension BrokerError {
     var kafkaMessage: String? {
         switch self {
         case .unknownTopicOrPartition, .unknownTopicID, .notEnoughReplicas, .invalidRequiredAcks, .fencedLeaderEpoch,
-            .unknownLeaderEpoch, .notLeader, .timedOut:
+            .unknownLeaderEpoch, .notLeader, .timedOut, .topicAuthorizationFailed, .groupAuthorizationFailed,
+            .clusterAuthorizationFailed, .transactionalIDAuthorizationFailed:
             nil
+        case .subscriptionAuthorizationFailed: "Not authorized for the subscription."
         case .topicExists(let text), .invalidTopicName(let text), .invalidPartitions(let text),
             .invalidReplicationFactor(let text), .invalidReplicaAssignment(let text),
             .invalidConfiguration(let text), .policyViolation(let text), .corruptBatch(let text),
