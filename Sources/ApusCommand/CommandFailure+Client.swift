@@ -45,6 +45,8 @@ extension CommandFailure {
         case .unknownTopic: "apus topic ls shows what there is; apus topic create \(topic) makes one"
         case .topicExists: "apus topic describe \(topic) shows it; --if-missing accepts it"
         case .offsetOutOfRange: "apus topic describe \(topic) shows the first and last offset of each partition"
+        case .unknownGroup: "apus group ls shows what there is"
+        case .groupNotEmpty: "stop its members first; apus group describe \(error.group ?? "NAME") shows them"
         case .recordTooLarge: "apus topic set \(topic) max.message.bytes=SIZE raises the limit"
         case .storage: "look at the broker's log: its disk is full or failed"
         case .timedOut, .connectionLost: "is the broker at \(servers) alive? then try again"

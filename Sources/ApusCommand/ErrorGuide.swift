@@ -80,6 +80,8 @@ package enum ErrorGuide {
         (.storage, "the broker can not store it"),
         (.notEnoughReplicas, "fewer copies than min.insync.replicas asks for"),
         (.invalidConfiguration, "a setting or value that the broker does not take"),
+        (.unknownGroup, "there is no such group of consumers"),
+        (.groupNotEmpty, "the group has members, and this needs one without"),
         (.refused, "any other error of the broker"),
     ]
 

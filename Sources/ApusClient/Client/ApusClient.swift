@@ -70,6 +70,9 @@ public final class ApusClient: Sendable {
     /// Topics: create, delete, list, describe, grow, configure, trim, offsets.
     public var topics: TopicAdmin { TopicAdmin(core: self.core) }
 
+    /// Groups of consumers: list, describe, lag, positions, delete.
+    public var groups: GroupAdmin { GroupAdmin(core: self.core) }
+
     /// The cluster and its brokers.
     public var cluster: ClusterAdmin { ClusterAdmin(core: self.core) }
 }

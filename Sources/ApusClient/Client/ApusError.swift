@@ -21,12 +21,14 @@ public struct ApusError: Error, Sendable {
     public var brokerID: BrokerID?
     /// The topic that it is about.
     public var topic: String?
+    /// The group that it is about.
+    public var group: String?
     public var cause: (any Error)?
 
     public init(
         _ code: Code, _ message: String, isRetryable: Bool = false, isIndefinite: Bool = false,
         kafkaCode: KafkaErrorCode? = nil, broker: String? = nil, brokerID: BrokerID? = nil, topic: String? = nil,
-        cause: (any Error)? = nil
+        group: String? = nil, cause: (any Error)? = nil
     ) {
         self.code = code
         self.message = message
@@ -36,6 +38,7 @@ public struct ApusError: Error, Sendable {
         self.broker = broker
         self.brokerID = brokerID
         self.topic = topic
+        self.group = group
         self.cause = cause
     }
 
@@ -75,6 +78,10 @@ public struct ApusError: Error, Sendable {
         public static let storage = Code("storage")
         /// Fewer in-sync replicas than the topic asks for.
         public static let notEnoughReplicas = Code("not enough replicas")
+        /// There is no such group of consumers.
+        public static let unknownGroup = Code("unknown group")
+        /// The group has members, and this needs one without.
+        public static let groupNotEmpty = Code("group not empty")
         /// A configuration name or value that the broker does not take.
         public static let invalidConfiguration = Code("invalid configuration")
         /// Any other error of the protocol; see ``ApusError/kafkaCode``.

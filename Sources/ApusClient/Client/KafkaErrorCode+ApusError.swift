@@ -34,7 +34,7 @@ extension KafkaErrorCode {
         case .requestTimedOut: .timedOut
         case .messageTooLarge, .recordListTooLarge: .recordTooLarge
         case .invalidTopicException, .invalidPartitions, .invalidReplicationFactor, .invalidReplicaAssignment,
-            .invalidRequest:
+            .invalidRequest, .invalidGroupID, .offsetMetadataTooLarge:
             .invalidArgument
         case .notEnoughReplicas, .notEnoughReplicasAfterAppend: .notEnoughReplicas
         case .topicAuthorizationFailed, .groupAuthorizationFailed, .clusterAuthorizationFailed,
@@ -45,6 +45,8 @@ extension KafkaErrorCode {
         case .topicAlreadyExists: .topicExists
         case .invalidConfig: .invalidConfiguration
         case .kafkaStorageError, .logDirNotFound: .storage
+        case .groupIDNotFound: .unknownGroup
+        case .nonEmptyGroup, .groupSubscribedToTopic: .groupNotEmpty
         default: .refused
         }
     }
