@@ -139,6 +139,16 @@ public struct GroupLag: Hashable, Sendable {
     /// Id of the member that has the partition.
     public var member: String?
 
+    public init(
+        partition: NamedPartition, position: GroupPosition?, start: Offset?, end: Offset?, member: String? = nil
+    ) {
+        self.partition = partition
+        self.position = position
+        self.start = start
+        self.end = end
+        self.member = member
+    }
+
     /// Offsets from the position to the end, those that retention took not counted. Nil when either is not known.
     public var lag: Int64? {
         guard let position = self.position?.offset, let end = self.end else { return nil }
