@@ -21,19 +21,25 @@ extension Broker {
         }
         let empty = TopicRegistry(table: table, leaderEpoch: settings.incarnation)
         let published = BrokerPublication(empty)
-        let world = ShardWorld(ports: ports, settings: settings, shardCount: loops.count) {
+        let subscriptions = BrokerSubscriptions(
+            ports, home: ShardMailbox(loop: loops[0]), grace: settings.subscriptionGrace)
+        let world = ShardWorld(
+            ports: ports, settings: settings, subscriptions: subscriptions, shardCount: loops.count
+        ) {
             published.topics
         }
         let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
         let shards = loops.enumerated().map { index, loop in
             Shard(index: index, loop: loop, world: world, tailCache: tailCache)
         }
+        subscriptions.attach(shards)
         let registry = BrokerRegistry(empty, store: ports.store, loop: loops[0], logger: ports.logger) {
             published.publish($0)
         }
         let access = BrokerAccess(settings, ports: ports, loop: loops[0])
         let broker = Broker(
-            settings: settings, ports: ports, shards: shards, registry: registry, published: published, access: access
+            settings: settings, ports: ports, shards: shards, registry: registry, subscriptions: subscriptions,
+            published: published, access: access
         )
         shards[0].mailbox.run {
             registry.load { result in
@@ -43,7 +49,9 @@ extension Broker {
                         if let error { return loop.execute { then(.failure(error)) } }
                         for shard in shards { shard.mailbox.run { shard.startSeconds() } }
                         for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
-                        loop.execute { then(.success(broker)) }
+                        // So that nobody reads before windows are known; a catalogue that can not be read delays no
+                        // more.
+                        subscriptions.start { loop.execute { then(.success(broker)) } }
                     }
                 case .failure(let error):
                     loop.execute { then(.failure(error)) }
@@ -61,6 +69,8 @@ extension Broker {
             let ends = self.ends($0)
             loop.execute { then(ends) }
         }
+        let subscriptions = self.subscriptions
+        self.shards[0].mailbox.run { subscriptions.stop() }
         for shard in self.shards {
             shard.mailbox.run {
                 shard.close { gather.put(ShardEnds(isClean: $0, logs: shard.ends), at: shard.index) }

@@ -19,6 +19,8 @@ package final class Broker: Sendable {
     let ports: BrokerPorts
     let shards: [Shard]
     let registry: BrokerRegistry
+    /// Who subscribes to what, in memory.
+    package let subscriptions: BrokerSubscriptions
     let producerIDs: BrokerProducerIDs
 
     private let published: BrokerPublication
@@ -26,7 +28,7 @@ package final class Broker: Sendable {
 
     init(
         settings: BrokerSettings, ports: BrokerPorts, shards: [Shard], registry: BrokerRegistry,
-        published: BrokerPublication, access: BrokerAccess
+        subscriptions: BrokerSubscriptions, published: BrokerPublication, access: BrokerAccess
     ) {
         self.settings = settings
         self.access = access
@@ -35,6 +37,7 @@ package final class Broker: Sendable {
         self.readMemory = ReplyMemory(limit: settings.readMemory)
         self.shards = shards
         self.registry = registry
+        self.subscriptions = subscriptions
         self.producerIDs = BrokerProducerIDs(registry: registry)
         self.published = published
     }
@@ -116,6 +119,8 @@ package struct BrokerSettings: Sendable {
     package var quotaFallback = QuotaRules.generous
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
+    /// After a start, no subscription expires before its readers had so long to come back.
+    package var subscriptionGrace = Limits.subscriptionGraceAfterStart
 
     package init(identity: BrokerIdentity, incarnation: Epoch, wasCleanShutdown: Bool, dataDirectory: String) {
         self.identity = identity
@@ -129,15 +134,19 @@ package struct BrokerSettings: Sendable {
 package struct BrokerPorts: Sendable {
     package var disk: any DiskQueue
     package var store: any CoordinatorStore
+    /// Nil: there are no subscriptions, and none can be made.
+    package var catalogue: (any Catalogue)?
     package var clock: any Clock
     package var randomness: any Randomness
     package var logger: Logger
 
     package init(
-        disk: any DiskQueue, store: any CoordinatorStore, clock: any Clock, randomness: any Randomness, logger: Logger
+        disk: any DiskQueue, store: any CoordinatorStore, catalogue: (any Catalogue)? = nil, clock: any Clock,
+        randomness: any Randomness, logger: Logger
     ) {
         self.disk = disk
         self.store = store
+        self.catalogue = catalogue
         self.clock = clock
         self.randomness = randomness
         self.logger = logger

@@ -27,6 +27,7 @@ struct ServerParts: Sendable {
     private var journal: JournaledDisk?
     private var hasBallast = false
     private var store: SQLiteCoordinatorStore?
+    private var catalogue: SQLiteCatalogue?
     private var loops: MultiThreadedEventLoopGroup?
     private var threads: DiskThreads?
     private var broker: Broker?
@@ -226,8 +227,10 @@ struct ServerParts: Sendable {
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
         settings.configuration = configuration.brokerOptions
+        let catalogue = try await self.openCatalogue(directory)
         let ports = BrokerPorts(
-            disk: threads, store: store, clock: clock, randomness: SystemRandomness(), logger: self.logger)
+            disk: threads, store: store, catalogue: catalogue, clock: clock, randomness: SystemRandomness(),
+            logger: self.logger)
         let result = await withCheckedContinuation { [settings] continuation in
             Broker.open(settings, ports: ports, shards: Array(loops.makeIterator()), on: loops.any()) {
                 continuation.resume(returning: $0)
@@ -244,6 +247,24 @@ struct ServerParts: Sendable {
             return broker
         case .failure(let error):
             throw ServerError(.broker, "the broker does not start: \(error)", cause: error)
+        }
+    }
+
+    /// Whatever is wrong with it is no reason not to start: what needs it says why it does not work.
+    private mutating func openCatalogue(_ directory: DataDirectory) async throws(ServerError) -> any Catalogue {
+        let opened = try await self.blocking { () throws(ServerError) in
+            Result { () throws(SQLiteStoreError) in try SQLiteCatalogue(at: directory.cataloguePath) }
+        }
+        switch opened {
+        case .success(let catalogue):
+            if catalogue.isReadOnly {
+                self.logger.warning("the catalogue takes no changes", metadata: ["file": "\(directory.cataloguePath)"])
+            }
+            self.catalogue = catalogue
+            return catalogue
+        case .failure(let error):
+            self.logger.error("the catalogue can not be opened", metadata: ["reason": "\(error)"])
+            return UnopenedCatalogue(error)
         }
     }
 
@@ -313,17 +334,21 @@ struct ServerParts: Sendable {
         if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
         // The last thing to go is the lock.
         self.directory?.letGo()
+        self.catalogue = nil
         (self.journal, self.store, self.loops, self.helper, self.directory) = (nil, nil, nil, nil, nil)
         return isWell
     }
 
     private func closeData(leaving ends: LogEnds?, _ helper: NIOThreadPool) async -> Bool {
         let (journal, store, directory, logger) = (self.journal, self.store, self.directory, self.logger)
+        let catalogue = self.catalogue
         let isClosed = await Self.run(on: helper) {
             do {
                 try journal?.checkpoint()
                 try store?.close()
                 if let ends { try directory?.writeEnds(ends.encoded()) }
+                // Last: nothing of the logs depends on it.
+                try catalogue?.close()
                 return true
             } catch {
                 logger.error("the data directory was not closed whole", metadata: ["error": "\(error)"])

@@ -37,8 +37,8 @@ package struct SubscriptionExpiries: Sendable {
     private let graceEnd: Timestamp
 
     /// - Parameter start: when this broker began to serve readers.
-    package init(startedAt start: Timestamp) {
-        self.graceEnd = start.later(by: Limits.subscriptionGraceAfterStart)
+    package init(startedAt start: Timestamp, grace: Duration = Limits.subscriptionGraceAfterStart) {
+        self.graceEnd = start.later(by: grace)
     }
 
     // MARK: Keeping it
@@ -55,6 +55,11 @@ package struct SubscriptionExpiries: Sendable {
             case .consumer, .consumerRemoved: break
             }
         }
+    }
+
+    /// They are gone, and nobody told of it: the catalogue was read anew.
+    package mutating func forget(_ ids: [SubscriptionID]) {
+        for id in ids { self.lives[id] = nil }
     }
 
     private mutating func put(_ entry: RegisteredSubscription) {

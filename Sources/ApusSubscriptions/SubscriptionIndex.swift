@@ -24,6 +24,9 @@ package struct SubscriptionIndex: Sendable {
 
     package var count: Int { self.entries.count }
 
+    /// In no order.
+    package var all: some Sequence<RegisteredSubscription> { self.entries.values }
+
     // MARK: Keeping it
 
     package mutating func load(_ page: CataloguePage<RegisteredSubscription, SubscriptionName>) {

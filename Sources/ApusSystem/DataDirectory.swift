@@ -10,12 +10,14 @@ package import NIOCore
 ///     ends           where every log ended when a broker was last stopped in order, and whether all was whole then
 ///     ballast        space set aside, to be given back when the disk is full
 ///     store.sqlite   the coordinator store
+///     catalogue.sqlite  consumers, subscriptions and their audit trail; made by the first broker that serves
 ///     topics/        the logs
 ///
 /// Opening refuses whatever is not plainly ours, and changes nothing then. What it can not know is whether an empty
 /// directory is new or the mount point of a disk that is missing: where that matters, say `mustHoldData`.
 package final class DataDirectory: Sendable {
     package static let storeName = "store.sqlite"
+    package static let catalogueName = "catalogue.sqlite"
     package static let topicsName = "topics"
 
     private static let ends = DiskPath("ends")
@@ -34,6 +36,7 @@ package final class DataDirectory: Sendable {
     private let lock: DirectoryLock
 
     package var storePath: String { "\(self.path)/\(Self.storeName)" }
+    package var cataloguePath: String { "\(self.path)/\(Self.catalogueName)" }
 
     // MARK: Opening
 

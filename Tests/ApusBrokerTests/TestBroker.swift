@@ -15,17 +15,20 @@ final class TestBroker {
     let disk: SimulatedDisk
     let queue: SimulatedDiskQueue
     let store: FakeCoordinatorStore
+    let catalogue: FakeCatalogue
     let clock: SimulatedClock
     let broker: Broker
 
     init(
         disk: SimulatedDisk = SimulatedDisk(), store: FakeCoordinatorStore = FakeCoordinatorStore(),
-        clock: SimulatedClock = SimulatedClock(), seed: UInt64 = 1, incarnation: Int32 = 1, wasClean: Bool = true,
+        catalogue: FakeCatalogue = FakeCatalogue(), clock: SimulatedClock = SimulatedClock(), seed: UInt64 = 1,
+        incarnation: Int32 = 1, wasClean: Bool = true,
         tailCache: ByteCount = .mebibytes(4), configuration: [String: String] = [:],
         change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.disk = disk
         self.store = store
+        self.catalogue = catalogue
         self.clock = clock
         self.queue = SimulatedDiskQueue(disk, seed: seed)
         var settings = BrokerSettings(
@@ -37,7 +40,8 @@ final class TestBroker {
         settings.configuration = configuration
         change(&settings)
         let ports = BrokerPorts(
-            disk: self.queue, store: store, clock: clock, randomness: SeededRandomness(seed: seed),
+            disk: self.queue, store: store, catalogue: catalogue, clock: clock,
+            randomness: SeededRandomness(seed: seed),
             logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         )
         let opened = Once<Result<Broker, BrokerError>>()

@@ -51,7 +51,10 @@ extension Shard {
         for slot in mending where self.slots[slot.id] === slot { self.submit(slot) }
         self.sweepSome()
         self.patrolSome()
-        if self.index == 0 { self.lookAtSpace() }
+        if self.index == 0 {
+            self.lookAtSpace()
+            self.world.subscriptions.second()
+        }
         guard !self.slots.isEmpty || !self.isClosing else { return }
         self.startSeconds()
     }

@@ -37,6 +37,7 @@ final class Shard: @unchecked Sendable {
     /// Since the shard began, counted by its own timer.
     var seconds: UInt32 = 0
     var retentionClock: RetentionClock
+    var readers = ShardReaders()
     private(set) var isClosing = false
     /// Tells that the last slot is closed, and whether all of them closed cleanly.
     var whenClosed: ((Bool) -> Void)?
@@ -231,15 +232,18 @@ final class ShardWorld: Sendable {
     let ports: BrokerPorts
     let settings: BrokerSettings
     let space = ShardSpace()
+    let subscriptions: BrokerSubscriptions
     let shardCount: Int
     /// All topics as they are published now.
     let topics: @Sendable () -> TopicSnapshot
 
     init(
-        ports: BrokerPorts, settings: BrokerSettings, shardCount: Int, topics: @escaping @Sendable () -> TopicSnapshot
+        ports: BrokerPorts, settings: BrokerSettings, subscriptions: BrokerSubscriptions, shardCount: Int,
+        topics: @escaping @Sendable () -> TopicSnapshot
     ) {
         self.ports = ports
         self.settings = settings
+        self.subscriptions = subscriptions
         self.shardCount = shardCount
         self.topics = topics
     }
