@@ -1,14 +1,18 @@
 package import NIOCore
+import ApusAccess
 import ApusCore
 
 extension Broker {
     /// Every option of a resource, sorted by name.
-    package func describeConfiguration(_ resource: ConfigurationResource) -> Result<[ConfigurationEntry], BrokerError> {
+    package func describeConfiguration(
+        _ resource: ConfigurationResource, client: ClientContext
+    ) -> Result<[ConfigurationEntry], BrokerError> {
         let table = self.table
         return Broker.catching { () throws(BrokerError) in
+            try client.requires(.describeConfigs, for: resource)
             switch resource {
-            case .topic(let name): table.describe(try self.topics.topic(.name(name)))
-            case .broker(let broker): try table.describe(broker)
+            case .topic(let name): return table.describe(try self.topics.topic(.name(name)))
+            case .broker(let broker): return try table.describe(broker)
             }
         }
     }
@@ -24,6 +28,7 @@ extension Broker {
             var trial = draft
             let errors = alterations.map { resource, alteration -> BrokerError? in
                 do throws(BrokerError) {
+                    try client.requires(.alterConfigs, for: resource)
                     try trial.alter(resource, by: alteration)
                     return nil
                 } catch {
@@ -43,5 +48,18 @@ extension Broker {
     /// What a topic with these wishes would be described as (CreateTopics answers with it).
     package func describeConfiguration(of topic: Topic) -> [ConfigurationEntry] {
         self.table.describe(topic)
+    }
+}
+
+extension ClientContext {
+    fileprivate func requires(
+        _ operation: AccessOperation, for resource: ConfigurationResource
+    ) throws(BrokerError) {
+        switch resource {
+        case .topic(let name):
+            guard self.allows(operation, onTopic: name) else { throw .topicAuthorizationFailed }
+        case .broker:
+            guard self.allows(operation, on: .cluster) else { throw .clusterAuthorizationFailed }
+        }
     }
 }

@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusAccess
 import ApusCore
 
 extension Broker {
@@ -25,7 +26,7 @@ extension Broker {
                 if let last, last.reference == entry.topic {
                     topic = last.topic
                 } else {
-                    topic = try topics.topic(entry.topic)
+                    topic = try topics.topic(entry.topic, .read, for: client)
                     last = (entry.topic, topic)
                 }
                 guard topic.contains(entry.partition) else { throw .unknownTopicOrPartition }
@@ -40,7 +41,8 @@ extension Broker {
             }
         }
         let operation = FetchOperation(
-            home: self.mailbox(of: loop), memory: memory, limits: limits, now: self.ports.clock.now,
+            home: self.mailbox(of: loop), memory: memory, limits: limits, rights: FetchRights(client, self.access),
+            now: self.ports.clock.now,
             parts: parts.map { FetchPart(shard: self.shards[$0.shard], limits: limits, entries: $0.entries) },
             results: results, then: then
         )

@@ -47,6 +47,7 @@ extension Broker {
                 case .success(let registry):
                     access.start { error in
                         if let error { return loop.execute { then(.failure(error)) } }
+                        access.onChange { for shard in shards { shard.mailbox.run { shard.rightsChanged() } } }
                         for shard in shards { shard.mailbox.run { shard.startSeconds() } }
                         for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
                         // So that nobody reads before windows are known; a catalogue that can not be read delays no

@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusAccess
 import ApusCore
 import ApusLog
 
@@ -11,6 +12,9 @@ extension Broker {
         then: @escaping @Sendable (Result<LogDirectoryDescription, BrokerError>) -> Void
     ) {
         let home = self.mailbox(of: loop)
+        guard client.allows(.describe, on: .cluster) else {
+            return home.run { then(.failure(.clusterAuthorizationFailed)) }
+        }
         let topics = self.topics
         var wanted: [LogDirectoryDescription.Partition] = []
         if let partitions {

@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusAccess
 package import ApusCore
 
 extension Broker {
@@ -6,7 +7,8 @@ extension Broker {
         _ queries: [OffsetQuery], isolation: IsolationLevel, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<OffsetAnswer, BrokerError>]) -> Void
     ) {
-        self.each(queries, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, query, answer in
+        self.each(queries, of: { ($0.topic, $0.partition) }, .describe, client, on: loop) {
+            shard, topic, query, answer in
             shard.offset(topic, query, isolation: isolation, then: answer)
         } then: {
             then($0)
@@ -17,7 +19,8 @@ extension Broker {
         _ queries: [EpochQuery], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<EpochEnd, BrokerError>]) -> Void
     ) {
-        self.each(queries, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, query, answer in
+        self.each(queries, of: { ($0.topic, $0.partition) }, .describe, client, on: loop) {
+            shard, topic, query, answer in
             shard.epochEnd(topic, query, then: answer)
         } then: {
             then($0)
@@ -30,7 +33,11 @@ extension Broker {
         _ deletions: [RecordDeletion], timeout: Duration, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Offset, BrokerError>]) -> Void
     ) {
-        self.each(deletions, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, deletion, answer in
+        self.each(deletions, of: { ($0.topic, $0.partition) }, .delete, client, on: loop) {
+            shard, topic, deletion, answer in
+            guard !topic.isInternal || client.principal == .embedded else {
+                return answer(.failure(.internalTopic(topic.name)))
+            }
             shard.deleteRecords(topic, deletion, timeout: timeout, then: answer)
         } then: {
             then($0)
@@ -41,24 +48,30 @@ extension Broker {
         _ partitions: [PartitionReference], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<[ProducerDescription], BrokerError>]) -> Void
     ) {
-        self.each(partitions, of: { ($0.topic, $0.partition) }, on: loop) { shard, topic, reference, answer in
+        self.each(partitions, of: { ($0.topic, $0.partition) }, .read, client, on: loop) {
+            shard, topic, reference, answer in
             shard.producers(topic, reference.partition, then: answer)
         } then: {
             then($0)
         }
     }
 
-    /// A producer id never given before, with epoch 0.
+    /// A producer id never given before, with epoch 0. Whoever may write to some topic may have one (KIP-679).
     package func initProducerID(
-        on loop: any EventLoop, then: @escaping @Sendable (Result<ProducerIdentity, BrokerError>) -> Void
+        client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<ProducerIdentity, BrokerError>) -> Void
     ) {
         let home = self.mailbox(of: loop)
+        guard client.allowsSomewhere(.write, .topic) || client.allows(.idempotentWrite, on: .cluster) else {
+            return home.run { then(.failure(.clusterAuthorizationFailed)) }
+        }
         self.producerIDs.next { result in home.run { then(result) } }
     }
 
     /// Asks each item's shard, and answers when all of them have, in the items' order.
     private func each<Item: Sendable, Value: Sendable>(
-        _ items: [Item], of place: (Item) -> (TopicReference, PartitionIndex), on loop: any EventLoop,
+        _ items: [Item], of place: (Item) -> (TopicReference, PartitionIndex), _ operation: AccessOperation,
+        _ client: ClientContext, on loop: any EventLoop,
         _ ask: @escaping @Sendable (Shard, Topic, Item, @escaping Shard.Answer<Value>) -> Void,
         then: @escaping @Sendable ([Result<Value, BrokerError>]) -> Void
     ) {
@@ -70,7 +83,7 @@ extension Broker {
         for (position, item) in items.enumerated() {
             let (reference, partition) = place(item)
             do throws(BrokerError) {
-                let topic = try topics.topic(reference)
+                let topic = try topics.topic(reference, operation, for: client)
                 guard topic.contains(partition) else { throw .unknownTopicOrPartition }
                 let shard = self.shard(of: topic, partition)
                 shard.mailbox.run {

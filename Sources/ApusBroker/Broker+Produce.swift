@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusAccess
 import ApusCore
 
 extension Broker {
@@ -10,7 +11,7 @@ extension Broker {
         then: @escaping @Sendable ([ProduceResult]) -> Void
     ) {
         let home = self.mailbox(of: loop)
-        var route = ProduceRoute(capacity: entries.count)
+        var route = ProduceRoute(capacity: entries.count, client: client)
         let topics = self.topics
         for (position, entry) in entries.enumerated() {
             do throws(BrokerError) {
@@ -62,16 +63,19 @@ private struct ProduceRoute {
     var parts: [Part] = []
     var refused: [(Int, ProduceResult)] = []
     private let capacity: Int
+    private let client: ClientContext
     /// Requests name a topic once for many partitions.
     private var last: (reference: TopicReference, topic: Topic)?
 
-    init(capacity: Int) {
+    init(capacity: Int, client: ClientContext) {
         self.capacity = capacity
+        self.client = client
     }
 
     mutating func topic(_ reference: TopicReference, in topics: TopicSnapshot) throws(BrokerError) -> Topic {
         if let last = self.last, last.reference == reference { return last.topic }
-        let topic = try topics.topic(reference)
+        let topic = try topics.topic(reference, .write, for: self.client)
+        guard !topic.isInternal || self.client.principal == .embedded else { throw .internalTopic(topic.name) }
         self.last = (reference, topic)
         return topic
     }

@@ -1,4 +1,5 @@
 package import NIOCore
+import ApusAccess
 import ApusCore
 import ApusLog
 import Logging
@@ -10,12 +11,18 @@ extension Broker {
         _ specifications: [TopicSpecification], validateOnly: Bool = false, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
+        let mayAll = client.mayList(.create, on: .cluster)
+        let forbidden = Set(
+            specifications.map(\.name).filter { !mayAll && !client.allows(.create, onTopic: $0) })
+        let isEmbedded = client.principal == .embedded
         let randomness = self.ports.randomness
         let wishes = specifications.map { (wish: $0, newID: TopicID(from: randomness)) }
         let twice = Broker.repeated(specifications.map(\.name))
         self.decide(on: loop, validateOnly: validateOnly) { draft in
             wishes.map { wish, newID in
                 Broker.catching { () throws(BrokerError) in
+                    guard !forbidden.contains(wish.name) else { throw .topicAuthorizationFailed }
+                    guard isEmbedded || !InternalTopic.isOne(wish.name) else { throw .internalTopic(wish.name) }
                     guard !twice.contains(wish.name) else {
                         throw .invalidRequest("'\(wish.name.limited)' is asked for more than once")
                     }
@@ -53,7 +60,11 @@ extension Broker {
     ) {
         self.decide(on: loop) { draft in
             topics.map { reference in
-                Broker.catching { () throws(BrokerError) in try draft.delete(reference) }
+                Broker.catching { () throws(BrokerError) in
+                    let topic = try draft.snapshot.topic(reference, .delete, for: client)
+                    guard !topic.isInternal || client.principal == .embedded else { throw .internalTopic(topic.name) }
+                    return try draft.delete(reference)
+                }
             }
         } then: { results, isCommitted in
             if isCommitted {
@@ -74,6 +85,8 @@ extension Broker {
                     guard !twice.contains(growth.topic) else {
                         throw .invalidRequest("'\(growth.topic.limited)' is named more than once")
                     }
+                    let topic = try draft.snapshot.topic(.name(growth.topic), .alter, for: client)
+                    guard !topic.isInternal || client.principal == .embedded else { throw .internalTopic(topic.name) }
                     return try draft.grow(growth)
                 }
             }

@@ -22,7 +22,7 @@ struct ConfigurationTests {
     private func entry(
         _ world: TestBroker, _ resource: ConfigurationResource, _ name: String
     ) throws -> ConfigurationEntry {
-        let entries = try world.broker.describeConfiguration(resource).get()
+        let entries = try world.broker.describeConfiguration(resource, client: .embedded).get()
         return try #require(entries.first { $0.name == name })
     }
 
@@ -42,7 +42,7 @@ struct ConfigurationTests {
     func described() throws {
         let world = try TestBroker(configuration: ["log.retention.ms": "5000"])
         try world.create("t", ["segment.bytes": "20000"])
-        let entries = try world.broker.describeConfiguration(.topic("t")).get()
+        let entries = try world.broker.describeConfiguration(.topic("t"), client: .embedded).get()
         #expect(entries.count == TopicOption.allCases.count)
         #expect(entries.map(\.name) == entries.map(\.name).sorted())
         let segment = try self.entry(world, .topic("t"), "segment.bytes")
@@ -55,8 +55,8 @@ struct ConfigurationTests {
         #expect(try self.entry(world, .topic("t"), "durability").isDefault)
         #expect(try self.entry(world, .broker(BrokerID(rawValue: 7)), "broker.id").value == "7")
         #expect(try self.entry(world, .broker(BrokerID(rawValue: 7)), "log.retention.ms").value == "5000")
-        guard case .failure = world.broker.describeConfiguration(.topic("nowhere")),
-            case .failure = world.broker.describeConfiguration(.broker(BrokerID(rawValue: 8)))
+        guard case .failure = world.broker.describeConfiguration(.topic("nowhere"), client: .embedded),
+            case .failure = world.broker.describeConfiguration(.broker(BrokerID(rawValue: 8)), client: .embedded)
         else { return #expect(Bool(false)) }
     }
 

@@ -59,7 +59,7 @@ struct ProducerTests {
             let world = try TestBroker(disk: disk, store: store, incarnation: incarnation)
             for _ in 0..<1500 {
                 let answer = Once<Result<ProducerIdentity, BrokerError>>()
-                world.broker.initProducerID(on: world.loop) { answer.put($0) }
+                world.broker.initProducerID(client: .embedded, on: world.loop) { answer.put($0) }
                 world.settle()
                 let identity = try #require(answer.value).get()
                 #expect(identity.epoch == 0)

@@ -25,7 +25,7 @@ final class DoorBench {
 
     init(
         requestMemory: ByteCount = .mebibytes(64), replyMemory: ByteCount = .mebibytes(64),
-        configuration: [String: String] = [:]
+        configuration: [String: String] = [:], change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: "bench", brokerID: BrokerID(rawValue: 3)),
@@ -33,6 +33,7 @@ final class DoorBench {
         )
         settings.requestMemory = requestMemory
         settings.configuration = configuration
+        change(&settings)
         let logger = self.lines.logger
         let ports = BrokerPorts(
             disk: InlineDiskQueue(SimulatedDisk()), store: self.store, clock: self.clock,

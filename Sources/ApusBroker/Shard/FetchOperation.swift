@@ -19,6 +19,7 @@ final class FetchOperation: @unchecked Sendable {
     private let home: ShardMailbox
     private let memory: ReplyMemory?
     private let limits: FetchLimits
+    private var rights: FetchRights
     private let deadline: Instant
     private let parts: [FetchPart]
     private var results: [FetchResult]
@@ -35,12 +36,13 @@ final class FetchOperation: @unchecked Sendable {
 
     /// - Parameter results: one for each entry; those that are no part's business have their error already.
     init(
-        home: ShardMailbox, memory: ReplyMemory?, limits: FetchLimits, now: Instant, parts: [FetchPart],
-        results: [FetchResult], then: @escaping ([FetchResult]) -> Void
+        home: ShardMailbox, memory: ReplyMemory?, limits: FetchLimits, rights: FetchRights, now: Instant,
+        parts: [FetchPart], results: [FetchResult], then: @escaping ([FetchResult]) -> Void
     ) {
         self.home = home
         self.memory = memory
         self.limits = limits
+        self.rights = rights
         self.deadline = now.advanced(by: limits.waitMax)
         self.parts = parts
         self.results = results
@@ -122,6 +124,7 @@ final class FetchOperation: @unchecked Sendable {
     }
 
     private func decide() {
+        self.refuseWhatWasRevoked()
         var byteCount = 0
         var isUrgent = self.isTimeOver
         for result in self.results {
@@ -141,6 +144,17 @@ final class FetchOperation: @unchecked Sendable {
         let deadline = self.deadline
         for part in self.parts {
             part.shard.mailbox.run { part.shard.park(part, missing: missing, until: deadline, round: round) }
+        }
+    }
+
+    /// It may have waited long: what may no longer be read is not told, although it was read.
+    private func refuseWhatWasRevoked() {
+        guard self.rights.haveChanged() else { return }
+        for part in self.parts {
+            for (index, entry) in part.entries.enumerated() where !self.rights.allow(entry.topic) {
+                part.results[index] = FetchResult(error: .topicAuthorizationFailed)
+                self.results[entry.position] = part.results[index]
+            }
         }
     }
 

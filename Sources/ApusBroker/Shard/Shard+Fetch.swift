@@ -222,6 +222,11 @@ extension Shard {
         for part in ready { self.wake(part) }
     }
 
+    /// Who waits to read looks again whether he still may.
+    func rightsChanged() {
+        for slot in self.slots.values where !slot.parked.isEmpty { self.wakeAll(slot) }
+    }
+
     func wakeAll(_ slot: PartitionSlot, isTimeOver: Bool = false) {
         let parked = slot.parked
         for part in parked { self.wake(part, isTimeOver: isTimeOver) }

@@ -6,7 +6,7 @@ package import ApusCore
 package final class Topic: Sendable {
     package let id: TopicID
     package let name: String
-    /// Made by the system for itself (`__…`); hidden from "all topics" by clients.
+    /// Made by the system for itself: only it writes there. Hidden from "all topics" by clients.
     package let isInternal: Bool
     /// How many partitions there are; their indexes are 0 ..< this.
     package let partitionCount: Int32
@@ -23,7 +23,7 @@ package final class Topic: Sendable {
     ) {
         self.id = id
         self.name = name
-        self.isInternal = name.hasPrefix("__")
+        self.isInternal = InternalTopic.isOne(name)
         self.partitionCount = partitionCount
         self.configuration = configuration
         self.placement = placement

@@ -1,3 +1,4 @@
+import ApusAccess
 package import ApusCore
 import HashTreeCollections
 
@@ -42,6 +43,21 @@ package struct TopicSnapshot: Sendable {
             guard let topic = self.byID[id] else { throw .unknownTopicID }
             return topic
         }
+    }
+
+    /// The same, if the client may do this with it.
+    ///
+    /// A name is asked about before it is looked for, so that forbidden and missing topics are told alike. An id can
+    /// not be guessed: to look for it first tells nobody anything, and Kafka's clients get the answers they know.
+    func topic(
+        _ reference: TopicReference, _ operation: AccessOperation, for client: ClientContext
+    ) throws(BrokerError) -> Topic {
+        if case .name(let name) = reference, !client.allows(operation, onTopic: name) {
+            throw .topicAuthorizationFailed
+        }
+        let topic = try self.topic(reference)
+        if case .id = reference, !client.allows(operation, onTopic: topic.name) { throw .topicAuthorizationFailed }
+        return topic
     }
 
     mutating func insert(_ topic: Topic) {

@@ -16,6 +16,8 @@ package enum BrokerError: Error, Hashable, Sendable {
     case invalidReplicaAssignment(String)
     case invalidConfiguration(String)
     case policyViolation(String)
+    /// The topic is the system's own: clients may not make, write, cut or remove it.
+    case internalTopic(String)
 
     // MARK: Rights
     /// May not be done with this topic, whether it is there or not.

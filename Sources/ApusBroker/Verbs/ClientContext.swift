@@ -34,6 +34,16 @@ package struct ClientContext: Sendable {
         self.access.isUnrestricted || self.allows(operation, on: Resource(.topic, ExactText(name)))
     }
 
+    /// Whether there is any resource of the type with which the client may do it.
+    package func allowsSomewhere(_ operation: AccessOperation, _ type: ResourceType) -> Bool {
+        self.access.isUnrestricted || self.access.authorizeSomewhere(operation, type: type)
+    }
+
+    /// The same as ``allows(_:on:)`` where a "no" denies nothing: a list has less in it, or another right will do.
+    package func mayList(_ operation: AccessOperation, on resource: Resource) -> Bool {
+        self.access.isUnrestricted || self.access.authorize(operation, on: resource).isAllowed
+    }
+
     package func allows(_ operation: AccessOperation, onGroup name: String) -> Bool {
         self.access.isUnrestricted || self.allows(operation, on: Resource(.group, ExactText(name)))
     }

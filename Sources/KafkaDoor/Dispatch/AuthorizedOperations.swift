@@ -1,14 +1,21 @@
-/// What a client may do, as Metadata, DescribeCluster and DescribeTopicPartitions tell it: a bit for each of Kafka's
-/// ACL operations. Without authorization everybody may do everything that there is for clients.
+import ApusAccess
+import ApusBroker
+
+/// What a client may do, as describing answers tell it when asked: a bit for each of Kafka's operations (KIP-430).
 enum AuthorizedOperations {
     /// Not asked for.
     static let unknown = Int32.min
-    /// Read, write, create, delete, alter, describe, describe configs, alter configs.
-    static let topic = Self.bits([3, 4, 5, 6, 7, 8, 10, 11])
-    /// Create, alter, describe, describe configs, alter configs, idempotent write.
-    static let cluster = Self.bits([5, 7, 8, 10, 11, 12])
 
-    private static func bits(_ operations: [Int32]) -> Int32 {
-        operations.reduce(0) { $0 | (1 << $1) }
+    static func topic(_ name: String, for client: ClientContext) -> Int32 {
+        client.access.operations(on: Resource(.topic, ExactText(name))).rawValue
+    }
+
+    static func group(_ name: String, for client: ClientContext) -> Int32 {
+        client.access.operations(on: Resource(.group, ExactText(name))).rawValue
+    }
+
+    /// Nothing for whoever may not describe the cluster, as with Kafka.
+    static func cluster(for client: ClientContext) -> Int32 {
+        client.allows(.describe, on: .cluster) ? client.access.operations(on: .cluster).rawValue : 0
     }
 }

@@ -16,6 +16,7 @@ extension BrokerError {
         case .invalidReplicaAssignment: .invalidReplicaAssignment
         case .invalidConfiguration: .invalidConfig
         case .policyViolation: .policyViolation
+        case .internalTopic: .invalidTopicException
         case .topicAuthorizationFailed: .topicAuthorizationFailed
         // Kafka's clients know nothing of subscriptions; a group is what they take one for.
         case .groupAuthorizationFailed, .subscriptionAuthorizationFailed: .groupAuthorizationFailed
@@ -73,6 +74,7 @@ extension BrokerError {
         case .batchLargerThanSegment(let bytes, let limit):
             "The batch has \(bytes.rawValue) bytes; a segment holds \(limit.rawValue)."
         case .offsetOutOfRange(let start, let end): "The log holds offsets \(start) to \(end)."
+        case .internalTopic(let name): "'\(name)' is the system's own."
         case .storage(let text): "The partition's log failed: \(text)"
         case .storageUnknown(let text): "The partition's log failed; the records may have been written: \(text)"
         case .storageFull: "The disk is full. Nothing was written; writing goes on when there is room."

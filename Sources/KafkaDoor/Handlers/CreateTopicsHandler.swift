@@ -62,13 +62,21 @@ enum CreateTopicsHandler: ApiHandler {
             answer.errorMessage = error.kafkaMessage
         case .success(let topic):
             answer.topicID = topic.id.wire
-            answer.numPartitions = topic.partitionCount
-            answer.replicationFactor = Int16(clamping: topic.partitions.first?.replicas.count ?? 1)
             guard exchange.version >= self.versionTold else { return }
             // Null would have to come with an error of its own, so a topic that is gone again has an empty list.
             answer.configs = []
-            if case .success(let entries) = exchange.broker.describeConfiguration(.topic(topic.name)) {
+            switch exchange.broker.describeConfiguration(.topic(topic.name), client: exchange.client) {
+            case .success(let entries):
+                answer.numPartitions = topic.partitionCount
+                answer.replicationFactor = Int16(clamping: topic.partitions.first?.replicas.count ?? 1)
                 answer.configs = entries.map { CreateTopicsResponse.Config($0) }
+            case .failure(.topicAuthorizationFailed):
+                // Whoever may make a topic need not see what it is like (KIP-525).
+                answer.topicConfigErrorCode = .topicAuthorizationFailed
+                answer.configs = nil
+            case .failure:
+                answer.numPartitions = topic.partitionCount
+                answer.replicationFactor = Int16(clamping: topic.partitions.first?.replicas.count ?? 1)
             }
         }
     }

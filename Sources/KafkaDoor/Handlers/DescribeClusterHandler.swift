@@ -2,7 +2,8 @@ import ApusBroker
 import ApusCore
 import KafkaWire
 
-/// DescribeCluster (60): the brokers and who is the controller (KIP-700, KIP-919).
+/// DescribeCluster (60): the brokers and who is the controller (KIP-700, KIP-919). It takes no right: it tells no more
+/// than Metadata does, which every client needs to find its brokers.
 enum DescribeClusterHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 0...2
 
@@ -34,7 +35,7 @@ enum DescribeClusterHandler: ApiHandler {
         response.brokers = [broker]
         response.controllerID = identity.brokerID.rawValue
         if request.includeClusterAuthorizedOperations {
-            response.clusterAuthorizedOperations = AuthorizedOperations.cluster
+            response.clusterAuthorizedOperations = AuthorizedOperations.cluster(for: exchange.client)
         }
         exchange.answer(response)
     }

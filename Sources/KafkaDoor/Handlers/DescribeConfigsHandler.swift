@@ -36,7 +36,7 @@ enum DescribeConfigsHandler: ApiHandler {
             let named = try ConfigurationResource(
                 type: resource.resourceType, name: resource.resourceName, broker: exchange.broker.identity.brokerID
             )
-            return exchange.broker.describeConfiguration(named)
+            return exchange.broker.describeConfiguration(named, client: exchange.client)
         } catch {
             return .failure(error)
         }

@@ -22,7 +22,7 @@ enum InitProducerIdHandler: ApiHandler {
         }
         // A producer that names an identity it had (versions 3 and later) gets a new one all the same: that is always
         // safe, and what Kafka does without a transactional id.
-        exchange.broker.initProducerID(on: exchange.loop) { result in
+        exchange.broker.initProducerID(client: exchange.client, on: exchange.loop) { result in
             var response = InitProducerIdResponse()
             switch result {
             case .success(let identity):

@@ -17,26 +17,29 @@ enum MetadataHandler: ApiHandler {
         let wantsAll = exchange.version == 0 ? request.topics?.isEmpty ?? true : request.topics == nil
         let asked = request.topics ?? []
         var response = self.frame(request, exchange)
-        let operations =
-            request.includeTopicAuthorizedOperations ? AuthorizedOperations.topic : AuthorizedOperations.unknown
-        let topics = exchange.broker.topics
+        let tells = request.includeTopicAuthorizedOperations
         if wantsAll {
-            response.topics = topics.all.map { self.describe($0, operations) }
+            response.topics = exchange.broker.topics(for: exchange.client).map {
+                self.describe($0, tells ? exchange.client : nil)
+            }
             return exchange.answer(response)
         }
         if exchange.version < self.versionByID, asked.contains(where: { $0.name == nil || $0.topicID != .zero }) {
             response.topics = asked.map { self.refusal($0, .invalidRequest) }
             return exchange.answer(response)
         }
-        let missing = self.missing(asked, in: topics)
+        let found = asked.map { self.found($0, exchange) }
+        let missing = self.missing(zip(asked, found))
         guard request.allowAutoTopicCreation, !missing.isEmpty else {
-            response.topics = asked.map { self.answer($0, in: topics, [:], operations) }
+            response.topics = zip(asked, found).map { self.answer($0, $1, tells ? exchange.client : nil) }
             return exchange.answer(response)
         }
-        self.create(missing, exchange) { [response] refused in
+        self.create(missing, exchange) { [response] made in
             var response = response
-            let topics = exchange.broker.topics
-            response.topics = asked.map { self.answer($0, in: topics, refused, operations) }
+            response.topics = zip(asked, found).map { asked, found in
+                let found = asked.name.flatMap { made[$0] } ?? found
+                return self.answer(asked, found, tells ? exchange.client : nil)
+            }
             exchange.answer(response)
         }
     }
@@ -56,62 +59,58 @@ enum MetadataHandler: ApiHandler {
         response.clusterID = identity.clusterID
         response.controllerID = identity.brokerID.rawValue
         if request.includeClusterAuthorizedOperations {
-            response.clusterAuthorizedOperations = AuthorizedOperations.cluster
+            response.clusterAuthorizedOperations = AuthorizedOperations.cluster(for: exchange.client)
         }
         return response
     }
 
     // MARK: Making topics
 
+    private typealias Found = Result<Topic, BrokerError>
+
+    private static func found(_ asked: MetadataRequest.Topic, _ exchange: Exchange<MetadataResponse>) -> Found {
+        let reference = asked.name.map { TopicReference.name($0) } ?? .id(TopicID(asked.topicID))
+        do throws(BrokerError) {
+            return .success(try exchange.broker.topic(reference, for: exchange.client))
+        } catch {
+            return .failure(error)
+        }
+    }
+
     /// Names that are asked for and not there, each once.
-    private static func missing(_ asked: [MetadataRequest.Topic], in topics: TopicSnapshot) -> [String] {
+    private static func missing(_ asked: some Sequence<(MetadataRequest.Topic, Found)>) -> [String] {
         var seen: Set<String> = []
-        return asked.compactMap { topic in
-            guard let name = topic.name, topics.topic(named: name) == nil, seen.insert(name).inserted else {
-                return nil
-            }
+        return asked.compactMap { topic, found in
+            guard let name = topic.name, case .failure(.unknownTopicOrPartition) = found, seen.insert(name).inserted
+            else { return nil }
             return name
         }
     }
 
-    /// Has the broker make the topics, and tells which it refused.
+    /// Has the broker make the topics.
     private static func create(
         _ names: [String], _ exchange: Exchange<MetadataResponse>,
-        then: @escaping @Sendable ([String: BrokerError]) -> Void
+        then: @escaping @Sendable ([String: Found]) -> Void
     ) {
         let attempts = names.map { name in
-            let attempt = exchange.loop.makePromise(of: (name: String, error: BrokerError?).self)
-            exchange.broker.autoCreate(name, client: exchange.client, on: exchange.loop) { result in
-                switch result {
-                case .success: attempt.succeed((name, nil))
-                case .failure(let error): attempt.succeed((name, error))
-                }
-            }
+            let attempt = exchange.loop.makePromise(of: (String, Found).self)
+            exchange.broker.autoCreate(name, client: exchange.client, on: exchange.loop) { attempt.succeed((name, $0)) }
             return attempt.futureResult
         }
         EventLoopFuture.whenAllSucceed(attempts, on: exchange.loop).whenSuccess { attempts in
-            then(
-                Dictionary(
-                    uniqueKeysWithValues: attempts.compactMap { attempt in
-                        attempt.error.map { (attempt.name, $0) }
-                    }))
+            then(Dictionary(uniqueKeysWithValues: attempts))
         }
     }
 
     // MARK: Describing topics
 
     private static func answer(
-        _ asked: MetadataRequest.Topic, in topics: TopicSnapshot, _ refused: [String: BrokerError],
-        _ operations: Int32
+        _ asked: MetadataRequest.Topic, _ found: Found, _ client: ClientContext?
     ) -> MetadataResponse.Topic {
-        guard let name = asked.name else {
-            guard let topic = topics.topic(id: TopicID(asked.topicID)) else {
-                return self.refusal(asked, .unknownTopicID)
-            }
-            return self.describe(topic, operations)
+        switch found {
+        case .success(let topic): self.describe(topic, client)
+        case .failure(let error): self.refusal(asked, error.kafkaCode)
         }
-        if let topic = topics.topic(named: name) { return self.describe(topic, operations) }
-        return self.refusal(asked, refused[name]?.kafkaCode ?? .unknownTopicOrPartition)
     }
 
     private static func refusal(_ asked: MetadataRequest.Topic, _ code: KafkaErrorCode) -> MetadataResponse.Topic {
@@ -122,12 +121,14 @@ enum MetadataHandler: ApiHandler {
         return answer
     }
 
-    private static func describe(_ topic: Topic, _ operations: Int32) -> MetadataResponse.Topic {
+    /// - Parameter client: who wants to know what he may do.
+    private static func describe(_ topic: Topic, _ client: ClientContext?) -> MetadataResponse.Topic {
         var answer = MetadataResponse.Topic()
         answer.name = topic.name
         answer.topicID = topic.id.wire
         answer.isInternal = topic.isInternal
-        answer.topicAuthorizedOperations = operations
+        answer.topicAuthorizedOperations =
+            client.map { AuthorizedOperations.topic(topic.name, for: $0) } ?? AuthorizedOperations.unknown
         answer.partitions = topic.partitions.map { info in
             var partition = MetadataResponse.Partition()
             partition.partitionIndex = info.index.rawValue
