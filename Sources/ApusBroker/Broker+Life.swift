@@ -24,10 +24,9 @@ extension Broker {
         let subscriptions = BrokerSubscriptions(
             ports, home: ShardMailbox(loop: loops[0]), grace: settings.subscriptionGrace)
         let world = ShardWorld(
-            ports: ports, settings: settings, subscriptions: subscriptions, shardCount: loops.count
-        ) {
-            published.topics
-        }
+            ports: ports, settings: settings, subscriptions: subscriptions, shardCount: loops.count,
+            topics: { published.topics }, table: { published.table }
+        )
         let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
         let shards = loops.enumerated().map { index, loop in
             Shard(index: index, loop: loop, world: world, tailCache: tailCache)
@@ -35,6 +34,9 @@ extension Broker {
         subscriptions.attach(shards)
         let registry = BrokerRegistry(empty, store: ports.store, loop: loops[0], logger: ports.logger) {
             published.publish($0)
+            let names = $0.changedNames
+            guard names?.isEmpty != true else { return }
+            for shard in shards { shard.mailbox.run { shard.groups.topicsChanged(names) } }
         }
         let access = BrokerAccess(settings, ports: ports, loop: loops[0])
         let broker = Broker(
@@ -52,7 +54,10 @@ extension Broker {
                         for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
                         // So that nobody reads before windows are known; a catalogue that can not be read delays no
                         // more.
-                        subscriptions.start { loop.execute { then(.success(broker)) } }
+                        subscriptions.start {
+                            broker.loadGroups()
+                            loop.execute { then(.success(broker)) }
+                        }
                     }
                 case .failure(let error):
                     loop.execute { then(.failure(error)) }

@@ -50,6 +50,7 @@ final class BrokerRegistry: @unchecked Sendable {
                         self.logger.error("registry entry not understood, left alone", metadata: ["key": "\(key)"])
                     }
                     self.publish(self.registry)
+                    self.registry.forgetChanges()
                     then(.success(self.registry))
                     self.flush()
                 case .failure(let error):
@@ -118,6 +119,7 @@ final class BrokerRegistry: @unchecked Sendable {
             self.registry = fate.draft
             self.registry.committed(at: revision)
             self.publish(self.registry)
+            self.registry.forgetChanges()
             for answer in fate.answers { answer(.success(self.registry)) }
             self.flush()
         case .failure(.conflict(let key)) where mayRetry:

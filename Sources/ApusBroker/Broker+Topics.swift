@@ -68,7 +68,12 @@ extension Broker {
             }
         } then: { results, isCommitted in
             if isCommitted {
-                for case .success(let topic) in results { self.removeFiles(of: topic.id, topic.partitionCount) }
+                for case .success(let topic) in results {
+                    self.removeFiles(of: topic.id, topic.partitionCount)
+                    for shard in self.shards {
+                        shard.mailbox.run { shard.groups.topicDeleted(topic.name, topic.id) }
+                    }
+                }
             }
             then(results)
         }

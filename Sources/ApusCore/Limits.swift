@@ -222,8 +222,9 @@ public enum Limits {
     public static let groupSessionTimeout = Duration.seconds(6)...Duration.seconds(1800)
     /// The longest time that a group waits for its members to join again, whatever they ask for.
     public static let groupRebalanceTimeoutMax = Duration.seconds(24 * 3600)
-    /// Kafka's `group.initial.rebalance.delay.ms`: how long an empty group waits for more members after the first.
-    public static let groupInitialDelayDefault = Duration.seconds(3)
+    /// `group.initial.rebalance.delay.ms`: how long an empty group waits for more members after the first, and again
+    /// when some came in that time. Kafka's is three seconds; members that start together come within less.
+    public static let groupInitialDelayDefault = Duration.milliseconds(500)
     /// How long a member that is new waits for its first generation, however long the others may take to join again.
     /// Then its place is given up: it may be gone, and has not shown itself since.
     public static let groupNewMemberWaitMax = Duration.seconds(300)

@@ -35,6 +35,16 @@ package enum GroupError: Error, Hashable, Sendable {
     case subscribedToTopic
     /// The metadata of an offset is too long.
     case metadataTooLarge
+    /// A commit of more records than one batch may hold.
+    case commitTooLarge
+    /// There is no such topic, or the topic has no such partition.
+    case unknownTopicOrPartition
+    /// No topic has this id.
+    case unknownTopicID
+    /// The principal may not do this to the group.
+    case groupAuthorizationFailed
+    /// The principal may not do this to the topic.
+    case topicAuthorizationFailed
     /// The coordinator is still reading the group's records.
     case loading
     /// This broker does not coordinate the group, or does so no more.
@@ -72,6 +82,11 @@ package enum GroupError: Error, Hashable, Sendable {
         case .groupNotEmpty: .nonEmptyGroup
         case .subscribedToTopic: .groupSubscribedToTopic
         case .metadataTooLarge: .offsetMetadataTooLarge
+        case .commitTooLarge: .invalidCommitOffsetSize
+        case .unknownTopicOrPartition: .unknownTopicOrPartition
+        case .unknownTopicID: .unknownTopicID
+        case .groupAuthorizationFailed: .groupAuthorizationFailed
+        case .topicAuthorizationFailed: .topicAuthorizationFailed
         case .loading: .coordinatorLoadInProgress
         case .notCoordinator: .notCoordinator
         case .unavailable: .coordinatorNotAvailable

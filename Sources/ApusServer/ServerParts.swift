@@ -311,6 +311,8 @@ struct ServerParts: Sendable {
     /// was not clean it can do so only once its patrol has looked at every log; until then the next start checks again,
     /// and that is no failure of this stop.
     mutating func stop(within patience: Duration?) async -> Bool {
+        // Who waits for others of his group is sent away, so that nobody waits for his answer.
+        self.broker?.closeGroups()
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }

@@ -18,6 +18,15 @@ enum BrokerOption: String, CaseIterable, Sendable {
     case producerExpiration = "producer.id.expiration.ms"
     case tailCache = "apus.tail.cache.bytes"
     case freeBytesFloor = "apus.free.bytes.floor"
+    case groupInitialDelay = "group.initial.rebalance.delay.ms"
+    case groupSessionTimeoutMin = "group.min.session.timeout.ms"
+    case groupSessionTimeoutMax = "group.max.session.timeout.ms"
+    case groupMembersMax = "group.max.size"
+    case offsetsRetention = "offsets.retention.minutes"
+    case offsetMetadataBytesMax = "offset.metadata.max.bytes"
+    case consumerSessionTimeout = "group.consumer.session.timeout.ms"
+    case consumerHeartbeatInterval = "group.consumer.heartbeat.interval.ms"
+    case consumerMembersMax = "group.consumer.max.size"
 
     var definition: OptionDefinition {
         let bytes = ConfigurationRule.number(0...Int64.max)
@@ -68,6 +77,10 @@ enum BrokerOption: String, CaseIterable, Sendable {
                 .long, String(Limits.freeBytesFloorDefault.rawValue), bytes,
                 "Free space below which produce is refused.", isReadOnly: true
             )
+        case .groupInitialDelay, .groupSessionTimeoutMin, .groupSessionTimeoutMax, .groupMembersMax,
+            .offsetsRetention, .offsetMetadataBytesMax, .consumerSessionTimeout, .consumerHeartbeatInterval,
+            .consumerMembersMax:
+            self.groupDefinition
         }
     }
 }

@@ -19,7 +19,8 @@ final class FetchOperation: @unchecked Sendable {
     private let home: ShardMailbox
     private let memory: ReplyMemory?
     private let limits: FetchLimits
-    private var rights: FetchRights
+    /// nil: the broker reads for itself.
+    private var rights: FetchRights?
     private let deadline: Instant
     private let parts: [FetchPart]
     private var results: [FetchResult]
@@ -36,7 +37,7 @@ final class FetchOperation: @unchecked Sendable {
 
     /// - Parameter results: one for each entry; those that are no part's business have their error already.
     init(
-        home: ShardMailbox, memory: ReplyMemory?, limits: FetchLimits, rights: FetchRights, now: Instant,
+        home: ShardMailbox, memory: ReplyMemory?, limits: FetchLimits, rights: FetchRights?, now: Instant,
         parts: [FetchPart], results: [FetchResult], then: @escaping ([FetchResult]) -> Void
     ) {
         self.home = home
@@ -149,9 +150,9 @@ final class FetchOperation: @unchecked Sendable {
 
     /// It may have waited long: what may no longer be read is not told, although it was read.
     private func refuseWhatWasRevoked() {
-        guard self.rights.haveChanged() else { return }
+        guard self.rights?.haveChanged() == true, let rights = self.rights else { return }
         for part in self.parts {
-            for (index, entry) in part.entries.enumerated() where !self.rights.allow(entry.topic) {
+            for (index, entry) in part.entries.enumerated() where !rights.allow(entry.topic) {
                 part.results[index] = FetchResult(error: .topicAuthorizationFailed)
                 self.results[entry.position] = part.results[index]
             }

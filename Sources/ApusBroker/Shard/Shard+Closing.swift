@@ -38,6 +38,7 @@ extension Shard {
     /// Refuses new work, lets what is under way end, closes every log; then tells whether all closed cleanly.
     func close(then: @escaping (Bool) -> Void) {
         self.whenClosed = then
+        self.groups.close()
         self.beginClosing()
         let mending = self.mending
         self.mending.removeAll()

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusGroups
 import ApusLog
 import ApusReplication
 import DequeModule
@@ -52,6 +53,8 @@ final class Shard: @unchecked Sendable {
     var patrol: ShardPatrol?
     /// When the last one began.
     var patrolAt: UInt32?
+    /// The coordinators of groups whose partitions are here.
+    private(set) lazy var groups = ShardGroups(shard: self)
     private var lanesUsed: UInt64 = 0
 
     init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
@@ -236,16 +239,27 @@ final class ShardWorld: Sendable {
     let shardCount: Int
     /// All topics as they are published now.
     let topics: @Sendable () -> TopicSnapshot
+    /// The configuration of brokers and topics as it is now.
+    let table: @Sendable () -> ConfigurationTable
 
     init(
         ports: BrokerPorts, settings: BrokerSettings, subscriptions: BrokerSubscriptions, shardCount: Int,
-        topics: @escaping @Sendable () -> TopicSnapshot
+        topics: @escaping @Sendable () -> TopicSnapshot, table: @escaping @Sendable () -> ConfigurationTable
     ) {
         self.ports = ports
         self.settings = settings
         self.subscriptions = subscriptions
         self.shardCount = shardCount
         self.topics = topics
+        self.table = table
+    }
+
+    /// For one partition of `__consumer_offsets`, before its records are read.
+    func newCoordinator() -> GroupCoordinator {
+        let table = self.table()
+        return GroupCoordinator(
+            settings: GroupSettings(table), consumerSettings: ConsumerGroupSettings(table)
+        )
     }
 
     func topic(_ id: TopicID) -> Topic? { self.topics().topic(id: id) }

@@ -14,6 +14,8 @@ struct TopicRegistry: Sendable {
     private(set) var transaction = StoreTransaction(changes: [])
     /// Deleted topics whose files may still be there, with their number of partitions.
     private(set) var deleted: [TopicID: Int32] = [:]
+    /// Topics that were created, deleted or changed since ``forgetChanges()``; nil: any may have been.
+    private(set) var changedNames: [String]? = []
 
     private let placement: Placement
     /// Names by their form without dots, for those that have one to collide with.
@@ -36,6 +38,8 @@ struct TopicRegistry: Sendable {
     /// topics are not served, and nothing of them is deleted.
     mutating func load(_ store: StoreSnapshot) -> [String] {
         var fresh = TopicRegistry(table: self.table, leaderEpoch: self.placement.epoch)
+        fresh.snapshot = TopicSnapshot(after: self.snapshot)
+        fresh.changedNames = nil
         var strange: [String] = []
         var allBrokers: [String: String] = [:]
         var thisBroker: [String: String] = [:]
@@ -72,6 +76,9 @@ struct TopicRegistry: Sendable {
         self = fresh
         return strange
     }
+
+    /// Whoever wants to know what changed was told.
+    mutating func forgetChanges() { self.changedNames = [] }
 
     /// The store took the transaction: the draft is what is.
     mutating func committed(at revision: StoreRevision) {
@@ -119,6 +126,7 @@ struct TopicRegistry: Sendable {
         let topic = self.topic(id, record, revision: .none)
         self.insert(topic)
         self.touched.append(id)
+        self.changedNames?.append(topic.name)
         self.require(StoreKey.topic(id), at: .none)
         self.require(StoreKey.name(wish.name), at: .none)
         self.change(.put(key: StoreKey.topic(id), value: record.encoded()))
@@ -161,6 +169,7 @@ struct TopicRegistry: Sendable {
         }
         let topic = try self.snapshot.topic(reference)
         self.snapshot.remove(topic)
+        self.changedNames?.append(topic.name)
         self.collisions[TopicName.collisionKey(topic.name)] = nil
         self.deleted[topic.id] = topic.partitionCount
         self.require(StoreKey.topic(topic.id), at: topic.revision)
@@ -244,6 +253,7 @@ struct TopicRegistry: Sendable {
         let changed = self.topic(topic.id, record, revision: topic.revision)
         self.snapshot.insert(changed)
         self.touched.append(topic.id)
+        self.changedNames?.append(topic.name)
         self.require(StoreKey.topic(topic.id), at: topic.revision)
         self.change(.put(key: StoreKey.topic(topic.id), value: record.encoded()))
         return changed

@@ -8,8 +8,13 @@ import HashTreeCollections
 package struct TopicSnapshot: Sendable {
     private var byName: TreeDictionary<String, Topic> = [:]
     private var byID: TreeDictionary<TopicID, Topic> = [:]
+    /// Grows with every change.
+    package private(set) var version: Int64 = 0
 
     init() {}
+
+    /// An empty one that comes after `earlier`.
+    init(after earlier: TopicSnapshot) { self.version = earlier.version + 1 }
 
     package var count: Int { self.byName.count }
 
@@ -61,11 +66,13 @@ package struct TopicSnapshot: Sendable {
     }
 
     mutating func insert(_ topic: Topic) {
+        self.version += 1
         self.byName[topic.name] = topic
         self.byID[topic.id] = topic
     }
 
     mutating func remove(_ topic: Topic) {
+        self.version += 1
         self.byName[topic.name] = nil
         self.byID[topic.id] = nil
     }

@@ -24,6 +24,11 @@ package struct JoinRefusal: Error, Hashable, Sendable {
     package var error: GroupError
     /// With ``GroupError/memberIDRequired`` the name to come again with, else the one that came.
     package var member: MemberID
+
+    package init(error: GroupError, member: MemberID) {
+        self.error = error
+        self.member = member
+    }
 }
 
 /// The answer to a SyncGroup.
@@ -37,6 +42,11 @@ package struct SyncedGroup: Hashable, Sendable {
 package struct LeaveResult: Hashable, Sendable {
     package var identity: MemberIdentity
     package var error: GroupError?
+
+    package init(identity: MemberIdentity, error: GroupError?) {
+        self.identity = identity
+        self.error = error
+    }
 }
 
 /// An answer on its way to the request that its token stands for.

@@ -42,6 +42,25 @@ extension ConsumerGroup {
         throw .staleMemberEpoch
     }
 
+    /// What of an OffsetCommit may not be written, by its parts; empty for nothing.
+    /// - Throws: as ``commitPermit(member:epoch:version:)``, for all of it.
+    func refusals(
+        of commits: [Positions.Commit], _ member: MemberID, _ generation: Generation, _ version: Int16
+    ) throws(GroupError) -> [GroupError?] {
+        let permit = try self.commitPermit(
+            member: member, epoch: GroupEpoch(rawValue: generation.rawValue), version: version
+        )
+        guard permit.member != nil else { return [] }
+        return commits.map { commit in
+            do throws(GroupError) {
+                try self.check(permit, on: TopicPartition(topic: commit.topicID, partition: commit.partition))
+                return nil
+            } catch {
+                return error
+            }
+        }
+    }
+
     /// Whether a member may ask for positions. Nil and an epoch below 0 for a tool.
     /// - Throws: `.unknownMember`, `.staleMemberEpoch`.
     package func checkFetch(member id: MemberID?, epoch: GroupEpoch) throws(GroupError) {

@@ -162,7 +162,10 @@ package struct ConsumerGroups: Sendable {
 
     /// Topics were created, deleted, or got partitions. Groups take notice with their next heartbeat; the snapshot that
     /// comes with it must have these changes.
-    package mutating func topicsChanged(_ names: some Sequence<String>) { self.journal.append(names) }
+    /// - Parameter names: nil when any topic may have changed.
+    package mutating func topicsChanged(_ names: [String]?) {
+        if let names { self.journal.append(names) } else { self.journal.forget() }
+    }
 
     /// What `Decision.patternWork` asked for.
     package mutating func resolved(

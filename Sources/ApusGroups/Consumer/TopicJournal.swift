@@ -28,6 +28,12 @@ struct TopicJournal: Sendable {
         self.start += excess
     }
 
+    /// Anything may have changed, for every group.
+    mutating func forget() {
+        self.start = self.end + 1
+        self.names = []
+    }
+
     func since(_ place: Int?) -> Changes {
         guard let place, place >= self.start, place <= self.end else { return .anything }
         return .these(self.names[(place - self.start)...])

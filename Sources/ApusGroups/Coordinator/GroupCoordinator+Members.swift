@@ -7,6 +7,7 @@ extension GroupCoordinator {
         do throws(GroupError) {
             try self.check(id)
             if self.classic[id] == nil {
+                guard self.consumers[id]?.isEmpty ?? true else { throw .wrongGroupType }
                 guard request.member == .none else { throw .unknownMember }
                 guard self.classic.count < self.settings.groupsMax else { throw .tooManyGroups }
                 self.classic[id] = ClassicGroup(id: id, settings: self.settings)
@@ -16,6 +17,7 @@ extension GroupCoordinator {
             return self.carry(told, of: id, at: now, into: &actions)
         }
         self.classic[id]?.join(request, token, at: now, into: &told)
+        if self.classic[id]?.isVoid == false { self.endConsumerGroup(id, into: &actions) }
         self.carry(told, of: id, at: now, into: &actions)
     }
 
@@ -62,28 +64,40 @@ extension GroupCoordinator {
 
     // MARK: Looking
 
-    /// nil when there is no such group. A group of positions alone is an empty one.
+    /// nil when there is no such group of the classic protocol. A group of positions alone is an empty one.
     package func describe(_ id: GroupID) throws(GroupError) -> ClassicDescription? {
         try self.check(id)
         if let group = self.classic[id] { return group.description }
-        guard self.positions.holds(id) else { return nil }
+        guard self.consumers[id] == nil, self.positions.holds(id) else { return nil }
         return ClassicDescription(state: "Empty", protocolType: "", protocolName: "", members: [])
     }
 
     /// A line of ListGroups.
     package struct Listing: Hashable, Sendable {
+        package enum Kind: String, Hashable, Sendable {
+            case classic = "classic"
+            case consumer = "consumer"
+        }
+
         package var group: GroupID
+        package var kind: Kind
         package var protocolType: String
         package var state: String
     }
 
     package func list() throws(GroupError) -> [Listing] {
         if self.isLoading { throw .loading }
-        let alone = self.positions.groupIDs.filter { self.classic[$0] == nil }.map {
-            Listing(group: $0, protocolType: "", state: "Empty")
+        let alone = self.positions.groupIDs.filter { self.classic[$0] == nil && self.consumers[$0] == nil }.map {
+            Listing(group: $0, kind: .classic, protocolType: "", state: "Empty")
         }
-        return self.classic.values.map {
-            Listing(group: $0.id, protocolType: $0.protocolTypeTold, state: $0.stateName)
-        } + alone
+        let classic = self.classic.values.map {
+            Listing(group: $0.id, kind: .classic, protocolType: $0.protocolTypeTold, state: $0.stateName)
+        }
+        return classic + alone
+            + self.consumers.groups.values.map {
+                Listing(
+                    group: $0.id, kind: .consumer, protocolType: ClassicGroup.consumerProtocol, state: $0.state.rawValue
+                )
+            }
     }
 }

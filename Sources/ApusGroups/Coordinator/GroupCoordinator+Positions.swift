@@ -5,17 +5,24 @@ import KafkaWire
 extension GroupCoordinator {
     /// OffsetCommit. Who is no member (`identity.member` empty, generation -1) may commit while nobody is one.
     ///
-    /// - Parameter retention: how long the client wants them kept (OffsetCommit 2 to 4); nil for the broker's rule.
+    /// - Parameters:
+    ///   - generation: of a member of KIP-848 its member epoch.
+    ///   - version: of OffsetCommit.
+    ///   - retention: how long the client wants them kept (OffsetCommit 2 to 4); nil for the broker's rule.
     package mutating func commit(
         _ id: GroupID, _ commits: [Positions.Commit], as identity: MemberIdentity, _ generation: Generation,
-        retention: Duration? = nil, _ token: RequestToken, at now: Moment, into actions: inout GroupActions
+        version: Int16 = 10, retention: Duration? = nil, _ token: RequestToken, at now: Moment,
+        into actions: inout GroupActions
     ) {
+        var refusals: [GroupError?] = []
         do throws(GroupError) {
             try self.check(id)
             guard commits.count <= Limits.positionsPerCommitMax else {
                 throw .invalidRequest("more than \(Limits.positionsPerCommitMax) positions at once")
             }
-            if self.classic[id] != nil {
+            if let group = self.consumers[id] {
+                refusals = try group.refusals(of: commits, identity.member, generation, version)
+            } else if self.classic[id] != nil {
                 try self.classic[id]?.checkCommit(identity, generation, at: now)
             } else {
                 guard generation < .zero else { throw .groupNotFound }
@@ -26,10 +33,20 @@ extension GroupCoordinator {
         } catch {
             return actions.replies.append((token, .committed(commits.map { _ in error })))
         }
-        let (facts, errors) = self.positions.decide(commits, of: id, retention: retention, at: now.wall, self.settings)
+        let (facts, errors) = self.positions.decide(
+            commits, refusals, of: id, retention: retention, at: now.wall, self.settings
+        )
         guard !facts.isEmpty else { return actions.replies.append((token, .committed(errors))) }
         if let retention { self.lookForExpiry(id, in: max(retention, Limits.offsetsExpiryPeriod), at: now) }
         self.write(Pending(facts: facts, replies: [(token, .committed(errors))]), into: &actions)
+    }
+
+    /// OffsetFetch: whether a member of KIP-848 may ask; everybody else may. Nil and an epoch below 0 for who is none.
+    ///
+    /// - Throws: `.loading`, `.invalidGroupID`; `.unknownMember`, `.staleMemberEpoch`.
+    package func checkFetch(_ id: GroupID, member: MemberID?, epoch: GroupEpoch) throws(GroupError) {
+        try self.check(id)
+        try self.consumers[id]?.checkFetch(member: member, epoch: epoch)
     }
 
     /// DeleteGroups: the group and all of its positions.
@@ -39,11 +56,13 @@ extension GroupCoordinator {
         var hasImage = false
         do throws(GroupError) {
             try self.check(id)
-            guard self.classic[id] != nil || self.positions.holds(id) else { throw .groupNotFound }
+            guard self.holds(id) else { throw .groupNotFound }
             hasImage = try self.classic[id]?.delete() ?? false
+            guard self.consumers[id]?.isEmpty ?? true else { throw .groupNotEmpty }
         } catch {
             return actions.replies.append((token, .deleted(error)))
         }
+        self.endConsumerGroup(id, into: &actions)
         self.writeDeletion(
             self.positions.deletion(of: id), of: hasImage ? id : nil, token, .deleted(nil), into: &actions
         )
@@ -58,9 +77,9 @@ extension GroupCoordinator {
         at now: Moment, into actions: inout GroupActions
     ) throws(GroupError) {
         try self.check(id)
-        guard self.classic[id] != nil || self.positions.holds(id) else { throw .groupNotFound }
+        guard self.holds(id) else { throw .groupNotFound }
         let use = self.use(of: id)
-        if case .active = use, self.classic[id]?.protocolTypeTold != ClassicGroup.consumerProtocol {
+        if case .active = use, let group = self.classic[id], group.protocolTypeTold != ClassicGroup.consumerProtocol {
             throw .groupNotEmpty
         }
         var keys: [PositionKey] = []
@@ -91,6 +110,11 @@ extension GroupCoordinator {
             self.write(Pending(facts: Array(part), isPartOf: token), into: &actions)
         }
         var last = Pending(facts: Array(rest))
+        // What is on its way already may be all there is, and is told of when it is there.
+        if last.facts.isEmpty, group == nil, let token, let reply, let before = self.consumerWriteLast {
+            self.pending[before]?.replies.append((token, reply))
+            return
+        }
         if let group {
             last.facts.append(.classic(group, nil))
             last.classic = (group, .deletion)
@@ -104,6 +128,7 @@ extension GroupCoordinator {
 
     /// What keeps a group's positions from expiring.
     func use(of id: GroupID) -> Positions.Use {
+        if let group = self.consumers[id] { return group.isEmpty ? .none : .active(topics: group.topicNames) }
         guard let group = self.classic[id] else { return .none }
         if !group.isEmpty { return .active(topics: group.topicsSubscribed) }
         guard let changedAt = group.image?.changedAt, changedAt != .none else { return .none }
@@ -119,8 +144,10 @@ extension GroupCoordinator {
         if facts.count == self.positions.count(of: id), self.classic[id]?.isIdle == true {
             isOver = (try? self.classic[id]?.delete()) ?? false  // Refused: it is being deleted already.
         }
+        let hasPositionsLeft = facts.count < self.positions.count(of: id)
+        if !hasPositionsLeft, self.consumers[id]?.isEmpty == true { self.endConsumerGroup(id, into: &actions) }
         self.writeDeletion(facts, of: isOver ? id : nil, nil, nil, into: &actions)
-        guard facts.count < self.positions.count(of: id) || self.classic[id] != nil else { return }
+        guard hasPositionsLeft || self.classic[id] != nil else { return }
         let wait = min(next ?? self.settings.offsetsRetention, self.settings.offsetsRetention)
         // More has expired than one write holds: its turn is soon.
         let isMore = facts.count >= Limits.groupRecordsPerWriteMax

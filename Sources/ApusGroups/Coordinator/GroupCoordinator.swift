@@ -7,8 +7,13 @@ package import ApusCore
 /// find, a failed write changes nothing, and ``apply(_:)`` is all there is to recovery: it takes in each record of the
 /// partition, in order, as it took it in when it was written.
 ///
+/// A group is of the classic protocol or of KIP-848, never of both; it changes from one to the other while nobody is in
+/// it. Groups of KIP-848 apply what they decide at once, and their answers wait until it is written. So when a write of
+/// theirs fails, the memory is ahead of the partition, and all of the coordinator is loaded anew
+/// (``GroupActions/isLost``).
+///
 /// Owner: the shard of the partition. The one who holds it appends the writes in their order, reports them in their
-/// order, and calls ``tick(at:into:)`` at ``deadline``.
+/// order, and calls ``tick(topics:at:into:)`` at ``deadline``.
 package struct GroupCoordinator: Sendable {
     enum Timer: Hashable, Sendable {
         /// Something of a group's members is due.
@@ -24,21 +29,29 @@ package struct GroupCoordinator: Sendable {
         var replies: [(token: RequestToken, reply: GroupReply)] = []
         /// One of several writes for a request, and not the last: if it fails, so has the request.
         var isPartOf: RequestToken?
+        /// Applied before it was written.
+        var consumerRecords: [ConsumerGroupRecord] = []
     }
 
     package let settings: GroupSettings
     var classic: [GroupID: ClassicGroup] = [:]
+    package internal(set) var consumers: ConsumerGroups
     package internal(set) var positions = Positions()
     var deadlines = DeadlineQueue<Timer>()
     var pending: [GroupWriteID: Pending] = [:]
     /// Requests of several writes of which one has failed.
     var failedRequests: Set<RequestToken> = []
+    /// The last write of consumer groups: until it is done, no later answer of theirs may leave.
+    var consumerWriteLast: GroupWriteID?
     private var writeNext: UInt64 = 1
     /// Set until all records of the partition were read.
     package private(set) var isLoading = true
 
-    package init(settings: GroupSettings = GroupSettings()) {
+    package init(
+        settings: GroupSettings = GroupSettings(), consumerSettings: ConsumerGroupSettings = ConsumerGroupSettings()
+    ) {
         self.settings = settings
+        self.consumers = ConsumerGroups(consumerSettings)
     }
 
     // MARK: Recovery
@@ -48,15 +61,48 @@ package struct GroupCoordinator: Sendable {
     /// - Throws: what the record is not. The others count all the same.
     package mutating func load(_ record: GroupRecord) throws(GroupRecordError) {
         precondition(self.isLoading, "records are read once, before anything is served")
-        self.apply(try GroupFact(record))
+        do throws(GroupRecordError) {
+            self.apply(try GroupFact(record))
+        } catch {
+            guard case .otherKey = error else { throw error }
+            try self.loadConsumerRecord(record, else: error)
+        }
+    }
+
+    private mutating func loadConsumerRecord(
+        _ record: GroupRecord, else other: GroupRecordError
+    ) throws(GroupRecordError) {
+        let read: ConsumerGroupRecord?
+        do throws(ConsumerGroupRecordError) {
+            read = try ConsumerGroupRecord(record)
+        } catch {
+            switch error {
+            case .malformed(_, let why): throw .malformedConsumerRecord(why)
+            case .unknownVersion(_, let version): throw .otherValue(version: version)
+            }
+        }
+        guard let read else { throw other }
+        self.consumers.apply(read)
     }
 
     /// All records were read: groups come alive, and are served from now on.
-    package mutating func loaded(at now: Moment) {
+    package mutating func loaded(
+        topics: any SubscribableTopics, at now: Moment, into actions: inout GroupActions
+    ) {
         self.isLoading = false
         for id in Array(self.classic.keys) {
+            guard self.consumers[id]?.epoch == nil else {
+                // Only a foreign or damaged log has both. What came later in its life is the consumer group.
+                self.classic[id] = nil
+                continue
+            }
             self.classic[id]?.recovered(at: now)
             self.settle(id, at: now)
+        }
+        let decision = self.consumers.loaded(now: now.instant, wall: now.wall, topics: topics)
+        self.carry(decision, [], at: now, into: &actions)
+        for (id, group) in self.consumers.groups where group.isEmpty {
+            self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now)
         }
         for id in self.positions.groupIDs { self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now) }
     }
@@ -68,6 +114,8 @@ package struct GroupCoordinator: Sendable {
         case .classic(let id, let image):
             if image == nil, self.isLoading {
                 self.classic[id] = nil
+            } else if image == nil, self.classic[id] == nil {
+                // It became a consumer group, and left when that was decided.
             } else {
                 self.classic[id, default: ClassicGroup(id: id, settings: self.settings)].apply(image)
             }
@@ -80,12 +128,14 @@ package struct GroupCoordinator: Sendable {
         let id = GroupWriteID(rawValue: self.writeNext)
         self.writeNext += 1
         self.pending[id] = write
-        actions.writes.append(GroupWrite(id: id, facts: write.facts))
+        if !write.consumerRecords.isEmpty { self.consumerWriteLast = id }
+        actions.writes.append(GroupWrite(id: id, facts: write.facts, consumerRecords: write.consumerRecords))
     }
 
     /// A write is as durable as the partition promises.
     package mutating func written(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
         guard let write = self.pending.removeValue(forKey: id) else { return }
+        if self.consumerWriteLast == id { self.consumerWriteLast = nil }
         for fact in write.facts { self.apply(fact) }
         for (token, reply) in write.replies {
             let isWhole = self.failedRequests.remove(token) == nil
@@ -102,12 +152,17 @@ package struct GroupCoordinator: Sendable {
 
     /// A write was refused, and will never appear; or nobody can tell whether it will, and the partition is at its end
     /// for this life of the broker.
-    package mutating func failed(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
+    ///
+    /// - Parameter error: what those hear who asked for it.
+    package mutating func failed(
+        _ id: GroupWriteID, _ error: GroupError = .unavailable, at now: Moment, into actions: inout GroupActions
+    ) {
         guard let write = self.pending.removeValue(forKey: id) else { return }
+        if !write.consumerRecords.isEmpty { actions.isLost = true }
         if let token = write.isPartOf { self.failedRequests.insert(token) }
         for (token, reply) in write.replies {
             self.failedRequests.remove(token)
-            actions.replies.append((token, reply.unwritten(.unavailable)))
+            actions.replies.append((token, reply.unwritten(error)))
         }
         guard let (group, purpose) = write.classic else { return }
         var told = ClassicActions()
@@ -115,24 +170,38 @@ package struct GroupCoordinator: Sendable {
         self.carry(told, of: group, at: now, into: &actions)
     }
 
+    /// Who waits for others to join, or for a leader to assign, is sent away; what is being written goes on.
+    package mutating func dismiss(into actions: inout GroupActions) {
+        var told = ClassicActions()
+        for id in Array(self.classic.keys) { self.classic[id]?.resign(into: &told) }
+        for (token, reply) in told.replies { actions.replies.append((token, .classic(reply))) }
+    }
+
     /// This broker coordinates these groups no more: everybody who waits is sent away. Nothing may be asked after it.
     package mutating func resign(into actions: inout GroupActions) {
         for write in self.pending.sorted(by: { $0.key < $1.key }).map(\.value) {
             for (token, reply) in write.replies { actions.replies.append((token, reply.unwritten(.notCoordinator))) }
         }
-        var told = ClassicActions()
-        for id in Array(self.classic.keys) { self.classic[id]?.resign(into: &told) }
-        for (token, reply) in told.replies { actions.replies.append((token, .classic(reply))) }
-        self = GroupCoordinator(settings: self.settings)
+        self.dismiss(into: &actions)
+        self = GroupCoordinator(settings: self.settings, consumerSettings: self.consumers.settings)
     }
 
     // MARK: Time
 
-    /// When ``tick(at:into:)`` has something to do; nil when never. May be early, is never late.
-    package var deadline: Instant? { self.deadlines.earliest }
+    /// When ``tick(topics:at:into:)`` has something to do; nil when never. May be early, is never late.
+    package var deadline: Instant? {
+        guard let check = self.consumers.checkAt else { return self.deadlines.earliest }
+        return self.deadlines.earliest.map { min($0, check) } ?? check
+    }
 
     /// Does what is due, for at most `Limits.groupsPerTickMax` groups: if more is, ``deadline`` is still past.
-    package mutating func tick(at now: Moment, into actions: inout GroupActions) {
+    package mutating func tick(
+        topics: any SubscribableTopics, at now: Moment, into actions: inout GroupActions
+    ) {
+        if let check = self.consumers.checkAt, check <= now.instant {
+            let decision = self.consumers.expire(now: now.instant, wall: now.wall, topics: topics)
+            self.carry(decision, [], at: now, into: &actions)
+        }
         for _ in 0..<Limits.groupsPerTickMax {
             guard let timer = self.deadlines.popDue(now.instant) else { return }
             switch timer {
@@ -191,8 +260,8 @@ package struct GroupCoordinator: Sendable {
 }
 
 extension GroupID {
-    /// Names end up in logs and on terminals.
-    var isValid: Bool {
+    /// Not empty, not too long, and without control characters: names end up in logs and on terminals.
+    package var isValid: Bool {
         !self.rawValue.isEmpty && self.rawValue.utf8.count <= Limits.groupNameBytesMax
             && self.rawValue.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
     }

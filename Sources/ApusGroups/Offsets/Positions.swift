@@ -81,15 +81,19 @@ package struct Positions: Sendable {
 
     /// What a commit writes, and what becomes of each of its parts, in their order: nil for those that are written.
     ///
-    /// - Parameter retention: how long the client wants them kept; nil for the broker's rule.
+    /// - Parameters:
+    ///   - refusals: what the group refuses of them, in their order; empty for nothing.
+    ///   - retention: how long the client wants them kept; nil for the broker's rule.
     package func decide(
-        _ commits: [Commit], of group: GroupID, retention: Duration?, at now: Timestamp, _ settings: GroupSettings
+        _ commits: [Commit], _ refusals: [GroupError?] = [], of group: GroupID, retention: Duration?,
+        at now: Timestamp, _ settings: GroupSettings
     ) -> (facts: [GroupFact], errors: [GroupError?]) {
         var facts: [GroupFact] = []
         facts.reserveCapacity(commits.count)
         var room = settings.positionsMax - self.count(of: group)
         let held = self.groups[group]?.topics ?? [:]
-        let errors = commits.map { commit -> GroupError? in
+        let errors = commits.enumerated().map { index, commit -> GroupError? in
+            if index < refusals.count, let refusal = refusals[index] { return refusal }
             guard (commit.metadata?.utf8.count ?? 0) <= settings.metadataBytesMax else { return .metadataTooLarge }
             guard commit.offset >= .zero else { return .invalidRequest("a position below 0") }
             if held[commit.topic]?[commit.partition] == nil {

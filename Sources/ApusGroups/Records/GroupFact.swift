@@ -49,12 +49,15 @@ package enum GroupFact: Hashable, Sendable {
 
 /// Why a record of `__consumer_offsets` says nothing to us.
 package enum GroupRecordError: Error, Hashable, Sendable {
-    /// A key of another kind of record: of a consumer group (KIP-848), a share group, or of a later Kafka.
+    /// A key of another kind of record: of a consumer group (see ``ConsumerGroupRecord``), a share group, or of a later
+    /// Kafka.
     case otherKey(version: Int16)
     /// A value of a later version.
     case otherValue(version: Int16)
     case malformedKey(WireError)
     case malformedValue(WireError)
+    /// A record of a consumer group (KIP-848) that can not be read.
+    case malformedConsumerRecord(String)
 }
 
 /// A value of a record, behind its version.

@@ -32,7 +32,10 @@ struct ApiTable: Sendable {
         InitProducerIdHandler.self, OffsetForLeaderEpochHandler.self, DescribeConfigsHandler.self,
         AlterConfigsHandler.self, DescribeLogDirsHandler.self, CreatePartitionsHandler.self,
         IncrementalAlterConfigsHandler.self, DescribeClusterHandler.self, DescribeProducersHandler.self,
-        DescribeTopicPartitionsHandler.self,
+        DescribeTopicPartitionsHandler.self, FindCoordinatorHandler.self, JoinGroupHandler.self,
+        SyncGroupHandler.self, HeartbeatHandler.self, LeaveGroupHandler.self, OffsetCommitHandler.self,
+        OffsetFetchHandler.self, DescribeGroupsHandler.self, ListGroupsHandler.self, DeleteGroupsHandler.self,
+        OffsetDeleteHandler.self, ConsumerGroupHeartbeatHandler.self, ConsumerGroupDescribeHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {

@@ -103,7 +103,10 @@ struct GroupFactTests {
         #expect(try GroupFact(fact.record) == fact)
         var coordinator = GroupCoordinator()
         try coordinator.load(fact.record)
-        coordinator.loaded(at: Moment(instant: Instant(nanoseconds: 0), wall: .none))
+        var actions = GroupActions()
+        coordinator.loaded(
+            topics: FakeTopics(), at: Moment(instant: Instant(nanoseconds: 0), wall: .none), into: &actions
+        )
         #expect(coordinator.classic[GroupID("g")]?.generation.rawValue == 8)
     }
 
@@ -148,10 +151,11 @@ struct GroupFactTests {
         }
         #expect(taken > 0)
         var now = Moment(instant: Instant(nanoseconds: 1), wall: Timestamp(rawValue: 1))
-        coordinator.loaded(at: now)
+        var loaded = GroupActions()
+        coordinator.loaded(topics: FakeTopics(), at: now, into: &loaded)
         for _ in 0..<20 {
             var actions = GroupActions()
-            coordinator.tick(at: now, into: &actions)
+            coordinator.tick(topics: FakeTopics(), at: now, into: &actions)
             for write in actions.writes { coordinator.written(write.id, at: now, into: &actions) }
             now.instant = now.instant.advanced(by: .seconds(3600))
         }

@@ -25,7 +25,8 @@ final class GroupStage {
         settings.initialDelay = delay
         change(&settings)
         self.coordinator = GroupCoordinator(settings: settings)
-        self.coordinator.loaded(at: self.now)
+        var actions = GroupActions()
+        self.coordinator.loaded(topics: FakeTopics(), at: self.now, into: &actions)
     }
 
     // MARK: What is asked
@@ -174,7 +175,7 @@ final class GroupStage {
         let end = self.now.instant.advanced(by: duration)
         while let due = self.coordinator.deadline, due <= end {
             self.move(to: max(due, self.now.instant))
-            self.act { $0.tick(at: $1, into: &$2) }
+            self.act { $0.tick(topics: FakeTopics(), at: $1, into: &$2) }
         }
         self.move(to: end)
     }
@@ -196,7 +197,8 @@ final class GroupStage {
     ) throws -> GroupCoordinator {
         var coordinator = GroupCoordinator(settings: settings)
         for record in log { try coordinator.load(record) }
-        coordinator.loaded(at: now)
+        var actions = GroupActions()
+        coordinator.loaded(topics: FakeTopics(), at: now, into: &actions)
         return coordinator
     }
 

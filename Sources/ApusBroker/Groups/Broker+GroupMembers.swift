@@ -1,0 +1,163 @@
+import ApusAccess
+package import ApusGroups
+import KafkaWire
+package import NIOCore
+
+/// Joining a group, staying in it, leaving it: READ on the group.
+extension Broker {
+    /// JoinGroup. Answered when a generation was made, which may take as long as the slowest member.
+    ///
+    /// - Parameter request: `memberNew` is filled in here.
+    package func joinGroup(
+        _ group: GroupID, _ request: JoinRequest, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<JoinedGroup, JoinRefusal>) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        guard client.allows(.read, onGroup: group.rawValue) else {
+            return home.run {
+                then(.failure(JoinRefusal(error: .groupAuthorizationFailed, member: request.member)))
+            }
+        }
+        var named = request
+        named.memberNew = MemberID(of: request.client, instance: request.instance, unique: self.uniqueName())
+        self.withCoordinator(of: group) { [named] found in
+            switch found {
+            case .failure(let error):
+                home.run { then(.failure(JoinRefusal(error: error, member: named.member))) }
+            case .success(let coordinator):
+                coordinator.ask { [subscriptions = self.subscriptions] reply in
+                    guard case .classic(.join(let result)) = reply else { preconditionFailure("not what was asked") }
+                    if case .success = result {
+                        subscriptions.groupSeen(group.rawValue, owner: client.principal, topics: named.topicNames)
+                    }
+                    home.run { then(result) }
+                } _: { coordinator, token, now, actions in
+                    coordinator.join(group, named, token, at: now, into: &actions)
+                }
+            }
+        }
+    }
+
+    /// SyncGroup. Answered when the leader has assigned.
+    package func syncGroup(
+        _ group: GroupID, _ request: SyncRequest, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<SyncedGroup, GroupError>) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        guard client.allows(.read, onGroup: group.rawValue) else {
+            return home.run { then(.failure(.groupAuthorizationFailed)) }
+        }
+        self.withCoordinator(of: group) { found in
+            switch found {
+            case .failure(let error): home.run { then(.failure(error)) }
+            case .success(let coordinator):
+                coordinator.ask { reply in
+                    guard case .classic(.sync(let result)) = reply else { preconditionFailure("not what was asked") }
+                    home.run { then(result) }
+                } _: { coordinator, token, now, actions in
+                    coordinator.sync(group, request, token, at: now, into: &actions)
+                }
+            }
+        }
+    }
+
+    /// Heartbeat. nil: all is well.
+    package func heartbeat(
+        _ group: GroupID, _ identity: MemberIdentity, _ generation: Generation, client: ClientContext,
+        on loop: any EventLoop, then: @escaping @Sendable (GroupError?) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        guard client.allows(.read, onGroup: group.rawValue) else {
+            return home.run { then(.groupAuthorizationFailed) }
+        }
+        self.withCoordinator(of: group) { found in
+            do throws(GroupError) {
+                let coordinator = try found.get()
+                try coordinator.heartbeat(group, identity, generation)
+                coordinator.seen(group, client.principal)
+                home.run { then(nil) }
+            } catch {
+                home.run { then(error) }
+            }
+        }
+    }
+
+    /// LeaveGroup: one answer for each who leaves.
+    package func leaveGroup(
+        _ group: GroupID, _ identities: [MemberIdentity], client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable ([LeaveResult]) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        let refuse: @Sendable (GroupError) -> Void = { error in
+            home.run { then(identities.map { LeaveResult(identity: $0, error: error) }) }
+        }
+        guard client.allows(.read, onGroup: group.rawValue) else { return refuse(.groupAuthorizationFailed) }
+        self.withCoordinator(of: group) { found in
+            switch found {
+            case .failure(let error): refuse(error)
+            case .success(let coordinator):
+                coordinator.ask { reply in
+                    guard case .classic(.left(let results)) = reply else { preconditionFailure("not what was asked") }
+                    home.run { then(results) }
+                } _: { coordinator, token, now, actions in
+                    coordinator.leave(group, identities, token, at: now, into: &actions)
+                }
+            }
+        }
+    }
+
+    /// ConsumerGroupHeartbeat (KIP-848); also DESCRIBE on the topics that it names.
+    package func consumerGroupHeartbeat(
+        _ request: ConsumerGroupHeartbeat, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<ConsumerGroupHeartbeatReply, GroupError>) -> Void
+    ) {
+        let home = self.mailbox(of: loop)
+        guard client.allows(.read, onGroup: request.group.rawValue) else {
+            return home.run { then(.failure(.groupAuthorizationFailed)) }
+        }
+        guard request.topicNames?.allSatisfy({ client.allows(.describe, onTopic: $0) }) ?? true else {
+            return home.run { then(.failure(.topicAuthorizationFailed)) }
+        }
+        var named = request
+        if request.version == 0, request.member == .none, request.epoch == .join {
+            named.freshMember = MemberID(self.uniqueName())
+        }
+        self.withCoordinator(of: request.group) { [named] found in
+            switch found {
+            case .failure(let error): home.run { then(.failure(error)) }
+            case .success(let coordinator):
+                coordinator.heartbeat(named) { [subscriptions = self.subscriptions] reply in
+                    guard case .consumer(let result) = reply else { preconditionFailure("not what was asked") }
+                    if case .success = result {
+                        if let topics = named.topicNames {
+                            subscriptions.groupSeen(named.group.rawValue, owner: client.principal, topics: topics)
+                        } else {
+                            coordinator.seen(named.group, client.principal)
+                        }
+                    }
+                    home.run { then(result) }
+                }
+            }
+        }
+    }
+}
+
+extension JoinRequest {
+    /// The topics that a consumer says it wants; none for other members, and where it can not be read.
+    fileprivate var topicNames: [String] {
+        guard self.protocolType == "consumer", let told = self.protocols.first?.metadata,
+            let subscription = try? ConsumerSubscription(from: told)
+        else { return [] }
+        return subscription.topics
+    }
+}
+
+extension ShardCoordinator {
+    /// Nothing of it is written, so it is answered here and now.
+    fileprivate func heartbeat(
+        _ group: GroupID, _ identity: MemberIdentity, _ generation: Generation
+    ) throws(GroupError) {
+        try self.coordinator.heartbeat(group, identity, generation, at: self.now)
+        // Deadlines only move away, so nobody is woken.
+    }
+}
