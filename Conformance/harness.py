@@ -33,6 +33,7 @@ class Checks:
 
     def __init__(self, name):
         self.name, self.count, self.problems = name, 0, []
+        self.broker = None  # the script's own, unless it was given an address
 
     def equal(self, what, found, expected):
         self.count += 1
@@ -98,6 +99,7 @@ def run(name, body):
         if not address:
             broker = Broker(arguments.apus, os.path.join(root, "data"))
             broker.start()
+            checks.broker = broker
             address = f"127.0.0.1:{broker.port}"
         body(checks, address, arguments.apus)
         if broker:

@@ -15,6 +15,8 @@ DRILLS = (
     ("kill.py",),
     ("powercut.py",),
     ("powercut.py", "--durability", "page-cache"),
+    ("powercut-commits.py",),
+    ("groups.py", "--records", "100000"),
     ("ghost.py",),
     ("fsync-error.py",),
     ("fulldisk.py",),
@@ -31,9 +33,11 @@ FIGURES = re.compile(
 
 
 def cycles_of(name, extra, wanted):
+    if name == "groups.py":
+        return 1
     if extra:
         return min(wanted, CONTROL_CYCLES_MAX)
-    return wanted if name in ("kill.py", "powercut.py") else min(wanted, SINGLE_CYCLES_MAX)
+    return wanted if name in ("kill.py", "powercut.py", "powercut-commits.py") else min(wanted, SINGLE_CYCLES_MAX)
 
 
 def run(command):

@@ -9,6 +9,7 @@ import sys
 from array import array
 
 from ledger import Counts, Ledger
+from membership import Group
 from values import identify, identity, value_of
 from wire import decode_batches, encode_batch
 
@@ -123,6 +124,42 @@ REFUSED = (
 )
 
 
+def group_history(*changes):
+    """Two members of a group that share two partitions; then b leaves and a has both. Problems, and records unread."""
+    lines = [
+        ("a", "assign", {"p": [0], "own": [0], "g": 1}),
+        ("b", "assign", {"p": [1], "own": [1], "g": 1}),
+        ("a", "read", {"r": {"0": [0, 9]}}),
+        ("a", "commit", {"r": {"0": 10}}),
+        ("b", "read", {"r": {"1": [0, 4]}}),
+        ("b", "commit", {"r": {"1": 5}}),
+        ("b", "read", {"r": {"1": [5, 9]}}),
+        ("b", "closed", {}),
+        ("a", "assign", {"p": [1], "own": [0, 1], "g": 2}),
+        ("a", "read", {"r": {"1": [5, 9]}}),
+        ("a", "commit", {"r": {"1": 10}}),
+    ]
+    for at, line in changes:
+        lines[at] = line
+    group = Group("nowhere:0", "planted", "t", 2)
+    for at, (name, event, more) in enumerate(lines):
+        group.heard({"n": name, "at": float(at), "e": event, **more})
+    verdict = group.verdict()
+    return verdict.problems, verdict.missing([10, 10])[0]
+
+
+OF_GROUPS = (
+    ("a partition has two owners", lambda: group_history((7, ("b", "revoke", {"p": [], "own": [1]})))[0]),
+    ("a member begins before a commit", lambda: group_history((9, ("a", "read", {"r": {"1": [3, 9]}})))[0]),
+    ("a member passes over records", lambda: group_history((9, ("a", "read", {"r": {"1": [11, 12]}})))[0]),
+    ("a member jumps", lambda: group_history((6, ("b", "read", {"r": {"1": [6, 9]}})))[0]),
+    (
+        "records that nobody read",
+        lambda: group_history((6, ("b", "commit", {"r": {"1": 5}})), (9, ("a", "read", {"r": {"1": [5, 7]}})))[1],
+    ),
+)
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cycles", type=int, default=1, help="unused; nothing here is random")
@@ -141,7 +178,12 @@ def main():
         except ValueError:
             continue
         problems.append(f"{what}: taken as good")
-    planted = len(PLANTED) + len(REFUSED)
+    if group_history() != ([], 0):
+        problems.append(f"a clean history of a group is blamed: {group_history()}")
+    for what, plant in OF_GROUPS:
+        if not plant():
+            problems.append(f"{what}: not found")
+    planted = len(PLANTED) + len(REFUSED) + len(OF_GROUPS)
     print(f"checkers: {planted} faults planted, {planted - len(problems)} found, a clean history passes")
     for problem in problems:
         print("  " + problem)

@@ -29,6 +29,7 @@ except ImportError:
 
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA, API_VERSIONS = 0, 1, 2, 3, 18
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR = 8, 9, 10
 CREATE_TOPICS, DELETE_TOPICS, INIT_PRODUCER_ID, DESCRIBE_CONFIGS = 19, 20, 22, 32
 EARLIEST, LATEST = -2, -1
 
@@ -42,6 +43,9 @@ ERRORS = {
     6: "NOT_LEADER_OR_FOLLOWER",
     7: "REQUEST_TIMED_OUT",
     10: "MESSAGE_TOO_LARGE",
+    14: "COORDINATOR_LOAD_IN_PROGRESS",
+    15: "COORDINATOR_NOT_AVAILABLE",
+    16: "NOT_COORDINATOR",
     17: "INVALID_TOPIC",
     19: "NOT_ENOUGH_REPLICAS",
     20: "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
@@ -366,6 +370,41 @@ class Connection:
         _, error, _, offset = answers[0][1][0]
         _check(error)
         return offset
+
+    def find_coordinator(self, group):
+        """The broker's number. The first question makes the topic that positions are kept in."""
+        reader = self.call(FIND_COORDINATOR, 1, string(group) + b"\0")
+        _, error, detail, broker = reader.take("i"), reader.take("h"), reader.string(), reader.take("i")
+        _check(error, detail or "")
+        return broker
+
+    def send_commit(self, group, topic, offsets, metadata=""):
+        """Positions from outside, {partition: offset}: no generation, no member."""
+        partitions = array([struct.pack(">iq", p, o) + string(metadata) for p, o in offsets.items()])
+        head = string(group) + struct.pack(">i", -1) + string("")
+        return self.send(OFFSET_COMMIT, 5, head + array([string(topic) + partitions]))
+
+    @staticmethod
+    def commit_answer(reader):
+        """{partition: error} of the one topic of a commit."""
+        reader.take("i")
+        return dict(reader.array(lambda: (reader.string(), dict(reader.array(lambda: reader.take("ih")))))[0][1])
+
+    def positions(self, group, topic, partitions):
+        """{partition: (offset, metadata)}; −1 and "" where there is none."""
+        wanted = string(topic) + array([struct.pack(">i", partition) for partition in partitions])
+        reader = self.call(OFFSET_FETCH, 3, string(group) + array([wanted]))
+        reader.take("i")
+
+        def answer():
+            partition, offset = reader.take("iq")
+            metadata, error = reader.string(), reader.take("h")
+            _check(error, f"{group} in {topic}[{partition}]")
+            return partition, (offset, metadata)
+
+        found = dict(reader.array(lambda: (reader.string(), dict(reader.array(answer)))))
+        _check(reader.take("h"), group)
+        return found.get(topic, {})
 
     def read(self, topic, partition, start, end, limit=None):
         """Every (offset, value) in [start, end), in order; raises when the broker skips or repeats an offset.

@@ -45,6 +45,7 @@ import Testing
 
         try self.limitedTopic(server)
         try self.errors(server)
+        try self.groups(server)
         #expect(try run(["topic", "rm", "small", "--yes", "-s", server]).code == 0)
         #expect(try run(["topic", "rm", "greetings", "--yes", "-s", server]).code == 0)
         #expect(try run(["topic", "ls", "-o", "json", "-s", server]).output == "[]\n")
@@ -66,6 +67,29 @@ import Testing
         #expect(large.error.contains("a record of 3000 bytes") && large.error.contains("max.message.bytes is 2000"))
         #expect(large.error.contains("MESSAGE_TOO_LARGE, from broker 1 at \(server)"))
         #expect(large.error.contains("apus topic set small max.message.bytes=SIZE"))
+    }
+
+    /// A group reads, stops in the middle, goes on there, is moved, is shown, and goes.
+    private func groups(_ server: String) throws {
+        let at = ["-s", server]
+        #expect(try run(["topic", "create", "jobs", "-p", "1"] + at).code == 0)
+        #expect(try run(["pub", "jobs", "-q"] + at, input: "1\n2\n3\n4\n5\n").code == 0)
+        #expect(try run(["sub", "jobs", "-g", "workers", "-n", "2"] + at).output == "1\n2\n")
+        #expect(try run(["sub", "jobs", "-g", "workers", "-n", "1"] + at).output == "3\n")
+        #expect(try run(["group", "ls", "-o", "raw"] + at).output == "workers\tclassic\tEmpty\tconsumer\t1\n")
+        #expect(try run(["group", "lag", "-o", "raw"] + at).output == "workers\t1\t0\t2\t2\n")
+        let shown = try run(["group", "seek", "workers", "--by", "-2", "-o", "raw"] + at)
+        #expect(shown.output == "jobs\t0\t0\t5\t3\t1\t-2\t4\twould move\n")
+        #expect(try run(["group", "seek", "workers", "--by", "-2", "--execute", "-o", "raw"] + at).code == 0)
+        #expect(try run(["sub", "jobs", "-g", "workers", "-n", "1"] + at).output == "2\n")
+        let described = try run(["group", "describe", "workers", "-o", "ndjson"] + at).output
+        #expect(described.contains(#""total_lag":3"#) && described.contains(#""current_offset":2,"log_end_offset":5"#))
+        #expect(try run(["group", "seek", "workers"] + at).code == 64)
+        #expect(try run(["group", "rm", "workers"] + at, input: "").code == 64)
+        #expect(try run(["group", "rm", "workers", "--yes"] + at).code == 0)
+        let gone = try run(["group", "describe", "workers"] + at)
+        #expect(gone.code == 1 && gone.error.contains("there is no group workers (GROUP_ID_NOT_FOUND, from broker 1"))
+        #expect(try run(["topic", "rm", "jobs", "--yes"] + at).code == 0)
     }
 
     /// Each says what, where and what to do, in words.

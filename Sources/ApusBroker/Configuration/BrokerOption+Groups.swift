@@ -5,9 +5,11 @@ import ApusGroups
 extension BrokerOption {
     /// Of the options of groups; see ``definition``.
     var groupDefinition: OptionDefinition {
+        // May be changed, and is kept: a coordinator takes it in when it is loaded.
         func milliseconds(_ value: Duration, _ text: String, atLeast least: Int64 = 1) -> OptionDefinition {
             OptionDefinition(
-                .int, String(value.wholeMilliseconds), .number(least...Int64(Int32.max)), text, isReadOnly: true
+                .int, String(value.wholeMilliseconds), .number(least...Int64(Int32.max)),
+                "\(text) Read at the broker's start, or when its first group comes."
             )
         }
         func count(_ value: Int, _ most: Int, _ text: String) -> OptionDefinition {

@@ -5,11 +5,14 @@ import NIOCore
 /// The same for callers on any task.
 extension ClientCore {
     func call<Request: KafkaRequest>(
-        _ request: Request, to node: Node, upTo limit: Int16 = .max, timeout: Duration? = nil
+        _ request: Request, to node: Node, for purpose: Purpose = .control, upTo limit: Int16 = .max,
+        timeout: Duration? = nil
     ) async throws(ApusError) -> BrokerAnswer<Request.Response> {
         let result = await withCheckedContinuation { continuation in
             self.loop.execute {
-                self.call(request, to: node, upTo: limit, timeout: timeout) { continuation.resume(returning: $0) }
+                self.call(request, to: node, for: purpose, upTo: limit, timeout: timeout) {
+                    continuation.resume(returning: $0)
+                }
             }
         }
         return try result.get()

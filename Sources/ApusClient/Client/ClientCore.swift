@@ -29,6 +29,8 @@ final class ClientCore: @unchecked Sendable {
         case produce
         /// One reader's.
         case fetch(Int)
+        /// One group member's.
+        case group(Int)
     }
 
     struct LinkKey: Hashable {

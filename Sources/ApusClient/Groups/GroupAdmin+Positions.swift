@@ -4,7 +4,7 @@ import KafkaWire
 /// Where groups are, and setting it from outside.
 extension GroupAdmin {
     /// Offsets are told by topic names up to this version of OffsetCommit and OffsetFetch.
-    private static let versionWithNamesMax: Int16 = 9
+    static let versionWithNamesMax: Int16 = 9
 
     /// Where the group is, in each partition in which it is anywhere. Empty for a group that nobody knows.
     public func positions(of name: String) async throws -> [NamedPartition: GroupPosition] {
@@ -64,7 +64,23 @@ extension GroupAdmin {
         request.groupID = name
         // Not a member's: generation −1, no member id.
         request.generationIDOrMemberEpoch = -1
-        request.topics = Self.byTopic(positions.keys).map { topic, partitions in
+        request.topics = Self.commitTopics(positions)
+        let coordinator = GroupCoordinator(core: self.core, group: name)
+        // The same positions twice are the same as once.
+        try await self.core.retrying(repeatingIndefinite: true) { [request] () throws(ApusError) in
+            let response = try await coordinator.ask(request, upTo: Self.versionWithNamesMax)
+            for topic in response.topics {
+                for one in topic.partitions {
+                    guard let code = one.errorCode.failure else { continue }
+                    throw Self.error(code, response, name, topic.name, one.partitionIndex)
+                }
+            }
+        }
+    }
+
+    /// What a commit says of positions.
+    static func commitTopics(_ positions: [NamedPartition: GroupPosition]) -> [OffsetCommitRequest.Topic] {
+        Self.byTopic(positions.keys).map { topic, partitions in
             var wanted = OffsetCommitRequest.Topic()
             wanted.name = topic
             wanted.partitions = partitions.compactMap { partition in
@@ -77,17 +93,6 @@ extension GroupAdmin {
                 return one
             }
             return wanted
-        }
-        let coordinator = GroupCoordinator(core: self.core, group: name)
-        // The same positions twice are the same as once.
-        try await self.core.retrying(repeatingIndefinite: true) { [request] () throws(ApusError) in
-            let response = try await coordinator.ask(request, upTo: Self.versionWithNamesMax)
-            for topic in response.topics {
-                for one in topic.partitions {
-                    guard let code = one.errorCode.failure else { continue }
-                    throw Self.error(code, response, name, topic.name, one.partitionIndex)
-                }
-            }
         }
     }
 

@@ -16,6 +16,8 @@ actor RecordPrinter {
     private let matches: [RecordMatch]
     private var left: Int
     private var isFirst = true
+    /// Records of the last batch that were looked at.
+    private(set) var takenOfBatch = 0
     private var output = StandardOutput()
 
     init(style: Style, matches: [RecordMatch] = [], countMax: Int?) {
@@ -26,10 +28,12 @@ actor RecordPrinter {
 
     /// Throws ``EnoughRecords`` when the number that was asked for is reached.
     func print(_ batch: ReaderBatch) throws {
+        self.takenOfBatch = 0
         if case .values = self.style, self.matches.isEmpty {
             try self.printValues(batch)
         } else {
             try batch.forEachRecord { record in
+                self.takenOfBatch += 1
                 let shown = ShownRecord(record, of: batch)
                 guard self.matches.allSatisfy({ $0.holds(for: shown) }) else { return }
                 try self.countDown()
@@ -40,6 +44,9 @@ actor RecordPrinter {
         // More is on its way: gather. Nothing is: whoever watches wants to see it now.
         if batch.nextOffset >= batch.highWatermark { try self.output.flush() }
     }
+
+    /// What was printed has left.
+    func flush() throws { try self.output.flush() }
 
     func finish() throws {
         if case .json(isDocument: true, _) = self.style {
@@ -59,6 +66,7 @@ actor RecordPrinter {
         swap(&output, &self.output)
         defer {
             swap(&output, &self.output)
+            self.takenOfBatch = self.left - left
             self.left = left
         }
         try batch.forEachValue { value in

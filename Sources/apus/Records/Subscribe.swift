@@ -13,6 +13,10 @@ struct Subscribe: AsyncParsableCommand {
               apus sub hello --from start -e                  all there is, then end
               apus sub hello --from @-2h --until @-1h         an hour of it
               apus sub hello --from -10 -f '%t[%p]@%o %k %v\\n'
+              apus sub hello --group billing                  as a member of a group, which remembers where it is
+
+            With --group, partitions are shared with the group's other members, and what was printed is committed. \
+            --from is then start or end, and holds where the group has no position yet.
 
             Positions: start, end, 42, -100 (before the end), +5 (after the start), @2026-11-20T10:00 (UTC, or with a \
             zone), @-2h. They hold in each partition.
@@ -42,6 +46,9 @@ struct Subscribe: AsyncParsableCommand {
         help: ArgumentHelp("Where to stop: end, an offset, a time.", valueName: "position"),
         transform: { text in try parsing { try Position(text) } })
     var until: Position?
+
+    @Option(name: [.customShort("g", allowingJoined: true), .long], help: "Read as a member of this group.")
+    var group: String?
 
     @Option(name: [.customShort("n", allowingJoined: true), .long], help: "Stop after so many records.")
     var count: Int?
@@ -77,6 +84,14 @@ struct Subscribe: AsyncParsableCommand {
         guard self.format == nil || self.output == nil else {
             throw ValidationError("--format and --output exclude each other")
         }
+        if self.group != nil {
+            guard self.until == nil, !self.exitAtEnd, self.partition.isEmpty else {
+                throw ValidationError("--group excludes --until, --exit-at-end and --partition")
+            }
+            guard self.from == nil || self.from == .start || self.from == .end else {
+                throw ValidationError("with --group, --from is start or end; apus group seek moves a group")
+            }
+        }
         guard self.until == nil || !self.exitAtEnd else {
             throw ValidationError("--until and --exit-at-end exclude each other")
         }
@@ -91,6 +106,17 @@ struct Subscribe: AsyncParsableCommand {
         var isInterrupted = false
         try await self.connection.withClient(allowsTopicCreation: !isBounded) { apus in
             try await withThrowingTaskGroup(of: Void.self) { group in
+                if let name = self.group {
+                    group.addTask { try await self.consume(as: name, from: apus, to: printer) }
+                    group.addTask { try await Interruption.wait() }
+                    do {
+                        try await group.next()
+                    } catch is EnoughRecords {
+                    } catch is Interruption {
+                        isInterrupted = true
+                    }
+                    return group.cancelAll()
+                }
                 for topic in self.topics {
                     let start = try await self.start(of: topic, at: now, apus)
                     group.addTask { try await self.read(topic, start, end, from: apus, to: printer) }
@@ -115,6 +141,29 @@ struct Subscribe: AsyncParsableCommand {
         let partitions = self.partition.isEmpty ? nil : self.partition.map(PartitionIndex.init(rawValue:))
         for try await batch in apus.readBatches(topic, partitions: partitions, from: start, until: end) {
             try await printer.print(batch)
+        }
+    }
+
+    private func consume(as group: String, from apus: ApusClient, to printer: RecordPrinter) async throws {
+        var options = ConsumerOptions()
+        options.start = self.from == .end ? .end : .start
+        try await apus.withConsumer(of: self.topics, in: group, options: options) { consumer in
+            for try await batch in consumer {
+                do {
+                    try await printer.print(batch)
+                } catch let enough as EnoughRecords {
+                    try await printer.flush()
+                    let taken = await printer.takenOfBatch
+                    // The last one that was looked at: what comes behind it is for the next time.
+                    if let last = try batch.records().prefix(taken).last {
+                        let place = NamedPartition(batch.topic, batch.partition)
+                        try await consumer.commit([place: GroupPosition(last.offset.next)])
+                    }
+                    throw enough
+                }
+                // It counts as printed when the next batch is asked for.
+                try await printer.flush()
+            }
         }
     }
 
