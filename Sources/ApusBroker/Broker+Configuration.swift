@@ -24,6 +24,7 @@ extension Broker {
         then: @escaping @Sendable ([BrokerError?]) -> Void
     ) {
         let home = self.mailbox(of: loop)
+        let audit = self.audit
         self.registry.submit { draft in
             var trial = draft
             let errors = alterations.map { resource, alteration -> BrokerError? in
@@ -38,7 +39,12 @@ extension Broker {
             if !validateOnly { draft = trial }
             return { outcome in
                 switch outcome {
-                case .success: home.run { then(errors) }
+                case .success:
+                    for ((resource, alteration), error) in zip(alterations, errors) where error == nil && !validateOnly
+                    {
+                        audit.note(.alterConfiguration, "\(resource.audited): \(alteration.audited)", by: client)
+                    }
+                    home.run { then(errors) }
                 case .failure(let failure): home.run { then(errors.map { $0 ?? failure }) }
                 }
             }

@@ -38,30 +38,39 @@ extension Broker {
             guard names?.isEmpty != true else { return }
             for shard in shards { shard.mailbox.run { shard.groups.topicsChanged(names) } }
         }
-        let access = BrokerAccess(settings, ports: ports, loop: loops[0])
+        let audit = BrokerAudit(isOn: settings.isAuditing ?? settings.isAuthorizing, loop: loops[0], ports: ports)
+        let access = BrokerAccess(settings, ports: ports, loop: loops[0], audit: audit)
         let broker = Broker(
             settings: settings, ports: ports, shards: shards, registry: registry, subscriptions: subscriptions,
-            published: published, access: access
+            published: published, access: access, audit: audit
         )
+        audit.begin(broker)
         shards[0].mailbox.run {
             registry.load { result in
                 switch result {
-                case .success(let registry):
-                    access.start { error in
-                        if let error { return loop.execute { then(.failure(error)) } }
-                        access.onChange { for shard in shards { shard.mailbox.run { shard.rightsChanged() } } }
-                        for shard in shards { shard.mailbox.run { shard.startSeconds() } }
-                        for (topic, partitions) in registry.deleted { broker.removeFiles(of: topic, partitions) }
-                        // So that nobody reads before windows are known; a catalogue that can not be read delays no
-                        // more.
-                        subscriptions.start {
-                            broker.loadGroups()
-                            loop.execute { then(.success(broker)) }
-                        }
-                    }
+                case .success(let registry): broker.begin(registry, on: loop, then: then)
                 case .failure(let error):
                     loop.execute { then(.failure(error)) }
                 }
+            }
+        }
+    }
+
+    /// The registry was read; then the rules, then the windows of subscriptions.
+    private func begin(
+        _ registry: TopicRegistry, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<Broker, BrokerError>) -> Void
+    ) {
+        let (access, shards) = (self.access, self.shards)
+        access.start { error in
+            if let error { return loop.execute { then(.failure(error)) } }
+            access.onChange { for shard in shards { shard.mailbox.run { shard.rightsChanged() } } }
+            for shard in shards { shard.mailbox.run { shard.startSeconds() } }
+            for (topic, partitions) in registry.deleted { self.removeFiles(of: topic, partitions) }
+            // So that nobody reads before windows are known; a catalogue that can not be read delays no more.
+            self.subscriptions.start {
+                self.loadGroups()
+                loop.execute { then(.success(self)) }
             }
         }
     }
@@ -70,6 +79,11 @@ extension Broker {
     /// all of them closed cleanly.
     package func close(on loop: any EventLoop, then: @escaping @Sendable (LogEnds) -> Void) {
         self.access.stop()
+        // What was done is written down before nothing can be written any more.
+        self.audit.close { self.closeShards(on: loop, then: then) }
+    }
+
+    private func closeShards(on loop: any EventLoop, then: @escaping @Sendable (LogEnds) -> Void) {
         let none = ShardEnds(isClean: false, logs: [:])
         let gather = BrokerGather([ShardEnds](repeating: none, count: self.shards.count), missing: self.shards.count) {
             let ends = self.ends($0)

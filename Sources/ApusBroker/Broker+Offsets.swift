@@ -39,8 +39,11 @@ extension Broker {
                 return answer(.failure(.internalTopic(topic.name)))
             }
             shard.deleteRecords(topic, deletion, timeout: timeout, then: answer)
-        } then: {
-            then($0)
+        } then: { [audit = self.audit] (results: [Result<Offset, BrokerError>]) in
+            for case (let deletion, .success(let start)) in zip(deletions, results) {
+                audit.note(.deleteRecords, "\(deletion.topic)/\(deletion.partition) before \(start)", by: client)
+            }
+            then(results)
         }
     }
 

@@ -29,7 +29,10 @@ extension Broker {
                     return try draft.create(wish, newID: newID)
                 }
             }
-        } then: { results, _ in
+        } then: { [audit = self.audit] results, isCommitted in
+            for case .success(let topic) in results where isCommitted {
+                audit.note(.createTopic, topic.name, by: client)
+            }
             then(results)
         }
     }
@@ -69,6 +72,7 @@ extension Broker {
         } then: { results, isCommitted in
             if isCommitted {
                 for case .success(let topic) in results {
+                    self.audit.note(.deleteTopic, topic.name, by: client)
                     self.removeFiles(of: topic.id, topic.partitionCount)
                     for shard in self.shards {
                         shard.mailbox.run { shard.groups.topicDeleted(topic.name, topic.id) }
@@ -95,7 +99,10 @@ extension Broker {
                     return try draft.grow(growth)
                 }
             }
-        } then: { results, _ in
+        } then: { [audit = self.audit] results, isCommitted in
+            for case .success(let topic) in results where isCommitted {
+                audit.note(.growTopic, "\(topic.name) to \(topic.partitionCount) partitions", by: client)
+            }
             then(results)
         }
     }

@@ -16,6 +16,7 @@ package final class Broker: Sendable {
     package let readMemory: ReplyMemory
     /// Who may do what, as it is now.
     package let access: BrokerAccess
+    package let audit: BrokerAudit
     let ports: BrokerPorts
     let shards: [Shard]
     let registry: BrokerRegistry
@@ -28,10 +29,12 @@ package final class Broker: Sendable {
 
     init(
         settings: BrokerSettings, ports: BrokerPorts, shards: [Shard], registry: BrokerRegistry,
-        subscriptions: BrokerSubscriptions, published: BrokerPublication, access: BrokerAccess
+        subscriptions: BrokerSubscriptions, published: BrokerPublication, access: BrokerAccess,
+        audit: BrokerAudit
     ) {
         self.settings = settings
         self.access = access
+        self.audit = audit
         self.ports = ports
         self.memory = MemoryBudget(limit: settings.requestMemory)
         self.readMemory = ReplyMemory(limit: settings.readMemory)
@@ -113,6 +116,8 @@ package struct BrokerSettings: Sendable {
     package var partitionsOpenPerShardMax = Limits.partitionsOpenPerShardMax
     /// Whether rights are asked for; false: everybody may do everything.
     package var isAuthorizing = false
+    /// Whether logins, denials and changes are written to ``InternalTopic/audit``. Nil: where rights are asked for.
+    package var isAuditing: Bool?
     /// Whom no rule concerns.
     package var superUsers: Set<Principal> = []
     /// What each user may do where no quota says anything.

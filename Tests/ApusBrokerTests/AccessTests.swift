@@ -21,7 +21,10 @@ struct AccessTests {
     }
 
     private static func bench(_ store: FakeCoordinatorStore = FakeCoordinatorStore()) throws -> TestBroker {
-        try TestBroker(store: store) { $0.isAuthorizing = true }
+        try TestBroker(store: store) {
+            $0.isAuthorizing = true
+            $0.isAuditing = false
+        }
     }
 
     private static func commit(_ changes: [StoreChange], _ bench: TestBroker) -> Once<Result<Int, BrokerError>> {

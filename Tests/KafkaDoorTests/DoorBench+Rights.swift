@@ -15,6 +15,7 @@ extension DoorBench {
     static func authorizing() throws -> DoorBench {
         try DoorBench {
             $0.isAuthorizing = true
+            $0.isAuditing = false
             $0.superUsers = [Self.root]
         }
     }

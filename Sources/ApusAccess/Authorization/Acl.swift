@@ -77,6 +77,20 @@ package enum AclRefusal: Error, Hashable, Sendable {
     case host(String)
 }
 
+extension AclRefusal: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .code(let what, let code): "\(what) \(code) is not one that a rule can have"
+        case .emptyName: "a resource has a name"
+        case .nameTooLong(let bytes): "a resource's name of \(bytes.rawValue) bytes is too long"
+        case .oddName: "a resource's name has characters that do not show themselves"
+        case .clusterName: "the cluster's name is '\(Resource.clusterName)', literally"
+        case .principal(let text): "'\(text.prefix(64))' is not a principal, like User:alice"
+        case .host(let text): "'\(text.prefix(64))' is not an IP address or *"
+        }
+    }
+}
+
 /// One rule: this principal, from this host, may (or must not) do this with what the pattern covers.
 package struct Acl: Hashable, Sendable {
     package let pattern: ResourcePattern
@@ -168,6 +182,15 @@ package struct AclOnTheWire: Hashable, Sendable {
             principal: acl.principal.text.text, host: "\(acl.host)", operation: acl.operation.rawValue,
             permission: acl.permission.rawValue
         )
+    }
+}
+
+extension Acl: CustomStringConvertible {
+    /// `allow User:alice from * READ topic prefixed orders-`
+    package var description: String {
+        let kind = self.pattern.kind == .prefixed ? " prefixed" : ""
+        return "\(self.permission) \(self.principal) from \(self.host) \(self.operation) \(self.pattern.type)\(kind) "
+            + self.pattern.name.text
     }
 }
 

@@ -21,7 +21,7 @@ package struct QuotaEntity: Hashable, Sendable {
         case named(ExactText)
         case others
 
-        var name: ExactText? { if case .named(let name) = self { name } else { nil } }
+        package var name: ExactText? { if case .named(let name) = self { name } else { nil } }
     }
 
     package let user: Who?

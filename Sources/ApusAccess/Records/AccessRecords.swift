@@ -47,6 +47,9 @@ package struct AccessRecords: Sendable {
     /// How many rules there are, those that can not be read not counted (``Limits/aclsMax``).
     package var aclCount: Int { self.acls.count }
 
+    /// The rules that can be read, in no order.
+    package var rules: [Acl] { Array(self.acls.values) }
+
     private mutating func apply(_ change: StoreChange) {
         let (key, value): (String, [UInt8]?) =
             switch change {

@@ -27,8 +27,10 @@ package final class BrokerAccess: Sendable {
     private let quotasVersion = Atomic<Int64>(0)
     private let listeners = Mutex<[@Sendable () -> Void]>([])
     private let records: BrokerAccessRecords
+    private let audit: BrokerAudit
 
-    init(_ settings: BrokerSettings, ports: BrokerPorts, loop: any EventLoop) {
+    init(_ settings: BrokerSettings, ports: BrokerPorts, loop: any EventLoop, audit: BrokerAudit) {
+        self.audit = audit
         self.isAuthorizing = settings.isAuthorizing
         self.superUsers = settings.superUsers
         // Until the store was read nobody may do anything.
@@ -78,7 +80,7 @@ package final class BrokerAccess: Sendable {
     package func client(_ principal: Principal, clientID: String = "", address: String) -> ClientContext {
         ClientContext(
             principal: principal, clientID: clientID, address: address,
-            access: self.view(of: principal, from: HostAddress(address)))
+            access: self.view(of: principal, from: HostAddress(address)), audit: self.audit)
     }
 
     package func view(of principal: Principal, from host: HostAddress?) -> AccessView {

@@ -64,11 +64,8 @@ extension Broker {
         } catch {
             throw error == .unknownTopicID ? .unknownTopicID : .unknownTopicOrPartition
         }
-        guard client.allows(.read, onTopic: topic.name) else {
-            // By its id nobody learns whether it is there.
-            if case .id = reference { throw .unknownTopicID }
-            throw .topicAuthorizationFailed
-        }
+        // An id can not be guessed, so that it is known tells nobody anything; and clients wait for one that is not.
+        guard client.allows(.read, onTopic: topic.name) else { throw .topicAuthorizationFailed }
         guard topic.contains(partition) else { throw .unknownTopicOrPartition }
         return topic
     }
@@ -143,7 +140,7 @@ extension Broker {
                 return answer
             }
             guard client.allows(.describe, onTopic: topic.name) else {
-                answer.error = .unknownTopicID
+                answer.error = .topicAuthorizationFailed
                 return answer
             }
             answer.topic = topic.name
@@ -171,6 +168,7 @@ extension Broker {
             return topics.topic(named: topic)?.contains(partition) == true ? nil : .unknownTopicOrPartition
         }
         let asked = zip(partitions, errors).filter { $0.1 == nil }.map(\.0)
+        guard !asked.isEmpty || partitions.isEmpty else { return home.run { then(.success(errors)) } }
         guard topics.topic(named: OffsetsTopic.name) != nil else { return home.run { then(.failure(.groupNotFound)) } }
         self.withCoordinator(of: group) { found in
             switch found {

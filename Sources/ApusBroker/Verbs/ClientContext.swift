@@ -13,19 +13,25 @@ package struct ClientContext: Sendable {
     package var address: String
     /// What the principal may do from its address, by the rules of one moment.
     package var access: AccessView
+    /// Where denials are written down.
+    package var audit: BrokerAudit?
 
     package init(
-        principal: Principal = .anonymous, clientID: String = "", address: String = "", access: AccessView = .open
+        principal: Principal = .anonymous, clientID: String = "", address: String = "", access: AccessView = .open,
+        audit: BrokerAudit? = nil
     ) {
         self.principal = principal
         self.clientID = clientID
         self.address = address
         self.access = access
+        self.audit = audit
     }
 
-    /// Whether the client may do it.
+    /// Whether the client may do it. A "no" is written down.
     package func allows(_ operation: AccessOperation, on resource: Resource) -> Bool {
-        self.access.isUnrestricted || self.access.authorize(operation, on: resource).isAllowed
+        if self.mayList(operation, on: resource) { return true }
+        self.audit?.denied(operation, on: resource, self)
+        return false
     }
 
     /// The same for the topic of that name.

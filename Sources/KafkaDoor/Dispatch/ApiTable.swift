@@ -36,6 +36,8 @@ struct ApiTable: Sendable {
         SyncGroupHandler.self, HeartbeatHandler.self, LeaveGroupHandler.self, OffsetCommitHandler.self,
         OffsetFetchHandler.self, DescribeGroupsHandler.self, ListGroupsHandler.self, DeleteGroupsHandler.self,
         OffsetDeleteHandler.self, ConsumerGroupHeartbeatHandler.self, ConsumerGroupDescribeHandler.self,
+        DescribeAclsHandler.self, CreateAclsHandler.self, DeleteAclsHandler.self, DescribeClientQuotasHandler.self,
+        AlterClientQuotasHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {
