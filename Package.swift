@@ -104,7 +104,8 @@ let fuzzing: [Target] =
     : [
         .target(name: "CFuzz", path: "Fuzz/CFuzz"),
         .executableTarget(
-            name: "apus-fuzz", dependencies: ["CFuzz", "ApusCore", "ApusFakes", "ApusLog", "KafkaWire", nioCore],
+            name: "apus-fuzz",
+            dependencies: ["CFuzz", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "KafkaWire", nioCore],
             path: "Fuzz/Targets",
             swiftSettings: house
         ),

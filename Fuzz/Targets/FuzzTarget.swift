@@ -21,6 +21,6 @@ struct FuzzTarget: Sendable {
     static let proportional: @Sendable (Int) -> Int = { Self.heapBytesFixed + $0 * Self.heapBytesPerByteMax }
 
     static let all: [FuzzTarget] = [
-        .requests, .responses, .frames, .batches, .segments, .indexes, .states,
+        .requests, .responses, .frames, .batches, .segments, .indexes, .states, .groupRecords, .groupHeartbeats,
     ]
 }

@@ -10,7 +10,8 @@ enum OffsetsTopic {
         TopicSpecification(
             name: self.name, partitions: Limits.offsetsTopicPartitions,
             configuration: [
-                TopicOption.cleanupPolicy.name: "delete",
+                // Compaction is what keeps it small; a broker without it keeps everything.
+                TopicOption.cleanupPolicy.name: self.canCompact ? "compact" : "delete",
                 TopicOption.retentionAge.name: "-1",
                 TopicOption.retentionBytes.name: "-1",
                 TopicOption.segmentBytes.name: String(Limits.offsetsTopicSegmentBytes.rawValue),
@@ -21,6 +22,8 @@ enum OffsetsTopic {
             ]
         )
     }
+
+    private static var canCompact: Bool { TopicOption.cleanupPolicy.definition.rule.refusal(of: "compact") == nil }
 
     /// Kafka's rule: Java's hash of the name, without its sign, over the number of partitions. Tools compute it too.
     static func partition(of group: GroupID, count: Int32) -> PartitionIndex {

@@ -262,7 +262,10 @@ package struct GroupCoordinator: Sendable {
 extension GroupID {
     /// Not empty, not too long, and without control characters: names end up in logs and on terminals.
     package var isValid: Bool {
-        !self.rawValue.isEmpty && self.rawValue.utf8.count <= Limits.groupNameBytesMax
-            && self.rawValue.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+        let bytes = self.rawValue.utf8
+        guard !bytes.isEmpty, bytes.count <= Limits.groupNameBytesMax else { return false }
+        // Nearly every name is ASCII, and this is asked with every request.
+        if bytes.allSatisfy({ (0x20...0x7E).contains($0) }) { return true }
+        return self.rawValue.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
     }
 }
