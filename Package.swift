@@ -18,7 +18,9 @@ let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-colle
 let hashTrees: Target.Dependency = .product(name: "HashTreeCollections", package: "swift-collections")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 
@@ -69,7 +71,7 @@ let parts: [[Target]] = [
     // Doors.
     part(
         "KafkaDoor",
-        ["ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioSSL, deque, logging],
+        ["ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS, nioSSL, deque, logging],
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Adapters.
@@ -82,7 +84,7 @@ let parts: [[Target]] = [
         "ApusServer",
         [
             "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, nioSSL,
-            httpClient, logging,
+            nioHTTP1, httpClient, logging,
         ],
         tests: ["ApusClient"]
     ),

@@ -111,6 +111,19 @@ def run(name, body):
     sys.exit(checks.close())
 
 
+def own_brokers(name, body):
+    """For scripts that start brokers of their own: `body(checks, apus, folder)`; the exit code."""
+    options = argparse.ArgumentParser()
+    options.add_argument("--apus", default=os.path.join(ROOT, ".build", "debug", "apus"), help="path of the executable")
+    arguments = options.parse_args()
+    checks, root = Checks(name), tempfile.mkdtemp(prefix="apus-conformance-")
+    try:
+        body(checks, os.path.abspath(arguments.apus), root)
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+    sys.exit(checks.close())
+
+
 def until(condition, what, deadline=DEADLINE):
     """Polls a condition that itself waits a little (a client's poll); its value, or TimeoutError."""
     end = time.monotonic() + deadline

@@ -25,7 +25,7 @@ extension CommandFailure {
     private static func exit(for error: ApusError) -> Exit {
         switch error.code {
         case .unreachable: .unreachable
-        case .notAuthorized: .denied
+        case .notAuthorized, .tls: .denied
         case .invalidArgument, .invalidConfiguration: .usage
         case .recordTooLarge, .invalidRecord, .corrupt: .badData
         // It may appear later, but whoever mistyped a name should not be told to wait for that.
@@ -49,6 +49,10 @@ extension CommandFailure {
         case .groupNotEmpty: "stop its members first; apus group describe \(error.group ?? "NAME") shows them"
         case .recordTooLarge: "apus topic set \(topic) max.message.bytes=SIZE raises the limit"
         case .storage: "look at the broker's log: its disk is full or failed"
+        // Not for what a rule forbids: there the login was good.
+        case .notAuthorized where error.kafkaCode.map { "\($0)".contains("SASL") } ?? true:
+            "say who you are: --user NAME --password-file FILE, or --token-file FILE"
+        case .tls: "--tls-ca FILE names who signs the broker's certificate, --tls-cert and --tls-key your own"
         case .timedOut, .connectionLost: "is the broker at \(servers) alive? then try again"
         default: nil
         }

@@ -6,6 +6,8 @@ import Foundation
 ///
 ///     {"current": "staging", "contexts": {"staging": {"server": "10.0.0.7:9092", "timeout": "5s"}}}
 ///
+/// A login in it names the file with the password, never the password.
+///
 /// A value; the command reads and writes the file.
 package struct Contexts: Hashable, Sendable {
     package struct Context: Hashable, Sendable {
@@ -13,8 +15,13 @@ package struct Contexts: Hashable, Sendable {
         package var server: String
         /// A duration as it was typed; nil for the default.
         package var timeout: String?
+        package var security: ConnectionSecurity
 
-        package init(server: String, timeout: String? = nil) throws(CommandFailure) {
+        package init(
+            server: String, timeout: String? = nil, security: ConnectionSecurity = ConnectionSecurity()
+        ) throws(CommandFailure) {
+            try security.check()
+            self.security = security
             _ = try HostPort.list(server)
             if let timeout { _ = try Quantity.duration(timeout) }
             self.server = server
@@ -44,7 +51,8 @@ package struct Contexts: Hashable, Sendable {
             throw refusal("there is no \"\(name)\" here")
         }
         for (name, fields) in contexts {
-            for key in fields.keys.sorted() where key != "server" && key != "timeout" {
+            let known = ["server", "timeout"] + ConnectionSecurity.keys
+            for key in fields.keys.sorted() where !known.contains(key) {
                 throw refusal("context \(name): there is no setting \"\(key)\"")
             }
             let timeout = fields["timeout"] as? String
@@ -52,7 +60,8 @@ package struct Contexts: Hashable, Sendable {
                 throw refusal("context \(name): \"server\" and \"timeout\" are texts, and \"server\" must be there")
             }
             do {
-                self.all[name] = try Context(server: server, timeout: timeout)
+                let security = try ConnectionSecurity(fields: fields)
+                self.all[name] = try Context(server: server, timeout: timeout, security: security)
             } catch {
                 throw refusal("context \(name): \(error.message)")
             }
@@ -72,7 +81,7 @@ package struct Contexts: Hashable, Sendable {
         let contexts = self.all.sorted { $0.key < $1.key }.map { name, context in
             var fields: [(String, JSON)] = [("server", .string(context.server))]
             if let timeout = context.timeout { fields.append(("timeout", .string(timeout))) }
-            return (name, JSON.object(fields))
+            return (name, JSON.object(fields + context.security.fields))
         }
         fields.append(("contexts", .object(contexts)))
         return JSON.object(fields).pretty + "\n"

@@ -77,6 +77,7 @@ package enum ErrorGuide {
         (.corrupt, "data that do not fit their checksum"),
         (.unsupported, "the broker does not serve this, or not in a version known here"),
         (.notAuthorized, "authentication or authorization refused it"),
+        (.tls, "TLS with the broker failed: its certificate is not to be believed, or ours was refused"),
         (.storage, "the broker can not store it"),
         (.notEnoughReplicas, "fewer copies than min.insync.replicas asks for"),
         (.invalidConfiguration, "a setting or value that the broker does not take"),
@@ -108,9 +109,15 @@ package enum ErrorGuide {
             "bench_errors", .failure, "some requests failed, so the numbers do not count",
             "apus bench again, more slowly"
         ),
+        ("user_exists", .failure, "there is a user of that name", "apus user set-password NAME"),
+        ("unknown_user", .failure, "no user of that name has a password", "apus user ls shows them"),
         (
-            "public_address", .denied, "others could connect without authentication",
-            "--kafka 127.0.0.1:9092, or --insecure"
+            "secret_file", .badData, "a file with a password or a token can not be used",
+            "the message says why; chmod 600 FILE keeps others from reading it"
+        ),
+        (
+            "public_address", .denied, "others could connect without authentication, or listen",
+            "--kafka 127.0.0.1:9092, or --auth with --tls-cert and --tls-key, or --insecure"
         ),
         (
             "address_in_use", .retryable, "another process listens there",

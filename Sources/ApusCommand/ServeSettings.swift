@@ -9,6 +9,8 @@ package struct ServeSettings: Hashable, Sendable {
     /// What clients are told to connect to; nil: what they connected to.
     package var advertise: HostPort?
     package var isInsecure: Bool
+    /// Who may come in.
+    package var security: SecuritySettings
     /// Event loops; 0: half the cores.
     package var loops: Int
     package var diskThreads: Int
@@ -24,32 +26,36 @@ package struct ServeSettings: Hashable, Sendable {
     package var logLevel: String
 
     /// Every setting, in the order in which `--help` lists them.
-    package static let known: [Setting] = [
-        Setting("data", "DIR", "./apus-data", "directory of everything durable"),
-        Setting("kafka", "HOST:PORT", "127.0.0.1:9092", "where Kafka clients connect"),
-        Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
-        Setting("insecure", nil, "false", "listen on a public address without authentication"),
-        Setting("data-must-exist", nil, "false", "refuse a data directory that is missing or empty"),
-        Setting("loops", "N", "0", "event loops (0: half the cores)"),
-        Setting("disk-threads", "N", "\(Limits.diskThreadsDefault)", "threads that wait for the disk"),
-        Setting("auto-create", "BOOL", "true", "make a topic when a producer first names it"),
-        Setting("partitions", "N", "1", "partitions of a topic that does not say"),
-        Setting("durability", "fsync|page-cache", "fsync", "when a record is acknowledged, for topics that do not say"),
-        Setting("request-memory", "SIZE", "256MiB", "memory for requests in progress"),
-        Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records, for readers at the end"),
-        Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
-        Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
-        Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
-    ]
+    package static let known: [Setting] =
+        [
+            Setting("data", "DIR", "./apus-data", "directory of everything durable"),
+            Setting("kafka", "HOST:PORT", "127.0.0.1:9092", "where Kafka clients connect"),
+            Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
+            Setting(
+                "insecure", nil, "false", "take a public address though anybody may come in, or others may listen"),
+            Setting("data-must-exist", nil, "false", "refuse a data directory that is missing or empty"),
+            Setting("loops", "N", "0", "event loops (0: half the cores)"),
+            Setting("disk-threads", "N", "\(Limits.diskThreadsDefault)", "threads that wait for the disk"),
+            Setting("auto-create", "BOOL", "true", "make a topic when a producer first names it"),
+            Setting("partitions", "N", "1", "partitions of a topic that does not say"),
+            Setting(
+                "durability", "fsync|page-cache", "fsync", "when a record is acknowledged, for topics that do not say"),
+            Setting("request-memory", "SIZE", "256MiB", "memory for requests in progress"),
+            Setting("tail-cache", "SIZE", "128MiB", "memory for the newest records, for readers at the end"),
+            Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
+            Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
+            Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
+        ] + SecuritySettings.known
 
     /// Reads the settings; the error names the setting and the way it was probably set.
     package init(from reader: ConfigReader) throws(CommandFailure) {
-        let values = Values(reader: reader)
+        let values = SettingValues(reader: reader)
         self.data = values.text("data")
         self.kafka = try values.parsed("kafka") { text throws(CommandFailure) in try HostPort(text) }
         let advertise = values.text("advertise")
         self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
         self.isInsecure = try values.flag("insecure")
+        self.security = try SecuritySettings(values)
         self.dataMustExist = try values.flag("data-must-exist")
         self.loops = try values.number("loops", in: 0...1024)
         self.diskThreads = try values.number("disk-threads", in: 1...1024)
@@ -66,7 +72,9 @@ package struct ServeSettings: Hashable, Sendable {
         self.options = try values.parsed("options") { text throws(CommandFailure) in try Self.options(text) }
         self.logLevel = try values.word(
             "log-level", among: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
-        guard self.kafka.isLoopback || self.isInsecure else { throw Self.publicAddress(self.kafka) }
+        if let danger = self.security.dangerInPublic, !self.kafka.isLoopback, !self.isInsecure {
+            throw Self.publicAddress(self.kafka, danger)
+        }
     }
 
     private static func options(_ text: String) throws(CommandFailure) -> [String: String] {
@@ -78,13 +86,11 @@ package struct ServeSettings: Hashable, Sendable {
         return options
     }
 
-    private static func publicAddress(_ address: HostPort) -> CommandFailure {
+    private static func publicAddress(_ address: HostPort, _ danger: String) -> CommandFailure {
         CommandFailure(
-            .denied, code: "public_address",
-            "\(address) can be reached from other machines, and there is no authentication yet: "
-                + "anybody could read, write and delete everything",
-            next: "apus serve --kafka 127.0.0.1:\(address.port), or say so in words: "
-                + "apus serve --kafka \(address) --insecure"
+            .denied, code: "public_address", "\(address) can be reached from other machines, and \(danger)",
+            next: "apus serve --kafka 127.0.0.1:\(address.port), or with --auth scram --tls-cert FILE --tls-key FILE, "
+                + "or say so in words: apus serve --kafka \(address) --insecure"
         )
     }
 }
@@ -114,53 +120,5 @@ package struct Setting: Hashable, Sendable {
         let fallback = setting.fallback.isEmpty ? "none" : setting.fallback
         let sentence = setting.meaning.prefix(1).uppercased() + setting.meaning.dropFirst()
         return "\(sentence). [env: \(setting.environmentName)] [default: \(fallback)]"
-    }
-}
-
-/// Reads texts from the providers and says plainly which setting is wrong.
-private struct Values {
-    let reader: ConfigReader
-
-    func text(_ name: String) -> String {
-        self.reader.string(forKey: ConfigKey(name), default: "")
-    }
-
-    func parsed<Value>(
-        _ name: String, _ parse: (String) throws(CommandFailure) -> Value
-    ) throws(CommandFailure) -> Value {
-        do {
-            return try parse(self.text(name))
-        } catch {
-            throw self.refusal(name, error.message, next: error.next)
-        }
-    }
-
-    func flag(_ name: String) throws(CommandFailure) -> Bool {
-        switch self.text(name).lowercased() {
-        case "true", "yes", "on", "1": return true
-        case "false", "no", "off", "0": return false
-        case let other: throw self.refusal(name, "\"\(other)\" is neither true nor false")
-        }
-    }
-
-    func number(_ name: String, in range: ClosedRange<Int>) throws(CommandFailure) -> Int {
-        let text = self.text(name)
-        guard let number = Int(text), range.contains(number) else {
-            throw self.refusal(name, "\"\(text)\" is not a number from \(range.lowerBound) to \(range.upperBound)")
-        }
-        return number
-    }
-
-    func word(_ name: String, among words: [String]) throws(CommandFailure) -> String {
-        let text = self.text(name)
-        guard words.contains(text) else {
-            throw self.refusal(name, "\"\(text)\" is not one of \(words.joined(separator: ", "))")
-        }
-        return text
-    }
-
-    private func refusal(_ name: String, _ message: String, next: String? = nil) -> CommandFailure {
-        let setting = "--\(name), APUS_\(name.uppercased().replacing("-", with: "_")) or \"\(name)\" in the file"
-        return .usage("setting \(name): \(message)", next: next ?? "change \(setting)")
     }
 }

@@ -77,6 +77,14 @@ public final class ApusServer: Sendable {
         return wasClean
     }
 
+    /// Reads the files and fetches the keys behind TLS and logins again now. Changed files are read anyway, some
+    /// seconds after they changed. What can not be read leaves what there was in use.
+    public func reload() {
+        self.state.withLock { state in
+            if case .running(let parts) = state { parts.reload() }
+        }
+    }
+
     /// Nobody has begun to stop it.
     var isRunning: Bool {
         self.state.withLock { state in

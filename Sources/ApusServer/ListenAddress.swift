@@ -9,7 +9,9 @@ struct ListenAddress {
     let port: Int
 
     /// Resolves and judges. Blocking when the host is a name.
-    init(_ address: ServerAddress, isInsecure: Bool) throws(ServerError) {
+    ///
+    /// - Parameter danger: why it may not be reached from other machines; nil: it may.
+    init(_ address: ServerAddress, danger: String?) throws(ServerError) {
         guard (0...65535).contains(address.port) else {
             throw ServerError(.configuration, "--kafka \(address): a port is a number from 0 to 65535")
         }
@@ -24,11 +26,11 @@ struct ListenAddress {
         }
         self.host = host
         self.port = address.port
-        guard isInsecure || Self.isLoopback(host) else {
+        if let danger, !Self.isLoopback(host) {
             throw ServerError(
                 .publicAddress,
-                "\(address) can be reached from other machines, and there is no authentication: anybody could read, "
-                    + "write and delete everything. Use --kafka 127.0.0.1:\(address.port), or say --insecure"
+                "\(address) can be reached from other machines, and \(danger). Use --kafka "
+                    + "127.0.0.1:\(address.port), or --auth with --tls-cert and --tls-key, or say --insecure"
             )
         }
     }

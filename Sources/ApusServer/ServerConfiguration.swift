@@ -11,8 +11,11 @@ public struct ServerConfiguration: Sendable {
     public var kafka = ServerAddress(host: "127.0.0.1", port: 9092)
     /// What clients are told to connect to, when it is not what they came to.
     public var advertised: ServerAddress?
-    /// Listen on an address that other machines reach, though nobody has to say who he is.
+    /// Listen on an address that other machines reach, though nobody has to say who he is, or others may listen.
     public var isInsecure = false
+    public var authentication = Authentication()
+    /// Nil: in clear.
+    public var tls: TLS?
     /// Nil: what the data directory says; 1 when it is new.
     public var brokerID: BrokerID?
     /// Nil: what the data directory says; a random one when it is new.

@@ -32,6 +32,7 @@ struct ServerParts: Sendable {
     private var threads: DiskThreads?
     private var broker: Broker?
     private var ballast: BallastKeeper?
+    private var security: ServerSecurity?
     private var listener: KafkaListener?
 
     init(logger: Logger) {
@@ -49,7 +50,12 @@ struct ServerParts: Sendable {
         helper.start()
         self.helper = helper
         let address = try await self.blocking { () throws(ServerError) in
-            try ListenAddress(configuration.kafka, isInsecure: configuration.isInsecure)
+            try ListenAddress(
+                configuration.kafka, danger: configuration.isInsecure ? nil : configuration.dangerInPublic)
+        }
+        let logger = self.logger
+        self.security = try await self.blocking { () throws(ServerError) in
+            try ServerSecurity(configuration, clock: clock, randomness: SystemRandomness(), logger: logger)
         }
         DescriptorLimit.raise()
         let (directory, replay) = try await self.openData(configuration)
@@ -227,6 +233,8 @@ struct ServerParts: Sendable {
         settings.requestMemory = configuration.requestMemory
         settings.freeBytesFloor = configuration.freeBytesFloor
         settings.configuration = configuration.brokerOptions
+        settings.isAuthorizing = configuration.isAuthenticating
+        settings.superUsers = try ServerSecurity.superUsers(configuration)
         let catalogue = try await self.openCatalogue(directory)
         let ports = BrokerPorts(
             disk: threads, store: store, catalogue: catalogue, clock: clock, randomness: SystemRandomness(),
@@ -271,11 +279,14 @@ struct ServerParts: Sendable {
     private mutating func listen(
         on address: ListenAddress, _ configuration: ServerConfiguration, _ broker: Broker
     ) async throws(ServerError) -> ServerAddress {
-        guard let loops = self.loops else { preconditionFailure("started out of order") }
+        guard let loops = self.loops, let security = self.security else {
+            preconditionFailure("started out of order")
+        }
+        try await security.open(broker, configuration, on: loops.any(), logger: self.logger)
+        security.start(on: loops.any())
         var door = KafkaListener.Configuration(host: address.host, port: address.port)
         door.frameBytesMax = configuration.frameBytesMax
-        door.connectionsMax = configuration.connectionsMax
-        door.connectionsPerAddressMax = configuration.connectionsPerAddressMax
+        security.protect(&door, of: broker, configuration)
         if let advertised = configuration.advertised {
             guard let port = UInt16(exactly: advertised.port) else {
                 throw ServerError(.configuration, "--advertise \(advertised): a port is a number from 0 to 65535")
@@ -289,6 +300,11 @@ struct ServerParts: Sendable {
         } catch {
             throw address.refusal(of: error)
         }
+    }
+
+    func reload() {
+        guard let security = self.security, let loops = self.loops else { return }
+        security.reload(on: loops.any())
     }
 
     private func tell(_ recovery: RecoveryReport, _ broker: Broker, _ kafka: ServerAddress) {
@@ -316,6 +332,10 @@ struct ServerParts: Sendable {
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }
+        if let security = self.security {
+            let loop = self.loops?.any()
+            await self.quietly("security") { try await security.stop(on: loop) }
+        }
         // A start that ended before there was a broker has touched no log.
         var ends = self.ends
         var isWell = true
@@ -327,7 +347,7 @@ struct ServerParts: Sendable {
             isWell = ends?.isClean == true || !broker.settings.wasCleanShutdown
         }
         await self.threads?.shutdown()
-        (self.listener, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil)
+        (self.listener, self.security, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil, nil)
         if let helper = self.helper {
             let isClosed = await self.closeData(leaving: ends, helper)
             isWell = isWell && isClosed

@@ -22,7 +22,7 @@ struct Apus: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Publish.self, Subscribe.self, TopicCommand.self, GroupCommand.self, Bench.self, LogCommand.self,
-            ContextCommand.self, ErrorsCommand.self, VersionCommand.self,
+            UserCommand.self, ContextCommand.self, ErrorsCommand.self, VersionCommand.self,
         ]
     )
 

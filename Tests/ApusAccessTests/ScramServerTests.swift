@@ -130,6 +130,43 @@ struct ScramServerTests {
         #expect(early.received(message, users: users).refusal == .malformed("channel binding flag"))
     }
 
+    @Test("a client that says its half of the nonce once more logs in, as those of librdkafka before 2.6.1 do")
+    func doubledNonce() throws {
+        let users = try ScramUsers.having(["alice": "tea"])
+        let client = try ApusAccess.ScramClient(
+            .sha256, user: "alice", password: Secret("tea".utf8), nonce: ScramNonce(random: (1, 2, 3)))
+        for (repeated, isTaken) in [(0, true), (1, true), (2, false)] {
+            var server = try self.server()
+            let challenge = try #require(server.received(client.first, users: users).challenge)
+            let again = [UInt8](Array(repeatElement(client.nonce, count: repeated)).joined())
+            let final = try client.final(challenge, repeating: again)
+            let answer = server.received(final.message, users: users)
+            #expect((answer.acceptance != nil) == isTaken)
+            if let acceptance = answer.acceptance { try final.proof.check(acceptance) }
+        }
+    }
+
+    @Test("a client does not believe a server that has another nonce, few iterations, or a wrong signature")
+    func badServer() throws {
+        let client = try ApusAccess.ScramClient(
+            .sha256, user: "a,b=c", password: Secret("tea".utf8), nonce: ScramNonce(random: (1, 2, 3)))
+        let nonce = String(decoding: client.nonce, as: UTF8.self)
+        #expect(String(decoding: client.first, as: UTF8.self) == "n,,n=a=2Cb=3Dc,r=\(nonce)")
+        let refusals: [(String, ApusAccess.ScramClient.Refusal)] = [
+            ("r=other,s=AAAA,i=4096", .nonce), ("r=\(nonce),s=AAAA,i=4096", .nonce),
+            ("r=\(nonce)x,s=AAAA,i=4095", .iterations(4095)), ("r=\(nonce)x,s=AAAA,i=9999999", .iterations(9_999_999)),
+            ("r=\(nonce)x,s=?,i=4096", .malformed), ("", .malformed), ("e=unknown-user", .malformed),
+        ]
+        for (challenge, refusal) in refusals {
+            #expect(throws: refusal) { try client.final(Array(challenge.utf8)) }
+        }
+        let proof = try client.final(Array("r=\(nonce)x,s=AAAA,i=4096".utf8)).proof
+        #expect(throws: ApusAccess.ScramClient.Refusal.serverSignature) { try proof.check(Array("v=AAAA".utf8)) }
+        #expect(throws: ApusAccess.ScramClient.Refusal.refused("other-error")) {
+            try proof.check(Array("e=other-error".utf8))
+        }
+    }
+
     @Test("a second message with less than the whole nonce, another header or a short proof is refused")
     func badFinal() throws {
         let users = try ScramUsers.having(["alice": "tea"])

@@ -22,11 +22,16 @@ final class DoorBench {
     private(set) var channel: EmbeddedChannel
     private var received = ByteBuffer()
     private var correlationID: Int32 = 0
+    /// Where clients connect from.
+    private let remoteAddress: String
 
     init(
         requestMemory: ByteCount = .mebibytes(64), replyMemory: ByteCount = .mebibytes(64),
-        configuration: [String: String] = [:], change: (inout BrokerSettings) -> Void = { _ in }
+        configuration: [String: String] = [:], remoteAddress: String = "10.9.9.9",
+        change: (inout BrokerSettings) -> Void = { _ in }, login: ((any Clock) -> ListenerLogin)? = nil,
+        loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) throws {
+        self.remoteAddress = remoteAddress
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: "bench", brokerID: BrokerID(rawValue: 3)),
             incarnation: Epoch(rawValue: 1), wasCleanShutdown: true, dataDirectory: "/data"
@@ -43,7 +48,10 @@ final class DoorBench {
         Broker.open(settings, ports: ports, shards: [self.loop], on: self.loop) { opened.put($0) }
         self.loop.run()
         self.broker = try #require(opened.value).get()
-        self.door = Door(broker: self.broker, listenerName: "kafka")
+        let made = login?(self.clock)
+        self.door = Door(
+            broker: self.broker, listenerName: "kafka", login: made,
+            loginEnded: loginEnded)
         self.doorLoop = DoorLoop(
             eventLoop: self.loop, logger: logger, replyMemory: ReplyMemory(limit: replyMemory), fetchSessionsMax: 10
         )
@@ -55,7 +63,7 @@ final class DoorBench {
     func connect() throws {
         self.channel = EmbeddedChannel(loop: self.loop)
         self.channel.localAddress = try SocketAddress(ipAddress: "10.1.2.3", port: 9092)
-        self.channel.remoteAddress = try SocketAddress(ipAddress: "10.9.9.9", port: 50_000)
+        self.channel.remoteAddress = try SocketAddress(ipAddress: self.remoteAddress, port: 50_000)
         try KafkaListener.connect(self.channel, door: self.door, loop: self.doorLoop)
         self.channel.connect(to: try SocketAddress(ipAddress: "10.9.9.9", port: 50_000), promise: nil)
         self.received = ByteBuffer()

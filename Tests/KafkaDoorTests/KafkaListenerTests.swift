@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import ApusFakes
@@ -33,7 +34,7 @@ struct KafkaListenerTests {
         }
         let broker = try await opened.futureResult.get()
         var configuration = KafkaListener.Configuration(host: "127.0.0.1", port: 0)
-        configuration.connectionsMax = connectionsMax
+        configuration.caps.total = connectionsMax
         let listener = try await KafkaListener.start(configuration, broker: broker, on: group, logger: logger).get()
         do {
             try await body(listener, group)

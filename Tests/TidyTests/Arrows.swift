@@ -57,8 +57,8 @@ enum Arrows {
         Part(
             "KafkaDoor", .doing,
             [
-                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "NIOSSL",
-                "DequeModule", "Logging",
+                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "NIOTLS",
+                "NIOSSL", "DequeModule", "Logging",
             ]
         ),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
@@ -75,7 +75,7 @@ enum Arrows {
             "ApusServer", .assembly,
             system.union([
                 "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix",
-                "NIOSSL", "AsyncHTTPClient", "Logging",
+                "NIOSSL", "NIOHTTP1", "AsyncHTTPClient", "Logging",
             ])
         ),
         Part(

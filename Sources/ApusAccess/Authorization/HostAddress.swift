@@ -32,6 +32,8 @@ package struct HostAddress: Hashable, Comparable, Sendable {
         (left.high, left.low) < (right.high, right.low)
     }
 
+    package static let loopback = HostAddress(high: 0, low: 1)
+
     package var isLoopback: Bool {
         (self.high == 0 && self.low == 1) || (self.isIPv4 && self.low >> 24 & 0xFF == 127)
     }

@@ -65,6 +65,8 @@ package struct LoginFailure: Error, Hashable, Sendable {
         /// A request that has no place where it came.
         case outOfOrder
         case tooManyRequests
+        /// So many logins wait to be judged that this one was not begun.
+        case overloaded
         /// Nothing came in time.
         case timedOut
         case sessionExpired
@@ -95,6 +97,7 @@ package struct LoginFailure: Error, Hashable, Sendable {
         case .mechanismNotOffered: "this mechanism is not offered here"
         case .outOfOrder: "a request that may not be sent at this point of a login"
         case .tooManyRequests: "too many requests before the login"
+        case .overloaded: "too many logins at once"
         case .timedOut: "the login took too long"
         case .sessionExpired: "the session has expired"
         case .principalChanged: "a session can be renewed only by the principal that began it"

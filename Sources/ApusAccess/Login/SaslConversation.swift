@@ -48,6 +48,18 @@ package struct SaslConversation: Sendable {
         if case .checking = self.state { true } else { false }
     }
 
+    /// Whether the next message is one that takes its time to judge, because a signature has to be checked: hear it
+    /// where no event loop waits.
+    package var hearsSlowly: Bool {
+        if case .exchange(let exchange) = self.state { exchange.isSlow } else { false }
+    }
+
+    /// Whether a request that is none of a login's is served now, without asking ``received(_:at:rules:)``.
+    package func serves(at now: Instant) -> Bool {
+        guard case .loggedIn = self.state, let session = self.session else { return false }
+        return !session.isExpired(at: now)
+    }
+
     /// When to give up on a client that has not logged in; nil once it has.
     package var deadline: Instant? {
         self.session == nil ? self.began.advanced(by: Limits.loginWaitMax) : nil
@@ -81,6 +93,11 @@ package struct SaslConversation: Sendable {
     /// The client let `deadline` pass.
     package mutating func timedOut() -> SaslAnswer {
         self.end(.timedOut)
+    }
+
+    /// Too much waits already to be judged. Not answered: a bare close is what clients try again after.
+    package mutating func overloaded() -> SaslAnswer {
+        self.end(.overloaded)
     }
 
     // MARK: What a request means where

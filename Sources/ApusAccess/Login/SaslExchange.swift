@@ -35,6 +35,11 @@ struct SaslExchange: Sendable {
         }
     }
 
+    /// The next message has a signature to be checked.
+    var isSlow: Bool {
+        if case .bearer = self.state { true } else { false }
+    }
+
     mutating func received(_ message: [UInt8], now: Timestamp, rules: LoginRules) -> Step {
         switch self.state {
         case .scram(let server): return self.scram(server, message, rules.users)

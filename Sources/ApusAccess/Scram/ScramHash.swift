@@ -32,7 +32,7 @@ package enum ScramHash: Int8, CaseIterable, Comparable, Sendable {
 
     /// `Hi(password, salt, i)`, which is PBKDF2. Slow on purpose, some microseconds for each iteration: never on an
     /// event loop. Nil when the library refuses, so that whoever asks has no key and lets nobody in.
-    func stretched(_ password: Secret, salt: [UInt8], iterations: Int32) -> Secret? {
+    package func stretched(_ password: Secret, salt: [UInt8], iterations: Int32) -> Secret? {
         guard password.count > 0, iterations > 0 else { return nil }
         let function: KDF.Insecure.PBKDF2.HashFunction = self == .sha256 ? .sha256 : .sha512
         // The only error is the library's own failure, which has nothing to say: there is no key.

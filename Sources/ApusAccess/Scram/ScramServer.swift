@@ -76,7 +76,11 @@ package struct ScramServer: Sendable {
     /// The server's signature when the proof holds. An unknown user's proof is computed like everybody's.
     private func verified(_ final: ScramClientFinal, _ challenge: Challenge) throws(ScramRefusal) -> [UInt8] {
         guard final.header == challenge.first.header else { throw .channelBindingChanged }
-        guard final.nonce == challenge.nonce else { throw .nonceMismatch }
+        // librdkafka before 2.6.1, which is what distributions and kcat ship, says its own half once more in front.
+        // That is one text, bound to the whole nonce as the other one is: nothing recorded fits it.
+        guard final.nonce == challenge.nonce || final.nonce == challenge.first.nonce + challenge.nonce else {
+            throw .nonceMismatch
+        }
         guard final.proof.count == self.hash.byteCount else { throw .malformed("proof") }
         let comma = [UInt8(ascii: ",")]
         let said = challenge.first.bare + comma + challenge.message + comma + final.withoutProof

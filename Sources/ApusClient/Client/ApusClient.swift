@@ -73,6 +73,9 @@ public final class ApusClient: Sendable {
     /// Groups of consumers: list, describe, lag, positions, delete.
     public var groups: GroupAdmin { GroupAdmin(core: self.core) }
 
+    /// Users and their passwords.
+    public var users: UserAdmin { UserAdmin(core: self.core) }
+
     /// The cluster and its brokers.
     public var cluster: ClusterAdmin { ClusterAdmin(core: self.core) }
 }

@@ -73,7 +73,10 @@ public struct ApusError: Error, Sendable {
         public static let corrupt = Code("corrupt")
         /// The broker does not serve this API in a version that this client knows.
         public static let unsupported = Code("unsupported")
+        /// The login was refused, or what was asked for is not allowed.
         public static let notAuthorized = Code("not authorized")
+        /// TLS with the broker failed: its certificate is not to be believed, or ours was refused.
+        public static let tls = Code("tls")
         /// The broker can not store it: its disk failed or is full.
         public static let storage = Code("storage")
         /// Fewer in-sync replicas than the topic asks for.

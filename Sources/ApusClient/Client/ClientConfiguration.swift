@@ -26,6 +26,11 @@ public struct ClientConfiguration: Sendable {
     /// TCP_NODELAY: small requests leave at once.
     public var sendsWithoutDelay: Bool = true
 
+    /// Nil: in clear.
+    public var tls: TLS?
+    /// Nil: without saying who this is.
+    public var login: Login?
+
     public init(servers: [String], clientID: String = "apus") {
         self.servers = servers
         self.clientID = clientID

@@ -15,6 +15,8 @@ extension ClientCore {
             return then(.failure(ApusError(.invalidArgument, "servers are host:port, not [\(list)]")))
         }
         self.interest.formUnion(topics)
+        // Whoever asks anew wants to be tried anew.
+        if self.waits.isEmpty, self.lastMetadataError?.isFinal == true { self.lastMetadataError = nil }
         self.waits.append(TopicWait(topics: topics, deadline: deadline, startedAt: self.now, then: then))
         self.settleWaits()
         self.tickLater()
@@ -114,6 +116,8 @@ extension ClientCore {
             }
         }
         if missing == nil, self.learnedAt != nil { return .success(()) }
+        // A login that was refused will be refused again.
+        if let error = self.lastMetadataError, error.isFinal { return .failure(error) }
         guard now >= wait.deadline else { return nil }
         let cause = self.lastMetadataError
         if let cause, cause.code == .unsupported || cause.code == .invalidArgument { return .failure(cause) }

@@ -14,16 +14,21 @@ struct ClientEnvironment: Sendable {
     var wallTime: @Sendable () -> Timestamp
     var randomness: any Randomness
     var loop: any EventLoop
+    /// Runs slow work on a thread that is no event loop.
+    var elsewhere: @Sendable (_ work: @escaping @Sendable () -> Void) -> Void = { work in
+        NIOThreadPool.singleton.submit { _ in work() }
+    }
     /// Connects to host and port, on the loop, with the handler in the channel's pipeline.
     var connect: @Sendable (_ to: ServerAddress, _ handler: BrokerConnection) -> EventLoopFuture<any Channel>
 
     /// The machine's own.
     static func system(_ configuration: ClientConfiguration) -> ClientEnvironment {
         let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let tls = BrokerTLS(configuration.tls)
         return ClientEnvironment(
             wallTime: SystemTime.wall, randomness: SystemRandomness(), loop: loop,
             connect: { address, handler in
-                BrokerSocket.connect(to: address, handler: handler, configuration: configuration, on: loop)
+                BrokerSocket.connect(to: address, handler: handler, configuration: configuration, tls: tls, on: loop)
             }
         )
     }

@@ -20,23 +20,27 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         let answer: (Result<ByteBuffer, ApusError>) -> Void
     }
 
-    private enum State {
+    enum State {
         case connecting
         case negotiating(VersionNegotiation)
+        case loggingIn
         case ready(ApiVersionTable)
         case closed(ApusError)
     }
 
     let peer: BrokerPeer
     private let clientID: String
-    private let loop: any EventLoop
+    let loop: any EventLoop
+    private let login: BrokerLogin?
     private let readSizes: ReadSizes
-    private var state = State.connecting
+    private(set) var state = State.connecting
     private var frames: FrameAssembler
     private var calls: Deque<Call> = []
     private var correlationNext: Int32 = 0
     private var context: ChannelHandlerContext?
     private var isSweeping = false
+    /// Requests that wait for a login's renewal; nil while there is none.
+    private var held: [() -> Void]?
     private let negotiationDeadline: Instant
     /// Told once, when the versions are known or the connection has failed before.
     private var onReady: ((Result<Void, ApusError>) -> Void)?
@@ -45,12 +49,13 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
 
     init(
         to peer: BrokerPeer, clientID: String, responseBytesMax: ByteCount, on loop: any EventLoop,
-        readyBy deadline: Instant, onReady: @escaping (Result<Void, ApusError>) -> Void,
+        readyBy deadline: Instant, login: BrokerLogin? = nil, onReady: @escaping (Result<Void, ApusError>) -> Void,
         onClosed: @escaping (ApusError) -> Void
     ) {
         self.peer = peer
         self.clientID = clientID
         self.loop = loop
+        self.login = login
         self.frames = FrameAssembler(bytesMax: responseBytesMax.rawValue)
         self.readSizes = ReadSizes()
         self.negotiationDeadline = deadline
@@ -84,9 +89,41 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         guard let version = self.version(of: Request.apiKey, upTo: limit) else {
             return then(.failure(self.error(.unsupported, "it serves no version of \(Request.apiKey) that we know")))
         }
+        if self.held != nil {
+            // Late ones are found out when they are sent.
+            self.held?.append { self.send(request, upTo: limit, deadline: deadline, then: then) }
+            return
+        }
         self.write(request, version: version, deadline: deadline) { [self] answer in
             then(answer.flatMap { self.decode(Request.Response.self, from: $0, version: version) })
         }
+    }
+
+    // MARK: Logins
+
+    /// A message of a login, sent at once; a failure of it is one of the connection.
+    func askForLogin<Request: KafkaRequest>(
+        _ request: Request, version: Int16, then: @escaping (Request.Response) -> Void
+    ) {
+        let deadline = max(self.negotiationDeadline, Instant(self.loop.now).advanced(by: ClientLimits.loginWaitMax))
+        self.write(request, version: version, deadline: deadline) { [self] answer in
+            guard case .success(let frame) = answer else { return }
+            if case .success(let response) = self.decode(Request.Response.self, from: frame, version: version) {
+                then(response)
+            }
+        }
+        self.flush()
+    }
+
+    func holdRequests() {
+        self.held = self.held ?? []
+    }
+
+    /// Sends what was held back, or has it fail when the connection has.
+    func letRequestsGo() {
+        guard let held = self.held.take() else { return }
+        for request in held { request() }
+        self.flush()
     }
 
     /// Sends a request that has no answer; `then` is told when it was written to the socket.
@@ -94,6 +131,10 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         _ request: Request, upTo limit: Int16 = .max, then: @escaping @Sendable (Result<Void, ApusError>) -> Void
     ) {
         self.loop.preconditionInEventLoop()
+        if self.held != nil {
+            self.held?.append { self.post(request, upTo: limit, then: then) }
+            return
+        }
         guard let context = self.context, let version = self.version(of: Request.apiKey, upTo: limit) else {
             return then(.failure(self.error(.connectionLost, "there is no connection").unsent))
         }
@@ -180,6 +221,7 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let words = BrokerSocket.tlsFailure(error) { return self.fail(self.error(.tls, words, cause: error)) }
         self.fail(
             self.error(.connectionLost, "the connection failed", isRetryable: true, isIndefinite: true, cause: error))
     }
@@ -219,11 +261,17 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
             }
             self.flush()
         case .done(let table):
-            self.state = .ready(table)
-            self.onReady.take()?(.success(()))
+            guard let login = self.login else { return self.ready(table) }
+            self.state = .loggingIn
+            self.logIn(login, table) { self.ready(table) }
         case .failed(let why):
             self.fail(self.error(.unsupported, why))
         }
+    }
+
+    private func ready(_ table: ApiVersionTable) {
+        self.state = .ready(table)
+        self.onReady.take()?(.success(()))
     }
 
     // MARK: Failing
@@ -247,7 +295,7 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         }
     }
 
-    private func fail(_ error: ApusError) {
+    func fail(_ error: ApusError) {
         if case .closed = self.state { return }
         self.state = .closed(error)
         let calls = self.calls
@@ -255,10 +303,11 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
         self.context?.close(promise: nil)
         self.onReady.take()?(.failure(error))
         for call in calls { call.answer(.failure(error)) }
+        self.letRequestsGo()
         self.onClosed.take()?(error)
     }
 
-    private func error(
+    func error(
         _ code: ApusError.Code, _ message: String, isRetryable: Bool = false, isIndefinite: Bool = false,
         cause: (any Error)? = nil
     ) -> ApusError {
@@ -274,7 +323,10 @@ extension ApusError {
     var unsent: ApusError {
         var error = self
         error.isIndefinite = false
-        error.isRetryable = error.code != .closed
+        error.isRetryable = ![.closed, .notAuthorized, .tls].contains(error.code)
         return error
     }
+
+    /// Trying again with nothing changed is of no use.
+    var isFinal: Bool { self.code == .notAuthorized || self.code == .tls }
 }

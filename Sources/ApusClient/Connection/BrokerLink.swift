@@ -60,12 +60,17 @@ final class BrokerLink: @unchecked Sendable {
             to: self.peer, clientID: self.configuration.clientID,
             responseBytesMax: self.configuration.responseBytesMax, on: self.environment.loop,
             readyBy: now.advanced(by: self.configuration.connectTimeout),
+            login: self.configuration.login.map { login in
+                BrokerLogin(
+                    login: login, randomness: self.environment.randomness, elsewhere: self.environment.elsewhere)
+            },
             onReady: { [weak self] result in self?.settled(result) },
             onClosed: { [weak self] error in self?.lost(error) }
         )
         self.connecting = connection
         self.environment.connect(self.peer.address, connection).whenFailure { [weak self] error in
             guard let self else { return }
+            if let error = error as? ApusError { return self.settled(.failure(error)) }
             self.settled(
                 .failure(
                     ApusError(

@@ -19,8 +19,10 @@ final class DoorLoop {
     private var drained: EventLoopPromise<Void>?
     /// How many sweeps there were: the clock of the watches.
     private(set) var sweep: UInt64 = 0
+    private var loginWork = 0
     private var linesLeft = Limits.peerLogLinesPerSweepMax
     private var linesDropped = 0
+    private var linesCountedFrom = NIODeadline.uptimeNanoseconds(0)
 
     /// - Parameters:
     ///   - replyMemory: the same for all loops of a listener.
@@ -69,6 +71,20 @@ final class DoorLoop {
         return drained.futureResult
     }
 
+    // MARK: Logins
+
+    /// Whether one more message of a login may be judged on another thread. Ends with ``endLoginWork()``.
+    func beginLoginWork() -> Bool {
+        guard self.loginWork < Limits.loginWorkPerLoopMax else { return false }
+        self.loginWork += 1
+        return true
+    }
+
+    func endLoginWork() {
+        precondition(self.loginWork > 0)
+        self.loginWork -= 1
+    }
+
     // MARK: Flushing
 
     /// Answers found outside a connection's own turn are flushed together, once, at the end of this tick.
@@ -97,20 +113,29 @@ final class DoorLoop {
 
     private func runSweep() {
         self.sweep += 1
-        self.linesLeft = Limits.peerLogLinesPerSweepMax
-        if self.linesDropped > 0 {
-            self.logger.notice("\(self.linesDropped) more connections were closed for what they sent")
-            self.linesDropped = 0
-        }
+        self.tellLinesDropped()
         self.sessions.expire(at: self.sweep)
         for connection in Array(self.connections.values) { connection.sweep(at: self.sweep) }
     }
 
     // MARK: Log lines about peers
 
+    private func tellLinesDropped() {
+        guard self.linesDropped > 0 else { return }
+        self.logger.notice("\(self.linesDropped) more connections were closed for what they sent")
+        self.linesDropped = 0
+    }
+
     /// One line about a client. So many a sweep, then they are only counted: a client can not fill the disk with them.
     /// Control characters and what is not ASCII are escaped.
     func log(_ line: String) {
+        let now = self.eventLoop.now
+        // By time, not by sweeps: without connections there are none, and clients that never stay are the ones to name.
+        if now - self.linesCountedFrom >= .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds) {
+            self.tellLinesDropped()
+            self.linesCountedFrom = now
+            self.linesLeft = Limits.peerLogLinesPerSweepMax
+        }
         guard self.linesLeft > 0 else {
             self.linesDropped += 1
             return

@@ -34,7 +34,9 @@ struct FrameAssembler {
     }
 
     /// The longest frame taken, in bytes.
-    private let frameBytesMax: Int
+    private var frameBytesMax: Int
+    /// The shortest.
+    private var frameBytesMin = Self.requestBytesMin
     /// Received and not yet cut. Starts at the length of a frame. Empty while a body is under way.
     private var rest = ByteBuffer()
     /// The long frame under way, without its length; nil when there is none, or while it is lent.
@@ -57,6 +59,12 @@ struct FrameAssembler {
         self.firstReadsLeft = firstReads
     }
 
+    /// What frames may be from the next one on. Bare ones are messages of a login without a request's header.
+    mutating func takeFrames(upTo bytes: ByteCount, areBare: Bool) {
+        self.frameBytesMax = bytes.rawValue
+        self.frameBytesMin = areBare ? 0 : Self.requestBytesMin
+    }
+
     /// Something of a frame is here, but not all of it.
     var isInsideFrame: Bool { self.bodyLength != nil || self.rest.readableBytes > 0 }
 
@@ -72,7 +80,7 @@ struct FrameAssembler {
         }
         guard let word = self.rest.getInteger(at: self.rest.readerIndex, as: Int32.self) else { return .needsBytes }
         let length = Int(word)
-        guard length >= Self.frameBytesMin else { throw .frameTooSmall(length: length) }
+        guard length >= self.frameBytesMin else { throw .frameTooSmall(length: length) }
         guard length <= self.frameBytesMax else { throw .frameTooLarge(length: length, limit: self.frameBytesMax) }
         if let missing = self.missing(length, received: self.rest.readableBytes - Self.lengthBytes) { return missing }
         if self.rest.readableBytes - Self.lengthBytes >= length { return self.cutRest(length) }
@@ -203,5 +211,5 @@ struct FrameAssembler {
 
     private static let lengthBytes = 4
     /// API key, version and correlation id: no request header is shorter.
-    private static let frameBytesMin = 8
+    private static let requestBytesMin = 8
 }

@@ -38,6 +38,10 @@ final class FrameReader: RecvByteBufferAllocator, @unchecked Sendable {
         try self.assembler.next()
     }
 
+    func takeFrames(upTo bytes: ByteCount, areBare: Bool) {
+        self.assembler.takeFrames(upTo: bytes, areBare: areBare)
+    }
+
     func granted(_ bytes: ByteCount) {
         self.assembler.granted(bytes)
     }

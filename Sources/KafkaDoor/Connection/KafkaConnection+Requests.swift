@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import DequeModule
@@ -7,6 +8,7 @@ import NIOCore
 extension KafkaConnection {
     /// Begins the next request: the frames must not be empty. Nothing is begun when it ends the connection.
     func handleNextFrame() {
+        if self.login?.conversation.expectsToken == true { return self.handleToken() }
         guard var call = self.nextCall() else { return }
         guard call.api.key == .fetch else { return self.run(&call) }
         // Answers leave in order, so a second fetch gains nothing from running beside the first; held back it costs
@@ -51,6 +53,7 @@ extension KafkaConnection {
             guard let api = self.door.table[header.apiKey] else {
                 throw .unknownAPI(key: header.apiKey.rawValue)
             }
+            guard self.admits(api.key, place) else { return nil }
             guard api.key == .produce || bytes <= Limits.plainRequestBytesMax else {
                 throw .frameTooLarge(length: bytes.rawValue, limit: Limits.plainRequestBytesMax.rawValue)
             }

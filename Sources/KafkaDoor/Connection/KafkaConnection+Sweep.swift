@@ -5,6 +5,8 @@ import NIOCore
 extension KafkaConnection {
     /// Called once a second: ends the connection if it has stood still for too long.
     func sweep(at sweep: UInt64) {
+        self.endLateHandshake(at: sweep)
+        self.endLateLogin()
         guard self.phase != .closed, let context = self.context else { return }
         let buffered = try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)
         let state = ConnectionWatch.State(

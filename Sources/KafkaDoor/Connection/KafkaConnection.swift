@@ -4,6 +4,7 @@ import ApusCore
 import DequeModule
 import KafkaWire
 import NIOCore
+import NIOTLS
 
 /// One client: its only channel handler. Bytes in, requests handled as they arrive, answers out in the requests' order.
 ///
@@ -48,8 +49,17 @@ final class KafkaConnection: ChannelDuplexHandler {
     var fetchTicket: FetchTicket?
     var pace = ReaderPace()
     var watch = ConnectionWatch()
+    /// Nil where nobody has to log in.
+    var login: ConnectionLogin?
+    var tls = TLSProgress.none
+    /// Requests run without the login being asked: there is none, or its session has no end.
+    var isAdmitted = true
+    /// The listener still counts it among those who have not logged in.
+    var isUncounted = false
+    /// What was asked for before its time, for the log line.
+    var apiRefused: ApiKey?
 
-    private let reader: FrameReader
+    let reader: FrameReader
     /// Made once: reserving memory is on the way of every request.
     private var resumeReading: (@Sendable () -> Void)?
     /// Bytes asked from the budget and not granted yet; zero when nothing is.
@@ -58,6 +68,8 @@ final class KafkaConnection: ChannelDuplexHandler {
     /// Bytes granted for the frame that is not complete yet.
     private var bytesGranted = ByteCount.zero
     private var isReadHeld = false
+    /// Cutting stopped at a frame of the login.
+    private var isCuttingHeld = false
     private var isWorking = false
     private var needsFlush = false
 
@@ -70,6 +82,12 @@ final class KafkaConnection: ChannelDuplexHandler {
         self.localEndpoint = Endpoint(
             host: local?.plainAddress ?? "127.0.0.1", port: UInt16(clamping: local?.port ?? 0)
         )
+        if let login = door.login {
+            self.login = ConnectionLogin(login, over: door.transport(from: self.client.address))
+            self.isAdmitted = false
+        }
+        if door.tls != nil { self.tls = .handshake(sinceSweep: loop.sweep) }
+        self.isUncounted = door.login != nil || door.tls != nil
     }
 
     // MARK: Channel events
@@ -110,8 +128,14 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if self.isInHandshake { return self.handshakeFailed(error) }
         // The socket's own failures (reset, timed out) are a client that went away: no news.
         self.close()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent { self.handshakeCompleted(context) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func channelInactive(context: ChannelHandlerContext) {
@@ -131,6 +155,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     /// Whether there is room for another request.
     private var mayRead: Bool {
         self.phase == .open && self.bytesAwaited == .zero && self.frames.isEmpty && self.hasRoom
+            && self.login?.isBusy != true
     }
 
     private var hasRoom: Bool {
@@ -148,6 +173,9 @@ final class KafkaConnection: ChannelDuplexHandler {
     private func cutFrames() {
         do throws(WireError) {
             while self.phase == .open, self.bytesAwaited == .zero {
+                // What a frame may be, and how the next one is to be read, is known once it was heard.
+                self.isCuttingHeld = self.login?.isDone == false && !self.frames.isEmpty
+                if self.isCuttingHeld { return }
                 switch try self.reader.next() {
                 case .needsBytes:
                     return
@@ -212,7 +240,9 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     private func handleFrame() -> Bool {
-        guard self.hasRoom, !self.frames.isEmpty else { return false }
+        guard self.hasRoom, self.login?.isBusy != true else { return false }
+        if self.isCuttingHeld, self.frames.isEmpty { self.cutFrames() }
+        guard !self.frames.isEmpty, self.phase == .open else { return false }
         self.handleNextFrame()
         return true
     }
@@ -343,7 +373,7 @@ final class KafkaConnection: ChannelDuplexHandler {
         self.isWorking = true
         defer { self.isWorking = false }
         while let frame = self.frames.first {
-            if self.isWrite(frame) {
+            if self.isWrite(frame), self.isAdmitted || self.login?.admits == true {
                 self.handleNextFrame()
             } else {
                 self.frames.removeFirst()

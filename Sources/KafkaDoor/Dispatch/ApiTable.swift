@@ -38,6 +38,8 @@ struct ApiTable: Sendable {
         OffsetDeleteHandler.self, ConsumerGroupHeartbeatHandler.self, ConsumerGroupDescribeHandler.self,
         DescribeAclsHandler.self, CreateAclsHandler.self, DeleteAclsHandler.self, DescribeClientQuotasHandler.self,
         AlterClientQuotasHandler.self,
+        SaslHandshakeHandler.self, SaslAuthenticateHandler.self, DescribeUserScramCredentialsHandler.self,
+        AlterUserScramCredentialsHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import KafkaWire
@@ -9,15 +10,31 @@ final class Door: Sendable {
     let listenerName: String
     let table: ApiTable
     let frameBytesMax: ByteCount
+    /// Nil: nobody has to log in.
+    let login: ListenerLogin?
+    /// Nil: in clear.
+    let tls: ListenerTLS?
+    /// Is told how each login ended, on the connection's loop.
+    let loginEnded: @Sendable (LoginReport) -> Void
 
     init(
         broker: Broker, listenerName: String, table: ApiTable = .standard,
-        frameBytesMax: ByteCount = Limits.frameBytesMax
+        frameBytesMax: ByteCount = Limits.frameBytesMax, login: ListenerLogin? = nil,
+        tls: ListenerTLS? = nil, loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) {
+        self.login = login
+        self.tls = tls
+        self.loginEnded = loginEnded
         self.broker = broker
         self.listenerName = listenerName
         self.table = table
         self.frameBytesMax = frameBytesMax
+    }
+
+    /// What lies between us and a client at this address.
+    func transport(from address: String) -> Transport {
+        if self.tls != nil { return .tls }
+        return HostAddress(address)?.isLoopback == true ? .loopback : .open
     }
 
     /// Most of the memory for requests is taken: those who hold some without going on have less time.

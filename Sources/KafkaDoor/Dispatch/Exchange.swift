@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import KafkaWire
 import NIOCore
@@ -48,6 +49,19 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     /// The fetch that runs for this connection, so that it is let go of when the connection ends.
     func hold(_ ticket: FetchTicket) {
         self.connection.value.hold(ticket)
+    }
+
+    // MARK: The login
+
+    /// A message of the connection's login, in its turn. `answer` is called exactly once, now or later.
+    func hear(_ request: SaslRequest, answer: @escaping (SaslReply?) -> Void) {
+        self.connection.value.hear(request, answer: answer)
+    }
+
+    func hear(handshake mechanism: String, answer: @escaping (SaslReply?) -> Void) {
+        guard let login = self.door.login else { return answer(.illegalState) }
+        self.hear(
+            .handshake(mechanism: mechanism, version: self.version, nonce: login.nonce()), answer: answer)
     }
 
     // MARK: The way back: exactly one of these, exactly once, on the connection's loop

@@ -1,8 +1,10 @@
+package import ApusAccess
 package import ApusBroker
 package import ApusCore
 package import Logging
 package import NIOCore
 import NIOPosix
+import NIOSSL
 
 /// A port on which Kafka clients are served.
 ///
@@ -16,8 +18,13 @@ package final class KafkaListener: Sendable {
         /// Under which `Broker.advertise` tells where clients reach this listener. What is not advertised, clients are
         /// told to reach where they came to.
         package var name: String
-        package var connectionsMax = Limits.connectionsMax
-        package var connectionsPerAddressMax = Limits.connectionsPerAddressMax
+        /// Nil: nobody has to log in.
+        package var login: ListenerLogin?
+        /// Nil: in clear.
+        package var tls: ListenerTLS?
+        /// Is told how each login ended, for the audit trail; on a connection's loop.
+        package var loginEnded: @Sendable (LoginReport) -> Void = { _ in }
+        package var caps = ConnectionCaps.Rules()
         package var frameBytesMax = Limits.frameBytesMax
         package var replyMemory = Limits.replyMemoryDefault
 
@@ -48,7 +55,9 @@ package final class KafkaListener: Sendable {
         _ configuration: Configuration, broker: Broker, on group: any EventLoopGroup, logger: Logger
     ) -> EventLoopFuture<KafkaListener> {
         let door = Door(
-            broker: broker, listenerName: configuration.name, frameBytesMax: configuration.frameBytesMax
+            broker: broker, listenerName: configuration.name, frameBytesMax: configuration.frameBytesMax,
+            login: configuration.login, tls: configuration.tls,
+            loginEnded: configuration.loginEnded
         )
         let eventLoops = Array(group.makeIterator())
         let replyMemory = ReplyMemory(limit: configuration.replyMemory)
@@ -79,10 +88,10 @@ package final class KafkaListener: Sendable {
             .serverChannelOption(.maxMessagesPerRead, value: 16)
             .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let census = ConnectionCensus(
-                        max: configuration.connectionsMax, perAddressMax: configuration.connectionsPerAddressMax
-                    )
-                    try channel.pipeline.syncOperations.addHandler(AcceptGate(census: census, logger: logger))
+                    let gate = AcceptGate(
+                        caps: configuration.caps, mustLogIn: configuration.login != nil || configuration.tls != nil,
+                        logger: logger)
+                    try channel.pipeline.syncOperations.addHandler(gate)
                 }
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -105,9 +114,16 @@ package final class KafkaListener: Sendable {
 
     /// Makes a channel a connection of this door.
     static func connect(_ channel: any Channel, door: Door, loop: DoorLoop) throws {
-        let reader = FrameReader(frameBytesMax: door.frameBytesMax)
-        // Each connection reads into its own buffers, so it can not be an option of the listener.
-        try channel.syncOptions?.setOption(.recvAllocator, value: reader)
+        let framesMax =
+            door.login == nil ? door.frameBytesMax : min(door.frameBytesMax, Limits.unauthenticatedFrameBytesMax)
+        let reader = FrameReader(frameBytesMax: framesMax)
+        if let tls = door.tls {
+            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: tls.context()))
+        } else {
+            // Each connection reads into its own buffers, so it can not be an option of the listener. Under TLS what is
+            // read from the socket is no frame yet.
+            try channel.syncOptions?.setOption(.recvAllocator, value: reader)
+        }
         let connection = KafkaConnection(
             door: door, loop: loop, reader: reader, local: channel.localAddress, remote: channel.remoteAddress
         )

@@ -8,6 +8,7 @@ struct ContextCommand: ParsableCommand {
         abstract: "Name sets of connection settings and choose among them.",
         discussion: """
               apus context add staging --server 10.0.0.7:9092,10.0.0.8:9092 --timeout 5s
+              apus context add prod --server kafka.example.com:9092 --tls --user alice --password-file ~/.alice
               apus context use staging                 from now on
               apus topic ls --context staging          this once
 
@@ -36,11 +37,14 @@ struct ContextAdd: ParsableCommand {
     @Flag(help: "Use it from now on.")
     var use = false
 
+    @OptionGroup(title: "Safety and login") var security: SecurityOptions
+
     @OptionGroup var output: OutputOptions
 
     func run() throws {
         var contexts = try ContextFile.read()
-        let isNew = try contexts.add(self.name, Contexts.Context(server: self.server, timeout: self.timeout))
+        let isNew = try contexts.add(
+            self.name, Contexts.Context(server: self.server, timeout: self.timeout, security: self.security.absolute))
         if self.use { try contexts.use(self.name) }
         try ContextFile.write(contexts)
         try contexts.show(self.name, result: isNew ? "added" : "changed", as: self.output.format)
@@ -72,10 +76,13 @@ struct ContextList: ParsableCommand {
 
     func run() throws {
         let contexts = try ContextFile.read()
-        var listing = Listing([.init("name"), .init("server"), .init("timeout"), .init("in_use")])
+        var listing = Listing([
+            .init("name"), .init("server"), .init("timeout"), .init("tls"), .init("user"), .init("in_use"),
+        ])
         for (name, context) in contexts.all.sorted(by: { $0.key < $1.key }) {
             listing.add([
                 .text(name), .text(context.server), context.timeout.map { .text($0) } ?? .nothing,
+                .flag(context.security.usesTLS), context.security.user.map { .text($0) } ?? .nothing,
                 .flag(name == contexts.current),
             ])
         }

@@ -25,10 +25,12 @@ struct ConnectionOptions: ParsableArguments {
         transform: { text in try parsing { try Quantity.duration(text) } })
     var timeout: Duration?
 
+    @OptionGroup(title: "Safety and login") var security: SecurityOptions
+
     /// What all sources together say.
     func choice() throws(CommandFailure) -> ConnectionChoice {
         try ConnectionChoice(
-            server: self.server, context: self.context, timeout: self.timeout,
+            server: self.server, context: self.context, timeout: self.timeout, security: self.security.given,
             environment: ProcessInfo.processInfo.environment,
             contexts: { () throws(CommandFailure) in try ContextFile.read() })
     }
@@ -55,6 +57,7 @@ struct ConnectionOptions: ParsableArguments {
         try await Reachability.check(try HostPort.list(choice.servers), named: choice.servers)
         var configuration = try self.configuration(choice)
         configuration.allowsTopicCreation = allowsTopicCreation
+        try configuration.secure(choice.security)
         do {
             return try await ApusClient(configuration).withConnection(body)
         } catch let error as ApusError {

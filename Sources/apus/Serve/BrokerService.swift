@@ -4,6 +4,7 @@ import ApusServer
 import Foundation
 import Logging
 import ServiceLifecycle
+import UnixSignals
 
 /// The broker as a service: starts, says that it is ready, and stops when told to.
 struct BrokerService: Service {
@@ -13,13 +14,14 @@ struct BrokerService: Service {
     func run() async throws {
         let server: ApusServer
         do {
-            server = try await ApusServer.start(ServerConfiguration(self.settings), logger: self.logger)
-        } catch {
+            let configuration = try ServerConfiguration(self.settings)
+            server = try await ApusServer.start(configuration, logger: self.logger)
+        } catch let error as ServerError {
             throw CommandFailure(error)
         }
         do {
             try self.announce(server)
-            try await gracefulShutdown()
+            try await self.serve(server)
         } catch {
             await server.shutdown()
             throw error
@@ -28,6 +30,18 @@ struct BrokerService: Service {
             throw CommandFailure(
                 .failure, code: "unclean_stop", "the broker did not stop cleanly; the next start will check and repair",
                 next: "the log lines above say what failed")
+        }
+    }
+
+    /// Until it is told to stop. Files behind TLS and tokens are read again when they change, and at once on SIGHUP.
+    private func serve(_ server: ApusServer) async throws {
+        let security = self.settings.security
+        guard security.certificateFile != nil || security.tokenKeys != nil else { return try await gracefulShutdown() }
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { for await _ in hangups { server.reload() } }
+            try await gracefulShutdown()
+            group.cancelAll()
         }
     }
 
@@ -48,7 +62,7 @@ struct BrokerService: Service {
 }
 
 extension ServerConfiguration {
-    init(_ settings: ServeSettings) {
+    init(_ settings: ServeSettings) throws(CommandFailure) {
         self.init(dataDirectory: settings.data)
         self.dataMustExist = settings.dataMustExist
         self.kafka = ServerAddress(host: settings.kafka.host, port: settings.kafka.port)
@@ -63,6 +77,38 @@ extension ServerConfiguration {
         self.partitionsDefault = settings.partitionsDefault
         self.durabilityDefault = Durability(rawValue: settings.durabilityDefault) ?? .fsync
         self.options = settings.options
+        self.authentication = try Authentication(settings.security)
+        self.tls = TLS(settings.security)
+    }
+}
+
+extension ServerConfiguration.Authentication {
+    fileprivate init(_ settings: SecuritySettings) throws(CommandFailure) {
+        self.init()
+        self.mechanisms = Set(settings.mechanisms.compactMap { Mechanism(rawValue: $0) })
+        self.allowsScramInClear = settings.allowsScramInClear
+        self.sessionLifetimeMax = settings.sessionLifetimeMax
+        self.superUsers = Set(settings.superUsers)
+        if let keys = settings.tokenKeys {
+            self.tokens = [
+                ServerConfiguration.TokenIssuer(
+                    name: settings.tokenIssuer, audiences: Set(settings.tokenAudiences), keys: keys)
+            ]
+        }
+        if let name = settings.firstUser, let file = settings.firstPasswordFile {
+            let password = try SecretFile.line(of: file)
+            self.firstUser = ServerConfiguration.FirstUser(name: name, password: password)
+        }
+    }
+}
+
+extension ServerConfiguration.TLS {
+    fileprivate init?(_ settings: SecuritySettings) {
+        guard let certificate = settings.certificateFile, let key = settings.keyFile else { return nil }
+        self.init(certificateFile: certificate, keyFile: key)
+        self.clientAuthorityFile = settings.clientAuthorityFile
+        self.clientCertificate = ClientCertificate(rawValue: settings.clientCertificate) ?? .none
+        self.principal = PrincipalSource(rawValue: settings.principal) ?? .subject
     }
 }
 
