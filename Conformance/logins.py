@@ -298,8 +298,8 @@ def one_client(checks, world, name, client, address):
 def refused(checks, world, name, client, address, what, login):
     """A client must say why; that it gave up is not enough."""
     words = {"wrong password": ("uthenticat", "password"), TRUST: ("ertificate",), "expired token": ("uthenticat", "token")}
-    if name == "aiokafka":
-        words["expired token"] = ("bootstrap",)  # it does not read what it is told of its token
+    if name in ("aiokafka", "kafka-python"):
+        words["expired token"] += ("bootstrap",)  # they may not read what they are told of their token
     try:
         client(address, login, "never")
     except Exception as error:  # noqa: BLE001

@@ -1,5 +1,5 @@
-/// How a command reaches its cluster safely, and who it says it is: part of ``ConnectionChoice`` and of a context. Files
-/// are named, never what is in them.
+/// How a command reaches its cluster safely, and who it says it is: part of ``ConnectionChoice`` and of a context.
+/// Files are named, never what is in them.
 package struct ConnectionSecurity: Hashable, Sendable {
     package enum Mechanism: String, CaseIterable, Sendable {
         case scramSHA512 = "scram-sha-512"

@@ -119,14 +119,14 @@ import Testing
         #expect(try apus("context", "add", "there", "-s", "127.0.0.1:2").code == 0)
         #expect(
             try apus("context", "ls", "-o", "raw").output
-                == "here\t127.0.0.1:1\t2s\ttrue\nthere\t127.0.0.1:2\t\tfalse\n")
+                == "here\t127.0.0.1:1\t2s\ttrue\tfalse\t\nthere\t127.0.0.1:2\t\tfalse\tfalse\t\n")
         #expect(try apus("topic", "ls").error.contains("no broker answers at 127.0.0.1:1 "))
         #expect(try apus("topic", "ls", "--context", "there").error.contains("no broker answers at 127.0.0.1:2 "))
         #expect(try apus("topic", "ls", "-s", "127.0.0.1:3").error.contains("no broker answers at 127.0.0.1:3 "))
         let unknown = try apus("topic", "ls", "--context", "nowhere")
         #expect(unknown.code == 64 && unknown.error.contains("use here, there"))
         #expect(try apus("context", "rm", "here").code == 0)
-        #expect(try apus("context", "ls", "-o", "raw").output == "there\t127.0.0.1:2\t\tfalse\n")
+        #expect(try apus("context", "ls", "-o", "raw").output == "there\t127.0.0.1:2\t\tfalse\tfalse\t\n")
     }
 
     @Test("errors: a number of the protocol leads to its name, its word and what to do")

@@ -77,13 +77,13 @@ struct ContextList: ParsableCommand {
     func run() throws {
         let contexts = try ContextFile.read()
         var listing = Listing([
-            .init("name"), .init("server"), .init("timeout"), .init("tls"), .init("user"), .init("in_use"),
+            .init("name"), .init("server"), .init("timeout"), .init("in_use"), .init("tls"), .init("user"),
         ])
         for (name, context) in contexts.all.sorted(by: { $0.key < $1.key }) {
             listing.add([
                 .text(name), .text(context.server), context.timeout.map { .text($0) } ?? .nothing,
-                .flag(context.security.usesTLS), context.security.user.map { .text($0) } ?? .nothing,
-                .flag(name == contexts.current),
+                .flag(name == contexts.current), .flag(context.security.usesTLS),
+                context.security.user.map { .text($0) } ?? .nothing,
             ])
         }
         try StandardOutput.write(listing.rendered(as: self.output.format))
