@@ -15,6 +15,9 @@ enum Messages {
         ListOffsetsRequest.self, MetadataRequest.self, OffsetCommitRequest.self, OffsetDeleteRequest.self,
         OffsetFetchRequest.self, OffsetForLeaderEpochRequest.self, ProduceRequest.self, SaslAuthenticateRequest.self,
         SaslHandshakeRequest.self, SyncGroupRequest.self,
+        // Our own.
+        DescribeHoldingsRequest.self, DescribeReadersRequest.self, DescribeSubscriptionsRequest.self,
+        PutSubscriptionRequest.self, RemoveSubscriptionsRequest.self,
     ]
 
     static let responses: [any KafkaMessage.Type] = Self.requests.map { Self.response(of: $0) }

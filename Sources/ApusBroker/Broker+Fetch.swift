@@ -1,22 +1,25 @@
 package import NIOCore
 import ApusAccess
-import ApusCore
+package import ApusCore
 
 extension Broker {
     /// Reads whole batches, waiting for `limits.bytesMin` for at most `limits.waitMax`. Answers in the entries' order.
     ///
     /// Answers at once when there is an error, a divergence or enough bytes. A cancelled fetch may or may not answer.
-    /// What it reads is set aside in `memory` first, until `then` returns; nil: it reads whatever there is.
+    /// Nobody reads before the start of its window: that of `subscription`, for doors that name it, else the widest of
+    /// the principal's subscriptions on the topic. What it reads is set aside in `memory` first, until `then` returns;
+    /// nil: it reads whatever there is.
     @discardableResult
     package func fetch(
-        _ entries: [FetchEntry], limits: FetchLimits, client: ClientContext, memory: ReplyMemory? = nil,
-        on loop: any EventLoop, then: @escaping @Sendable ([FetchResult]) -> Void
+        _ entries: [FetchEntry], limits: FetchLimits, client: ClientContext, for subscription: SubscriptionName? = nil,
+        memory: ReplyMemory? = nil, on loop: any EventLoop, then: @escaping @Sendable ([FetchResult]) -> Void
     ) -> FetchTicket {
         var limits = limits
         limits.bytesMax = min(max(limits.bytesMax, .zero), Limits.fetchBytesMax)
         limits.waitMax = min(limits.waitMax, Limits.fetchWaitMax)
         limits.bytesMin = min(limits.bytesMin, limits.bytesMax)
         let topics = self.topics
+        let reader = self.windowReader(client, subscription)
         var results = [FetchResult](repeating: FetchResult(), count: entries.count)
         var parts: [(shard: Int, entries: [FetchPart.Entry])] = []
         var last: (reference: TopicReference, topic: Topic)?
@@ -43,7 +46,9 @@ extension Broker {
         let operation = FetchOperation(
             home: self.mailbox(of: loop), memory: memory, limits: limits, rights: FetchRights(client, self.access),
             now: self.ports.clock.now,
-            parts: parts.map { FetchPart(shard: self.shards[$0.shard], limits: limits, entries: $0.entries) },
+            parts: parts.map {
+                FetchPart(shard: self.shards[$0.shard], reader: reader, limits: limits, entries: $0.entries)
+            },
             results: results, then: then
         )
         operation.start()
@@ -52,6 +57,13 @@ extension Broker {
 }
 
 extension Broker {
+    /// Reading for a subscription by its name is a use of it.
+    func windowReader(_ client: ClientContext, _ subscription: SubscriptionName?) -> WindowReader {
+        guard let subscription else { return .principal(client.consumerName) }
+        self.subscriptions.used(subscription)
+        return .subscription(subscription)
+    }
+
     /// Fetches that wait for records now, a part of each shard's counted by itself. For operators and tests: it looks
     /// at every open partition.
     package func parkedFetchCount() async -> Int {

@@ -22,7 +22,7 @@ extension Broker {
         let empty = TopicRegistry(table: table, leaderEpoch: settings.incarnation)
         let published = BrokerPublication(empty)
         let subscriptions = BrokerSubscriptions(
-            ports, home: ShardMailbox(loop: loops[0]), grace: settings.subscriptionGrace)
+            ports, home: ShardMailbox(loop: loops[0]), grace: table.duration(.subscriptionGrace))
         let world = ShardWorld(
             ports: ports, settings: settings, subscriptions: subscriptions, shardCount: loops.count,
             topics: { published.topics }, table: { published.table }

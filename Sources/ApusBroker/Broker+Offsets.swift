@@ -3,13 +3,16 @@ import ApusAccess
 package import ApusCore
 
 extension Broker {
+    /// Nobody hears of an offset before the start of its window, as with a fetch.
     package func listOffsets(
-        _ queries: [OffsetQuery], isolation: IsolationLevel, client: ClientContext, on loop: any EventLoop,
+        _ queries: [OffsetQuery], isolation: IsolationLevel, client: ClientContext,
+        for subscription: SubscriptionName? = nil, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<OffsetAnswer, BrokerError>]) -> Void
     ) {
+        let reader = self.windowReader(client, subscription)
         self.each(queries, of: { ($0.topic, $0.partition) }, .describe, client, on: loop) {
             shard, topic, query, answer in
-            shard.offset(topic, query, isolation: isolation, then: answer)
+            shard.offset(topic, query, isolation: isolation, reader: reader, then: answer)
         } then: {
             then($0)
         }

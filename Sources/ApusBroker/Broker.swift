@@ -124,8 +124,6 @@ package struct BrokerSettings: Sendable {
     package var quotaFallback = QuotaRules.generous
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
-    /// After a start, no subscription expires before its readers had so long to come back.
-    package var subscriptionGrace = Limits.subscriptionGraceAfterStart
 
     package init(identity: BrokerIdentity, incarnation: Epoch, wasCleanShutdown: Bool, dataDirectory: String) {
         self.identity = identity

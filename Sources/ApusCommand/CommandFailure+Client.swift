@@ -47,6 +47,10 @@ extension CommandFailure {
         case .offsetOutOfRange: "apus topic describe \(topic) shows the first and last offset of each partition"
         case .unknownGroup: "apus group ls shows what there is"
         case .groupNotEmpty: "stop its members first; apus group describe \(error.group ?? "NAME") shows them"
+        case .unknownSubscription: "apus subscription ls shows what there is"
+        case .subscriptionExists: "apus subscription describe NAME shows it; apus subscription set NAME changes it"
+        case .conflict: "look at it again, then try again"
+        case .catalogue: "look at the broker's log: what is wrong with catalogue.sqlite is said there"
         case .recordTooLarge: "apus topic set \(topic) max.message.bytes=SIZE raises the limit"
         case .storage: "look at the broker's log: its disk is full or failed"
         // Not for what a rule forbids: there the login was good.

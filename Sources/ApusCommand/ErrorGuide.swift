@@ -83,6 +83,10 @@ package enum ErrorGuide {
         (.invalidConfiguration, "a setting or value that the broker does not take"),
         (.unknownGroup, "there is no such group of consumers"),
         (.groupNotEmpty, "the group has members, and this needs one without"),
+        (.unknownSubscription, "there is no such subscription"),
+        (.subscriptionExists, "the name is taken"),
+        (.conflict, "somebody else changed it since it was read; nothing was done"),
+        (.catalogue, "the catalogue of subscriptions takes no changes or can not be read; records flow all the same"),
         (.refused, "any other error of the broker"),
     ]
 
@@ -174,6 +178,12 @@ package enum ErrorGuide {
         "UNSUPPORTED_COMPRESSION_TYPE": "a codec that the request's version does not have",
         "INVALID_RECORD": "a record that breaks the rules of its batch",
         "UNKNOWN_TOPIC_ID": "no topic has this id",
+        "BROKER_NOT_AVAILABLE": "the catalogue of subscriptions takes no changes, or can not be read",
+        "RESOURCE_NOT_FOUND": "there is no such subscription",
+        "DUPLICATE_RESOURCE": "there is a subscription of this name",
+        "INVALID_UPDATE_VERSION": "somebody else changed the subscription since it was read",
+        "THROTTLING_QUOTA_EXCEEDED": "the catalogue is locked just now",
+        "COORDINATOR_LOAD_IN_PROGRESS": "the broker still reads positions of groups",
         "UNSUPPORTED_ENDPOINT_TYPE": "controllers can not be asked for here",
     ]
 }

@@ -72,6 +72,24 @@ extension Log {
         self.drop(segments: self.closed.prefix { $0.end <= offset }.count)
     }
 
+    /// A segment as retention sees it.
+    package struct SegmentSummary: Hashable, Sendable {
+        package var offsets: Range<Offset>
+        /// Its newest record.
+        package var newest: Timestamp
+        package var byteCount: ByteCount
+    }
+
+    /// Its segments, oldest first, with what was appended and not written yet.
+    package var segments: [SegmentSummary] {
+        let open = [self.writing] + self.ahead
+        let all = self.closed + open.filter { $0.mark.end > $0.base }.map(\.closed)
+        return all.map { SegmentSummary(offsets: $0.base..<$0.end, newest: $0.age, byteCount: $0.byteCount) }
+    }
+
+    /// Where the oldest segment that takes no more batches ends; nil when there is none.
+    package var oldestSegmentEnd: Offset? { self.closed.first?.end }
+
     /// Takes segments out of the log; their files are removed once the disk knows.
     private mutating func drop(segments count: Int) {
         for segment in self.closed.prefix(count) {

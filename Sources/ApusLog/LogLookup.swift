@@ -21,6 +21,11 @@ package struct LogLookup: Hashable, Sendable {
     /// Decompression of one batch stops here.
     private static let decompressedBytesMax = 64 << 20
 
+    /// The same search, which finds nothing below `offset`.
+    package func from(_ offset: Offset) -> LogLookup {
+        LogLookup(timestamp: self.timestamp, start: max(self.start, offset), below: self.below, sources: self.sources)
+    }
+
     /// Blocking. Nil when there is no such record.
     /// - Throws: `.damaged`, `.gone`, `.disk`.
     package func run(on disk: any Disk) throws(LogError) -> Answer? {

@@ -103,7 +103,7 @@ package struct PartitionReaders: Sendable {
                 continue
             }
             var isLate = false
-            if let period = policy.period(stated: reader.period) {
+            if let period = policy.window(stated: reader.period) {
                 let start = starts[period] ?? startOfAge(period)
                 starts[period] = start
                 isLate = offset < start
@@ -144,15 +144,22 @@ package struct ReaderCount: Hashable, Sendable {
 
     /// `3 of 5 have read it; waiting for billing, search`
     package func inWords(_ index: SubscriptionIndex) -> String {
+        func names(_ ids: [SubscriptionID]) -> [String] {
+            ids.map { index[id: $0]?.subscription.name.text ?? "(removed)" }.sorted()
+        }
+        return self.inWords(waiting: names(self.waitingFor), missed: names(self.missedBy))
+    }
+
+    /// The same, with the names as somebody may see them.
+    package func inWords(waiting: [String], missed: [String]) -> String {
         guard self.subscriptions > 0 else { return "no subscription reads it" }
-        func names(_ ids: [SubscriptionID], of count: Int) -> String {
-            var names = ids.map { index[id: $0]?.subscription.name.text ?? "(removed)" }.sorted()
-            if count > ids.count { names.append("and \(count - ids.count) more") }
-            return names.joined(separator: ", ")
+        func list(_ names: [String], of count: Int) -> String {
+            let more = count > names.count ? ["and \(count - names.count) more"] : []
+            return (names + more).joined(separator: ", ")
         }
         var text = "\(self.read) of \(self.subscriptions) \(self.subscriptions == 1 ? "has" : "have") read it"
-        if self.waiting > 0 { text += "; waiting for \(names(self.waitingFor, of: self.waiting))" }
-        if self.late > 0 { text += "; too late for \(names(self.missedBy, of: self.late))" }
+        if self.waiting > 0 { text += "; waiting for \(list(waiting, of: self.waiting))" }
+        if self.late > 0 { text += "; too late for \(list(missed, of: self.late))" }
         return text
     }
 }

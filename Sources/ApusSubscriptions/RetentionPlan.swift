@@ -35,6 +35,14 @@ package struct RetentionPolicy: Hashable, Sendable {
         return self.reach.map { min(stated, $0) } ?? stated
     }
 
+    /// How far back a subscription may read; nil: all that is there.
+    ///
+    /// One that states no period sees what the topic keeps for everybody. With `consumed` that is whatever it has not
+    /// read: records are kept for it.
+    package func window(stated: Duration?) -> Duration? {
+        stated == nil && self.mode == .consumed ? nil : self.period(stated: stated)
+    }
+
     /// How long the topic's records stay on the disk; nil: for ever.
     ///
     /// The larger of the floor and what live subscriptions ask for, under the ceiling. With `consumed` records may go
@@ -108,7 +116,8 @@ extension SubscriptionIndex {
         guard let subscription = self.subscription(named: name)?.subscription,
             subscription.interest.matches(topic: topic)
         else { return nil }
-        return policy.period(stated: subscription.period).map { .last($0) } ?? .unrestricted
+        if subscription.period == nil, !self.holdsBeyondFloor(topic, policy) { return .unrestricted }
+        return policy.window(stated: subscription.period).map { .last($0) } ?? .unrestricted
     }
 
     /// The window of a fetch that names no subscription: the widest of the principal's subscriptions on the topic.
@@ -118,10 +127,19 @@ extension SubscriptionIndex {
         guard !widest.isNobody else { return nil }
         var period = widest.stated.map { policy.period(stated: $0) ?? $0 } ?? .zero
         if widest.hasUnstated {
-            guard let floor = policy.floor else { return .unrestricted }
+            guard let floor = policy.window(stated: nil), self.holdsBeyondFloor(topic, policy) else {
+                return .unrestricted
+            }
             period = max(period, floor)
         }
         return .last(period)
+    }
+
+    /// Whether somebody makes bytes remain that the topic itself would not keep. If not, all that is there is what the
+    /// topic keeps for everybody, to the segment.
+    private func holdsBeyondFloor(_ topic: String, _ policy: RetentionPolicy) -> Bool {
+        guard let floor = policy.floor else { return false }
+        return self.retention(of: topic, policy).map { $0 > floor } ?? true
     }
 
     /// Who holds what, the widest first.

@@ -21,8 +21,9 @@ struct Apus: AsyncParsableCommand {
             """,
         version: Version.current,
         subcommands: [
-            Serve.self, Publish.self, Subscribe.self, TopicCommand.self, GroupCommand.self, Bench.self, LogCommand.self,
-            UserCommand.self, ContextCommand.self, ErrorsCommand.self, VersionCommand.self,
+            Serve.self, Publish.self, Subscribe.self, TopicCommand.self, GroupCommand.self, SubscriptionCommand.self,
+            Bench.self, LogCommand.self, UserCommand.self, ContextCommand.self, ErrorsCommand.self,
+            VersionCommand.self,
         ]
     )
 

@@ -70,7 +70,9 @@ struct ApiRights: Sendable {
     /// Before a login there are no rights.
     static let login: Set<ApiKey> = [.saslHandshake, .saslAuthenticate]
 
-    static let all: [ApiRights] = Self.records + Self.topics + Self.configurations + Self.cluster + Self.groups
+    static let all: [ApiRights] =
+        Self.records + Self.topics + Self.configurations + Self.cluster + Self.groups
+        + Self.subscriptions
 }
 
 extension DoorBench {

@@ -41,7 +41,7 @@ final class DoorBench {
         change(&settings)
         let logger = self.lines.logger
         let ports = BrokerPorts(
-            disk: InlineDiskQueue(SimulatedDisk()), store: self.store, clock: self.clock,
+            disk: InlineDiskQueue(SimulatedDisk()), store: self.store, catalogue: FakeCatalogue(), clock: self.clock,
             randomness: SeededRandomness(seed: 1), logger: logger
         )
         let opened = Held<Result<Broker, BrokerError>>()

@@ -18,6 +18,7 @@ enum BrokerOption: String, CaseIterable, Sendable {
     case producerExpiration = "producer.id.expiration.ms"
     case tailCache = "apus.tail.cache.bytes"
     case freeBytesFloor = "apus.free.bytes.floor"
+    case subscriptionGrace = "apus.subscription.grace.ms"
     case groupInitialDelay = "group.initial.rebalance.delay.ms"
     case groupSessionTimeoutMin = "group.min.session.timeout.ms"
     case groupSessionTimeoutMax = "group.max.session.timeout.ms"
@@ -59,9 +60,9 @@ enum BrokerOption: String, CaseIterable, Sendable {
         case .fetchBytesMax:
             fixed(.int, String(Limits.fetchBytesMax.rawValue), "The largest answer to a fetch, in bytes.")
         case .retentionCheck:
-            fixed(
-                .long, String(Limits.retentionSweepPeriod.wholeMilliseconds),
-                "How often retention looks at a partition."
+            OptionDefinition(
+                .long, String(Limits.retentionSweepPeriod.wholeMilliseconds), .number(1000...86_400_000),
+                "How often retention looks at a partition.", isReadOnly: true
             )
         case .producerExpiration:
             fixed(
@@ -76,6 +77,12 @@ enum BrokerOption: String, CaseIterable, Sendable {
             OptionDefinition(
                 .long, String(Limits.freeBytesFloorDefault.rawValue), bytes,
                 "Free space below which produce is refused.", isReadOnly: true
+            )
+        case .subscriptionGrace:
+            OptionDefinition(
+                .long, String(Limits.subscriptionGraceAfterStart.wholeMilliseconds), .number(0...86_400_000),
+                "After a start, no subscription expires before its readers had so long to come back.",
+                isReadOnly: true
             )
         case .groupInitialDelay, .groupSessionTimeoutMin, .groupSessionTimeoutMax, .groupMembersMax,
             .offsetsRetention, .offsetMetadataBytesMax, .consumerSessionTimeout, .consumerHeartbeatInterval,

@@ -95,6 +95,9 @@ struct ConfigurationTable: Sendable {
 
     // MARK: Brokers
 
+    /// An option in milliseconds, whose rule knows no "none".
+    func duration(_ option: BrokerOption) -> Duration { .milliseconds(Int64(self.value(option)) ?? 0) }
+
     /// The value of one of the broker's own options.
     func value(_ option: BrokerOption) -> String {
         self.broker(option.rawValue)?.value ?? option.definition.value

@@ -1,4 +1,5 @@
 package import ApusCore
+package import ApusSubscriptions
 package import KafkaWire
 
 /// A topic's configuration as it holds now: what was set on the topic, else the broker's defaults, else Kafka's.
@@ -20,6 +21,8 @@ package final class TopicConfiguration: Sendable {
 
     /// Nil: kept whatever their age.
     package let retentionAge: Duration?
+    /// What subscriptions may add to that, and whether reading frees.
+    package let retentionPolicy: RetentionPolicy
     /// Nil: kept whatever their size. For each partition.
     package let retentionBytes: ByteCount?
     package let segmentBytes: ByteCount
@@ -47,6 +50,9 @@ package final class TopicConfiguration: Sendable {
             return milliseconds < 0 || milliseconds == .max ? nil : .milliseconds(milliseconds)
         }
         self.retentionAge = duration(.retentionAge)
+        self.retentionPolicy = RetentionPolicy(
+            floor: duration(.retentionAge), ceiling: duration(.retentionCeiling),
+            mode: RetentionPolicy.Mode(rawValue: value(.retentionMode)) ?? .time)
         let retentionBytes = number(.retentionBytes)
         self.retentionBytes = retentionBytes < 0 ? nil : ByteCount(rawValue: Int(clamping: retentionBytes))
         self.segmentBytes = ByteCount(rawValue: Int(clamping: number(.segmentBytes)))

@@ -73,7 +73,18 @@ extension TopicOption {
             .long, "-1", .number(-1...long), "How many bytes each partition keeps; -1 is no bound by size."
         ),
         .retentionAge: OptionDefinition(
-            .long, "604800000", .number(-1...long), "How long records are kept, in milliseconds; -1 is for ever."
+            .long, "604800000", .number(-1...long),
+            "How long records are kept for everybody, in milliseconds; -1 is for ever. Subscriptions may ask for more."
+        ),
+        .retentionCeiling: OptionDefinition(
+            .long, String(Limits.retentionCeilingDefault.wholeMilliseconds), .number(-1...long),
+            "The longest that subscriptions can make records stay, in milliseconds; -1 is without end. It does not "
+                + "shorten retention.ms."
+        ),
+        .retentionMode: OptionDefinition(
+            .string, "time", .choice(["time", "consumed"]),
+            "What frees records: their age alone ('time'), or that every subscription has read them ('consumed'), "
+                + "between retention.ms and apus.retention.ceiling.ms."
         ),
         .segmentBytes: OptionDefinition(
             .int, String(Limits.segmentBytesDefault.rawValue),

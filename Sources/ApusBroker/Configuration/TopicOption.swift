@@ -25,6 +25,8 @@ enum TopicOption: String, CaseIterable, Sendable {
     case inSyncReplicasMin = "min.insync.replicas"
     case preallocate = "preallocate"
     case retentionBytes = "retention.bytes"
+    case retentionCeiling = "apus.retention.ceiling.ms"
+    case retentionMode = "apus.retention.mode"
     case retentionAge = "retention.ms"
     case segmentBytes = "segment.bytes"
     case segmentIndexBytes = "segment.index.bytes"
@@ -58,7 +60,7 @@ enum TopicOption: String, CaseIterable, Sendable {
         case .segmentJitter: "log.roll.jitter.ms"
         case .segmentAge: "log.roll.ms"
         case .compressionType, .compressionGzipLevel, .compressionLZ4Level, .compressionZstdLevel, .durability,
-            .inSyncReplicasMin, .uncleanElection:
+            .inSyncReplicasMin, .retentionCeiling, .retentionMode, .uncleanElection:
             self.rawValue
         }
     }

@@ -22,7 +22,8 @@ extension ShardCoordinator {
         )
         let limits = FetchLimits(bytesMin: .bytes(1), bytesMax: Limits.groupLoadBytes, waitMax: wait)
         let part = FetchPart(
-            shard: self.shard, limits: limits, entries: [FetchPart.Entry(topic: topic, wish: wish, position: 0)]
+            shard: self.shard, reader: .broker, limits: limits,
+            entries: [FetchPart.Entry(topic: topic, wish: wish, position: 0)]
         )
         let operation = FetchOperation(
             home: self.shard.mailbox, memory: nil, limits: limits, rights: nil, now: self.world.ports.clock.now,

@@ -12,19 +12,21 @@ extension Partition {
         case onDisk(FetchResult, LogRead)
     }
 
-    /// - Parameter limit: bytes; one batch may go over it.
-    func read(_ entry: FetchEntry, upTo limit: ByteCount, tail: TailRing) -> Found {
+    /// - Parameters:
+    ///   - limit: bytes; one batch may go over it.
+    ///   - window: where what this reader may read begins.
+    func read(_ entry: FetchEntry, upTo limit: ByteCount, window: Offset, tail: TailRing) -> Found {
         if let error = self.refusal(of: entry.currentLeaderEpoch) { return .now(FetchResult(error: error)) }
         var result = FetchResult(
             highWatermark: self.highWatermark, lastStableOffset: self.highWatermark,
-            logStartOffset: self.log.startOffset
+            logStartOffset: max(self.log.startOffset, window)
         )
         if entry.lastFetchedEpoch != .none, let divergence = self.divergence(from: entry) {
             result.divergingEpoch = divergence
             return .now(result)
         }
-        guard entry.offset >= self.log.startOffset, entry.offset <= self.log.endOffset else {
-            result.error = .offsetOutOfRange(logStart: self.log.startOffset, logEnd: self.log.endOffset)
+        guard entry.offset >= result.logStartOffset, entry.offset <= self.log.endOffset else {
+            result.error = .offsetOutOfRange(logStart: result.logStartOffset, logEnd: self.log.endOffset)
             return .now(result)
         }
         guard entry.offset < self.highWatermark, limit > .zero else { return .now(result) }
@@ -78,11 +80,14 @@ extension Partition {
         case onDisk(LogLookup)
     }
 
-    func offset(_ query: OffsetQuery, isolation: IsolationLevel) throws(BrokerError) -> FoundOffset {
+    /// - Parameter window: where what this reader may read begins.
+    func offset(
+        _ query: OffsetQuery, isolation: IsolationLevel, window: Offset
+    ) throws(BrokerError) -> FoundOffset {
         if let refusal = self.refusal(of: query.currentLeaderEpoch) { throw refusal }
         switch query.position {
         case .earliest, .earliestLocal:
-            let start = self.log.startOffset
+            let start = max(self.log.startOffset, window)
             return .now(OffsetAnswer(offset: start, timestamp: .none, leaderEpoch: self.epoch(at: start)))
         case .latest:
             // Without transactions everything below the high watermark is stable.

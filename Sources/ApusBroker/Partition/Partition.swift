@@ -47,9 +47,11 @@ struct Partition {
     // MARK: Configuration
 
     /// The topic as it is published now. Its configuration holds from the next append on.
-    mutating func configured(_ topic: Topic) -> Replica.Action {
+    /// - Parameter retention: how long records stay, with what subscriptions ask for; nil: for ever.
+    mutating func configured(_ topic: Topic, retention: Duration?) -> Replica.Action {
         self.topic = topic
         self.log.configuration = LogConfiguration(topic.configuration)
+        self.log.configuration.retentionAge = retention
         let action = self.replica.configured(
             durability: Replica.Durability(topic.configuration.durability),
             inSyncReplicasMin: topic.configuration.inSyncReplicasMin
@@ -249,6 +251,16 @@ struct Partition {
     mutating func dropDeletions() -> [ParkedDeletion] {
         defer { self.parkedDeletions.removeAll() }
         return Array(self.parkedDeletions)
+    }
+
+    /// Moves the start of the log up to what nobody needs any more.
+    /// - Returns: the bytes of whole segments that go; nil when nothing changes.
+    mutating func free(below offset: Offset) -> ByteCount? {
+        guard offset > self.log.startOffset, self.log.takesAppends else { return nil }
+        let before = self.log.byteCount
+        // Below the high watermark nothing is out of range, and a failed log keeps what it has.
+        guard (try? self.log.advanceStart(to: min(offset, self.replica.highWatermark))) != nil else { return nil }
+        return before - self.log.byteCount
     }
 
     /// By age and size. `wall` must not have jumped (``RetentionClock``).

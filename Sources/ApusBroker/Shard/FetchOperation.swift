@@ -243,6 +243,7 @@ final class FetchPart: @unchecked Sendable {
 
     let shard: Shard
     let entries: [Entry]
+    let reader: WindowReader
     /// The most bytes of the next read; one batch may go over it. Set between reads.
     var bytesMax: ByteCount
     /// Set before the first read.
@@ -268,8 +269,9 @@ final class FetchPart: @unchecked Sendable {
         var visibleBytes: Int64 = 0
     }
 
-    init(shard: Shard, limits: FetchLimits, entries: [Entry]) {
+    init(shard: Shard, reader: WindowReader, limits: FetchLimits, entries: [Entry]) {
         self.shard = shard
+        self.reader = reader
         self.entries = entries
         self.bytesMax = limits.bytesMax
         self.results = [FetchResult](repeating: FetchResult(), count: entries.count)

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusLog
+import ApusSubscriptions
 import DequeModule
 
 /// A partition's place in its shard, from the first request for it until it is closed again.
@@ -48,6 +49,17 @@ final class PartitionSlot {
     /// The shard's count of seconds when it was last used.
     var usedAt: UInt32 = 0
     var retentionAt: UInt32 = 0
+    /// The generation of subscriptions that the next four were derived of; none yet.
+    var generation: UInt64 = 0
+    /// How long records stay; nil: for ever.
+    var retention: Duration?
+    /// Somebody may not read all that is there.
+    var isWindowed = false
+    /// How far back each of those who read here lately may read.
+    var windowsOfReaders: [WindowReader: ReadWindow] = [:]
+    var windows = PartitionWindows()
+    /// Who waits for the time index, by the period that was asked for.
+    var windowWaiters: [Duration: [(Offset) -> Void]] = [:]
     /// Reads that go to the disk threads before the page cache is asked again.
     fileprivate var readsNotCached = 0
     /// Its place in the shard's sweep.

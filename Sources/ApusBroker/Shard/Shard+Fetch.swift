@@ -35,6 +35,17 @@ extension Shard {
     }
 
     private func read(_ part: FetchPart, _ index: Int, _ slot: PartitionSlot, isSecondTry: Bool = false) {
+        guard slot.isWindowed else { return self.read(part, index, slot, window: .zero, isSecondTry: isSecondTry) }
+        part.readsPending += 1
+        self.withWindow(of: part.reader, slot) { [unowned self] start in
+            self.read(part, index, slot, window: start, isSecondTry: isSecondTry)
+            self.readDone(part)
+        }
+    }
+
+    private func read(
+        _ part: FetchPart, _ index: Int, _ slot: PartitionSlot, window: Offset, isSecondTry: Bool
+    ) {
         guard let partition = slot.partition else {
             part.results[index] = FetchResult(error: .unknownTopicOrPartition)
             return
@@ -43,7 +54,7 @@ extension Shard {
         let wish = part.entries[index].wish
         let left = max(0, part.bytesMax.rawValue - part.bytesFound)
         let limit = ByteCount(rawValue: min(wish.bytesMax.rawValue, left))
-        switch partition.read(wish, upTo: limit, tail: slot.tail) {
+        switch partition.read(wish, upTo: limit, window: window, tail: slot.tail) {
         case .now(var result):
             self.fit(&result, into: limit, part)
             part.results[index] = result

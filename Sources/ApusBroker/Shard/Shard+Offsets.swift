@@ -6,19 +6,32 @@ extension Shard {
     typealias Answer<Value> = @Sendable (Result<Value, BrokerError>) -> Void
 
     func offset(
-        _ topic: Topic, _ query: OffsetQuery, isolation: IsolationLevel, then: @escaping Answer<OffsetAnswer>
+        _ topic: Topic, _ query: OffsetQuery, isolation: IsolationLevel, reader: WindowReader,
+        then: @escaping Answer<OffsetAnswer>
     ) {
         self.withSlot(of: topic, query.partition) { [unowned self] result in
-            do throws(BrokerError) {
-                let slot = try result.get()
-                guard let partition = slot.partition else { throw .unknownTopicOrPartition }
-                switch try partition.offset(query, isolation: isolation) {
-                case .now(let answer): then(.success(answer))
-                case .onDisk(let lookup): self.look(lookup, slot, then)
+            switch result {
+            case .success(let slot):
+                self.withWindow(of: reader, slot) { start in
+                    self.offset(slot, query, isolation: isolation, window: start, then: then)
                 }
-            } catch {
-                then(.failure(error))
+            case .failure(let error): then(.failure(error))
             }
+        }
+    }
+
+    private func offset(
+        _ slot: PartitionSlot, _ query: OffsetQuery, isolation: IsolationLevel, window: Offset,
+        then: @escaping Answer<OffsetAnswer>
+    ) {
+        do throws(BrokerError) {
+            guard let partition = slot.partition else { throw .unknownTopicOrPartition }
+            switch try partition.offset(query, isolation: isolation, window: window) {
+            case .now(let answer): then(.success(answer))
+            case .onDisk(let lookup): self.look(lookup.from(window), slot, then)
+            }
+        } catch {
+            then(.failure(error))
         }
     }
 

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusSubscriptions
 
 /// A walk over all topics, for the partitions that nobody uses: their old records must go too, and after a crash each
 /// log must be looked at once before the data directory can be called clean.
@@ -44,6 +45,7 @@ extension Shard {
             self.patrol = ShardPatrol(self.world.topics())
         }
         var opened = 0
+        let view = self.world.subscriptions.view
         // Topics of other shards and those that keep everything cost nothing but the walk.
         for _ in 0..<Limits.patrolStepsPerSecond {
             guard opened < Limits.patrolPartitionsPerSecond else { return }
@@ -54,7 +56,10 @@ extension Shard {
             let id = TopicPartition(topic: topic.id, partition: partition)
             guard self.world.shardIndex(of: id) == self.index, self.slots[id] == nil else { continue }
             let configuration = topic.configuration
-            let keepsAll = configuration.retentionAge == nil && configuration.retentionBytes == nil
+            let policy = configuration.retentionPolicy
+            let keepsAll =
+                configuration.retentionBytes == nil && policy.mode == .time
+                && view.retention(of: topic.name, policy) == nil
             guard !self.vouchesForAll || !keepsAll, let topic = self.world.topic(id.topic) else { continue }
             opened += 1
             self.patrol?.pending += 1

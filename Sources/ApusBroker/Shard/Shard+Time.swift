@@ -51,6 +51,7 @@ extension Shard {
         for slot in mending where self.slots[slot.id] === slot { self.submit(slot) }
         self.sweepSome()
         self.patrolSome()
+        self.freeMoved()
         if self.index == 0 {
             self.lookAtSpace()
             self.world.subscriptions.second()
@@ -62,7 +63,7 @@ extension Shard {
     /// Looks at as many slots as it takes to see each once a retention period.
     private func sweepSome() {
         guard !self.sweep.isEmpty else { return }
-        let period = max(1, Int(Limits.retentionSweepPeriod.components.seconds))
+        let period = max(1, Int(self.world.table().duration(.retentionCheck).components.seconds))
         let wall = self.readRetentionClock()
         for _ in 0..<(self.sweep.count + period - 1) / period {
             guard !self.sweep.isEmpty else { return }
@@ -92,6 +93,7 @@ extension Shard {
                         ])
                 }
                 self.markDirty(slot)
+                self.freeConsumed(slot)
             }
             let idle = Int64(self.seconds &- slot.usedAt)
             if idle > Limits.partitionIdleMax.components.seconds { self.closeIfQuiet(slot) }

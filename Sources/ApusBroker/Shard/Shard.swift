@@ -97,15 +97,20 @@ final class Shard: @unchecked Sendable {
     func openSlot(_ id: TopicPartition, _ topic: Topic) -> PartitionSlot? {
         guard let slot = self.slots[id], case .open = slot.state, !slot.isProceeding else { return nil }
         slot.usedAt = self.seconds
-        if slot.topic !== topic { self.refresh(slot, topic) }
+        if slot.topic !== topic || slot.generation != self.world.subscriptions.generation {
+            self.refresh(slot, topic)
+        }
         return slot
     }
 
-    /// Makes a changed configuration hold. Nothing when the slot has seen this topic, or a newer one.
+    /// Makes a changed configuration and changed subscriptions hold. Nothing when the slot has seen these, or newer.
     func refresh(_ slot: PartitionSlot, _ topic: Topic) {
-        guard slot.topic !== topic, slot.topic.revision <= topic.revision else { return }
-        slot.topic = topic
-        if case .raiseHighWatermark? = slot.partition?.configured(topic) { self.highWatermarkMoved(slot) }
+        let isNewer = slot.topic !== topic && slot.topic.revision <= topic.revision
+        guard isNewer || slot.generation != self.world.subscriptions.generation else { return }
+        if isNewer { slot.topic = topic }
+        self.derive(slot)
+        guard let action = slot.partition?.configured(slot.topic, retention: slot.retention) else { return }
+        if case .raiseHighWatermark = action { self.highWatermarkMoved(slot) }
     }
 
     private func begin(_ id: TopicPartition, _ topic: Topic, waiters: Deque<PartitionSlot.Waiter>) {

@@ -128,10 +128,13 @@ extension BrokerSubscriptions {
             shared.unclaimedCount -= positions.count
             return positions
         }
-        if !positions.isEmpty { self.tell(positions.map { ($0.key, $0.value) }, of: entry.id) }
+        guard !positions.isEmpty else { return }
+        self.positionsChanged(
+            of: entry.subscription.name.text, positions.map { ($0.key, $0.value) }, isLoading: true)
     }
 
     private func forget(_ id: SubscriptionID) {
+        self.shared.withLock { $0.topicsRead[id] = nil }
         for shard in self.shards { shard.mailbox.run { shard.forgetReader(id) } }
     }
 

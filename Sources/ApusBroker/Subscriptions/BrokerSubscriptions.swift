@@ -24,6 +24,8 @@ package final class BrokerSubscriptions: @unchecked Sendable {
         /// Positions of those the catalogue does not know yet.
         var unclaimed: [SubscriptionName: [TopicPartition: Offset]] = [:]
         var unclaimedCount = 0
+        /// Topics that a group is known to read, so that a commit need not look at names.
+        var topicsRead: [SubscriptionID: Set<TopicID>] = [:]
     }
 
     /// A consumer group as its members made it known.
@@ -114,7 +116,10 @@ package final class BrokerSubscriptions: @unchecked Sendable {
         let name = SubscriptionName(group)
         let id = self.shared.withLock { shared -> SubscriptionID? in
             if !isLoading { self.noteUse(of: name, in: &shared) }
-            if let known = shared.view.index.subscription(named: name) { return known.id }
+            if let known = shared.view.index.subscription(named: name) {
+                self.noteTopics(of: positions, known, in: &shared)
+                return known.id
+            }
             var kept = shared.unclaimed[name] ?? [:]
             let before = kept.count
             for (partition, offset) in positions { kept[partition] = offset }
@@ -124,6 +129,25 @@ package final class BrokerSubscriptions: @unchecked Sendable {
             return nil
         }
         if let id { self.tell(positions, of: id) }
+    }
+
+    /// A group reads what it has positions in.
+    private func noteTopics(
+        of positions: [(TopicPartition, Offset)], _ known: RegisteredSubscription, in shared: inout Shared
+    ) {
+        guard known.subscription.origin == .group, let world = self.shards.first?.world else { return }
+        var news: Set<String> = []
+        for (partition, _) in positions
+        where shared.topicsRead[known.id, default: []].insert(partition.topic).inserted {
+            guard let topic = world.topic(partition.topic)?.name,
+                !known.subscription.interest.matches(topic: topic)
+            else { continue }
+            news.insert(topic)
+        }
+        guard !news.isEmpty else { return }
+        if shared.seen.isEmpty { self.home.loop.execute { self.registerSeen() } }
+        let seen = SeenGroup(owner: known.subscription.owner, topics: news)
+        shared.seen[known.subscription.name, default: seen].topics.formUnion(news)
     }
 
     /// The group and its positions were deleted. Its subscription goes with it if the group made it; one that somebody

@@ -68,4 +68,12 @@ package enum BrokerError: Error, Hashable, Sendable {
     /// The coordinator store's answer was lost. It may have changed.
     case storeUnknown(String)
     case invalidRequest(String)
+
+    // MARK: Subscriptions
+    /// The catalogue refused, or could not be asked.
+    case catalogue(CatalogueError)
+    /// There is one of this name.
+    case subscriptionExists(String)
+    /// Not every coordinator of groups has told yet how far its groups have read.
+    case positionsLoading
 }

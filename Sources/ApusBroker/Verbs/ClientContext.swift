@@ -1,4 +1,5 @@
 package import ApusAccess
+package import ApusCore
 
 /// Who asks, and what he may do. Passed with every verb, which asks ``allows(_:on:)`` before it looks for anything:
 /// what is forbidden and what is not there are answered alike.
@@ -26,6 +27,9 @@ package struct ClientContext: Sendable {
         self.access = access
         self.audit = audit
     }
+
+    /// The principal as the catalogue knows it.
+    package var consumerName: ConsumerName { ConsumerName(self.principal.text.text) }
 
     /// Whether the client may do it. A "no" is written down.
     package func allows(_ operation: AccessOperation, on resource: Resource) -> Bool {

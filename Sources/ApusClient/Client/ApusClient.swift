@@ -76,6 +76,9 @@ public final class ApusClient: Sendable {
     /// Users and their passwords.
     public var users: UserAdmin { UserAdmin(core: self.core) }
 
+    /// Subscriptions: make, change, list, remove; who has read a record, who holds a topic's bytes.
+    public var subscriptions: SubscriptionAdmin { SubscriptionAdmin(core: self.core) }
+
     /// The cluster and its brokers.
     public var cluster: ClusterAdmin { ClusterAdmin(core: self.core) }
 }

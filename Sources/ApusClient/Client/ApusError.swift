@@ -85,6 +85,13 @@ public struct ApusError: Error, Sendable {
         public static let unknownGroup = Code("unknown group")
         /// The group has members, and this needs one without.
         public static let groupNotEmpty = Code("group not empty")
+        /// There is no such subscription.
+        public static let unknownSubscription = Code("unknown subscription")
+        public static let subscriptionExists = Code("subscription exists")
+        /// Somebody else changed it since it was read; nothing was done.
+        public static let conflict = Code("conflict")
+        /// The catalogue of subscriptions takes no changes, or can not be read; nothing was done.
+        public static let catalogue = Code("catalogue")
         /// A configuration name or value that the broker does not take.
         public static let invalidConfiguration = Code("invalid configuration")
         /// Any other error of the protocol; see ``ApusError/kafkaCode``.

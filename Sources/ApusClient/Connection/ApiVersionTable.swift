@@ -17,6 +17,8 @@ struct ApiVersionTable: Hashable, Sendable {
     /// The highest version that both sides know; nil when there is none.
     /// - Parameter limit: the highest one that the caller can use.
     func version(of api: ApiKey, upTo limit: Int16 = .max) -> Int16? {
+        // Nobody tells of these: who calls them knows whom it talks to.
+        if api.isOwn { return api.versions.map { min($0.upperBound, limit) } }
         guard let ours = api.versions, let theirs = self.served[api] else { return nil }
         let highest = min(ours.upperBound, theirs.upperBound, limit)
         return highest >= max(ours.lowerBound, theirs.lowerBound) ? highest : nil

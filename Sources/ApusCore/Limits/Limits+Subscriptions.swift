@@ -1,4 +1,12 @@
 extension Limits {
+    /// Topics of one question about who holds what.
+    public static let holdingsTopicsMax = 10
+    /// What `apus.retention.ceiling.ms` is where nobody says: 30 days.
+    public static let retentionCeilingDefault = Duration.seconds(30 * 24 * 3600)
+    /// Different periods of which a partition remembers where they begin; the one not asked for longest goes first.
+    public static let windowPeriodsPerPartitionMax = 64
+    /// Readers of which a partition remembers how far back they may read; beyond it all are derived again.
+    public static let windowReadersPerPartitionMax = 256
     /// How often a broker that could not read the catalogue tries again.
     public static let catalogueRetryPeriod = Duration.seconds(5)
     /// Consumer groups that wait to be written into the catalogue; who comes meanwhile is taken at its next sign of

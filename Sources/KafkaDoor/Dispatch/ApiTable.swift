@@ -12,17 +12,25 @@ struct ApiTable: Sendable {
         let run: @Sendable (inout Call, KafkaConnection) throws(WireError) -> Void
     }
 
-    /// By key, for few and small keys: an array is the fastest table.
+    /// The protocol's by key, for few and small keys: an array is the fastest table. Our own by what they are above the
+    /// first of them.
     private let apis: [Api?]
+    private let own: [Api?]
 
     init(_ handlers: [any ApiHandler.Type]) {
         let served = handlers.map { Self.api($0) }
-        var apis = [Api?](repeating: nil, count: Int(served.map(\.key.rawValue).max() ?? 0) + 1)
+        self.apis = Self.table(served.filter { !$0.key.isOwn }, from: 0)
+        self.own = Self.table(served.filter(\.key.isOwn), from: Int(ApiKey.ownFirst))
+    }
+
+    private static func table(_ served: [Api], from first: Int) -> [Api?] {
+        var apis = [Api?](repeating: nil, count: served.map { Int($0.key.rawValue) - first + 1 }.max() ?? 0)
         for api in served {
-            precondition(apis[Int(api.key.rawValue)] == nil, "\(api.key) is served twice")
-            apis[Int(api.key.rawValue)] = api
+            let place = Int(api.key.rawValue) - first
+            precondition(apis[place] == nil, "\(api.key) is served twice")
+            apis[place] = api
         }
-        self.apis = apis
+        return apis
     }
 
     /// Everything this door serves.
@@ -40,15 +48,21 @@ struct ApiTable: Sendable {
         AlterClientQuotasHandler.self,
         SaslHandshakeHandler.self, SaslAuthenticateHandler.self, DescribeUserScramCredentialsHandler.self,
         AlterUserScramCredentialsHandler.self,
+        DescribeSubscriptionsHandler.self, PutSubscriptionHandler.self, RemoveSubscriptionsHandler.self,
+        DescribeReadersHandler.self, DescribeHoldingsHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {
-        let index = Int(key.rawValue)
-        return self.apis.indices.contains(index) ? self.apis[index] : nil
+        let apis = key.isOwn ? self.own : self.apis
+        let index = Int(key.rawValue) - (key.isOwn ? Int(ApiKey.ownFirst) : 0)
+        return apis.indices.contains(index) ? apis[index] : nil
     }
 
     /// Every API, by key.
-    var all: [Api] { self.apis.compactMap { $0 } }
+    var all: [Api] { (self.apis + self.own).compactMap { $0 } }
+    /// Those of the protocol: what clients are told of. Some refuse to talk to a broker that names keys they can not
+    /// know, and who knows of ours need not ask.
+    var told: [Api] { self.apis.compactMap { $0 } }
 
     private static func api<Handler: ApiHandler>(_ handler: Handler.Type) -> Api {
         let readable = Handler.Request.versions

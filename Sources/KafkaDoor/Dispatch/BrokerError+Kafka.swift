@@ -50,6 +50,9 @@ extension BrokerError {
         // It may have happened: only a time-out says that.
         case .storageUnknown, .storeUnknown: .requestTimedOut
         case .invalidRequest: .invalidRequest
+        case .catalogue(let error): error.kafkaCode
+        case .subscriptionExists: .duplicateResource
+        case .positionsLoading: .coordinatorLoadInProgress
         }
     }
 
@@ -79,8 +82,26 @@ extension BrokerError {
         case .storageUnknown(let text): "The partition's log failed; the records may have been written: \(text)"
         case .storageFull: "The disk is full. Nothing was written; writing goes on when there is room."
         case .shuttingDown: "The broker is shutting down."
+        case .catalogue(let error): "\(error)"
+        case .subscriptionExists(let name): "there is a subscription '\(name)'"
+        case .positionsLoading: "The broker still reads how far its groups have come."
         case .storeUnavailable(let text): "The coordinator store can not be reached: \(text)"
         case .storeUnknown(let text): "The coordinator store did not answer; it may have happened: \(text)"
+        }
+    }
+}
+
+extension CatalogueError {
+    /// Only what may work by itself soon has a code that clients retry.
+    fileprivate var kafkaCode: KafkaErrorCode {
+        switch self {
+        case .invalid: .invalidRequest
+        case .conflict: .invalidUpdateVersion
+        case .notFound: .resourceNotFound
+        case .ownsSubscriptions, .tooMany: .policyViolation
+        case .busy: .throttlingQuotaExceeded
+        case .full, .readOnly, .corrupt, .unavailable: .brokerNotAvailable
+        case .unknown: .requestTimedOut
         }
     }
 }

@@ -16,7 +16,7 @@ enum ApiVersionsHandler: ApiHandler {
             response.errorCode = .invalidRequest
             return exchange.answer(response)
         }
-        response.apiKeys = exchange.door.table.all.map { served in
+        response.apiKeys = exchange.door.table.told.map { served in
             var api = ApiVersionsResponse.Api()
             api.apiKey = served.key.rawValue
             api.minVersion = served.versionAdvertisedMin

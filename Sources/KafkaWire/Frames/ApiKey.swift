@@ -84,6 +84,19 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
     public static let alterShareGroupOffsets = ApiKey(rawValue: 91)
     public static let deleteShareGroupOffsets = ApiKey(rawValue: 92)
 
+    // Our own, far above the protocol's (`docs/decisions/0017-own-apis.md`).
+    public static let describeSubscriptions = ApiKey(rawValue: 32_000)
+    public static let putSubscription = ApiKey(rawValue: 32_001)
+    public static let removeSubscriptions = ApiKey(rawValue: 32_002)
+    public static let describeReaders = ApiKey(rawValue: 32_003)
+    public static let describeHoldings = ApiKey(rawValue: 32_004)
+
+    /// From here on APIs are Apus's own: served, and told to nobody who does not know of them.
+    public static let ownFirst: Int16 = 32_000
+
+    /// Whether it is one of Apus's own.
+    public var isOwn: Bool { self.rawValue >= Self.ownFirst }
+
     public static func < (left: ApiKey, right: ApiKey) -> Bool { left.rawValue < right.rawValue }
 
     /// The protocol's name of the API, or its number when this module has none for it.
@@ -110,5 +123,7 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
         85: "WriteShareGroupState", 86: "DeleteShareGroupState", 87: "ReadShareGroupStateSummary",
         88: "StreamsGroupHeartbeat", 89: "StreamsGroupDescribe", 90: "DescribeShareGroupOffsets",
         91: "AlterShareGroupOffsets", 92: "DeleteShareGroupOffsets",
+        32_000: "DescribeSubscriptions", 32_001: "PutSubscription", 32_002: "RemoveSubscriptions",
+        32_003: "DescribeReaders", 32_004: "DescribeHoldings",
     ]
 }

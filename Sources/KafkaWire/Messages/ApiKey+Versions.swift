@@ -44,6 +44,11 @@ extension ApiKey {
         case 68: 0...1
         case 69: 0...1
         case 75: 0...0
+        case 32000: 0...0
+        case 32001: 0...0
+        case 32002: 0...0
+        case 32003: 0...0
+        case 32004: 0...0
         default: nil
         }
     }
@@ -91,6 +96,11 @@ extension ApiKey {
         case 68: version >= 0
         case 69: version >= 0
         case 75: version >= 0
+        case 32000: version >= 0
+        case 32001: version >= 0
+        case 32002: version >= 0
+        case 32003: version >= 0
+        case 32004: version >= 0
         default: false
         }
     }

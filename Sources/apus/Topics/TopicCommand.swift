@@ -7,7 +7,7 @@ struct TopicCommand: AsyncParsableCommand {
         abstract: "Make, show, change and remove topics.",
         subcommands: [
             TopicCreate.self, TopicList.self, TopicDescribe.self, TopicSet.self, TopicGrow.self, TopicTrim.self,
-            TopicRemove.self, TopicOffsets.self,
+            TopicRemove.self, TopicOffsets.self, TopicReaders.self,
         ]
     )
 }

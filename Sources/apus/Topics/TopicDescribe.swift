@@ -23,7 +23,13 @@ struct TopicDescribe: AsyncParsableCommand {
             let ends = try await apus.topics.offsets(of: self.name, at: .end)
             let sizes = try await TopicSizes(of: [self.name], from: apus)
             let settings = try await apus.topics.configuration(of: self.name)
-            return self.summary(topic, starts, ends, sizes, settings)
+            var summary = self.summary(topic, starts, ends, sizes, settings)
+            // A broker of Kafka's knows no subscriptions, and one whose catalogue is away does not say.
+            if let holdings = try? await apus.subscriptions.holdings(of: self.name) {
+                summary.add("retention_ms", "Kept for", .period(holdings.retention))
+                summary.add("holders", "Held by", Listing.holders(holdings))
+            }
+            return summary
         }
         try StandardOutput.write(summary.rendered(as: self.output.format))
     }

@@ -68,10 +68,3 @@ struct TopicSizes {
         self.sizes[topic]?[partition] ?? .zero
     }
 }
-
-extension Cell {
-    /// In JSON the bytes, in a table `1.2 GiB`.
-    static func size(_ bytes: ByteCount) -> Cell {
-        Cell(.integer(Int64(bytes.rawValue)), text: "\(bytes)")
-    }
-}

@@ -43,6 +43,11 @@ let everyMessage: [any RandomMessage.Type] = [
     ConsumerGroupHeartbeatRequest.self, ConsumerGroupHeartbeatResponse.self,
     ConsumerGroupDescribeRequest.self, ConsumerGroupDescribeResponse.self,
     DescribeTopicPartitionsRequest.self, DescribeTopicPartitionsResponse.self,
+    DescribeSubscriptionsRequest.self, DescribeSubscriptionsResponse.self,
+    PutSubscriptionRequest.self, PutSubscriptionResponse.self,
+    RemoveSubscriptionsRequest.self, RemoveSubscriptionsResponse.self,
+    DescribeReadersRequest.self, DescribeReadersResponse.self,
+    DescribeHoldingsRequest.self, DescribeHoldingsResponse.self,
 ]
 
 let everyElement: [any WireElement.Type] = [
@@ -172,4 +177,8 @@ let everyElement: [any WireElement.Type] = [
     DescribeTopicPartitionsResponse.Topic.self,
     DescribeTopicPartitionsResponse.Partition.self,
     DescribeTopicPartitionsResponse.Cursor.self,
+    DescribeSubscriptionsResponse.Subscription.self,
+    RemoveSubscriptionsResponse.Result.self,
+    DescribeHoldingsResponse.Topic.self,
+    DescribeHoldingsResponse.Holder.self,
 ]
