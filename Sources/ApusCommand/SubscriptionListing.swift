@@ -11,7 +11,7 @@ extension Listing {
         for entry in subscriptions {
             let subscription = entry.subscription
             listing.add([
-                .text(entry.name), .text(subscription.owner.text), .text("\(subscription.interest)"),
+                .text(entry.name), .text(subscription.owner.text), .topics(subscription.interest),
                 .text(subscription.delivery.rawValue), .period(subscription.period), .period(subscription.expiry),
                 .text(subscription.origin.rawValue), .text(CivilTime(entry.usedAt).text),
             ])
@@ -80,6 +80,11 @@ extension Cell {
     /// Names, with commas between.
     package static func names(_ names: [String]) -> Cell {
         names.isEmpty ? .nothing : Cell(.array(names.map { .string($0) }), text: names.joined(separator: ", "))
+    }
+
+    /// Names as a list, or a pattern as one text.
+    package static func topics(_ interest: TopicInterest) -> Cell {
+        interest.pattern.map { .text($0.text) } ?? .names(interest.names)
     }
 
     /// In words for people, in milliseconds for programs; nothing for none.

@@ -90,6 +90,9 @@ package struct SubscriptionExpiries: Sendable {
         self.toNote.append(id)
     }
 
+    /// When it was last used; nil when it is not known.
+    package func lastUse(of id: SubscriptionID) -> Timestamp? { self.lives[id]?.usedAt }
+
     // MARK: What to do
 
     /// When ``expired(at:)`` may have something next; nil: nothing can expire.

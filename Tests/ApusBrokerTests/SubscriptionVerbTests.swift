@@ -121,6 +121,18 @@ struct SubscriptionVerbTests {
         #expect(world.subscription("s") == nil)
     }
 
+    @Test("a list tells of uses that the catalogue has not heard of yet")
+    func lastUse() throws {
+        let world = try TestBroker()
+        try world.create("orders")
+        let alice = try world.reader("alice")
+        let made = try self.put(self.wish("billing"), world, as: alice).get()
+        world.passSeconds(20)
+        _ = try world.read(from: 0, for: "billing")
+        let listed = try #require(try self.list(SubscriptionFilter(), world, as: alice).items.first)
+        #expect(listed.usedAt == made.usedAt.later(by: .seconds(20)))
+    }
+
     @Test("a trial changes nothing")
     func trial() throws {
         let world = try TestBroker()

@@ -108,7 +108,12 @@ extension Broker {
             }
             found.sort { $0.subscription.name < $1.subscription.name }
             let list = Self.page(of: found)
-            home.run { then(.success(list)) }
+            let subscriptions = self.subscriptions
+            // The catalogue hears of uses once a minute; who keeps count knows the last one.
+            subscriptions.home.run {
+                let list = subscriptions.withLastUses(list)
+                home.run { then(.success(list)) }
+            }
         } catch {
             home.run { then(.failure(error)) }
         }
@@ -195,6 +200,17 @@ extension Broker {
 }
 
 extension BrokerSubscriptions {
+    /// On the home loop.
+    fileprivate func withLastUses(_ list: SubscriptionList) -> SubscriptionList {
+        self.noteUses(at: self.now())
+        var list = list
+        for place in list.items.indices {
+            let known = list.items[place]
+            list.items[place].usedAt = max(known.usedAt, self.expiries.lastUse(of: known.id) ?? known.usedAt)
+        }
+        return list
+    }
+
     /// Changes the catalogue for somebody; when it answers, this broker goes by it. Any thread.
     func commit(
         _ transaction: CatalogueTransaction,

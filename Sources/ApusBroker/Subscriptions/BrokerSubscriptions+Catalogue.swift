@@ -162,7 +162,7 @@ extension BrokerSubscriptions {
         catalogue.note(uses) { _ in }
     }
 
-    private func noteUses(at now: Timestamp) {
+    func noteUses(at now: Timestamp) {
         let ids = self.shared.withLock { shared in
             let used = shared.used
             shared.used.removeAll(keepingCapacity: true)

@@ -62,7 +62,7 @@ struct SubscriptionCreate: AsyncParsableCommand {
             .init("name"), .init("owner"), .init("topics"), .init("period_ms", "PERIOD"), .init("result"),
         ])
         listing.add([
-            .text(self.name), .text(made.subscription.owner.text), .text("\(made.subscription.interest)"),
+            .text(self.name), .text(made.subscription.owner.text), .topics(made.subscription.interest),
             .period(made.subscription.period), .text(self.dryRun ? "would be created" : "created"),
         ])
         try StandardOutput.write(listing.rendered(as: self.output.format))

@@ -56,7 +56,7 @@ struct SubscriptionRemove: AsyncParsableCommand {
                     }
                 }
                 listing.add([
-                    .text(entry.name), .text(entry.subscription.owner.text), .text("\(entry.subscription.interest)"),
+                    .text(entry.name), .text(entry.subscription.owner.text), .topics(entry.subscription.interest),
                     .period(entry.subscription.period), .text(result),
                 ])
             }
