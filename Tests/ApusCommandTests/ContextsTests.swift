@@ -34,6 +34,49 @@ import Testing
         #expect(failure?.message.hasPrefix("contexts.json: ") == true)
     }
 
+    @Test("a context keeps how to get there safely, and who to be, and names files only")
+    func security() throws {
+        var security = ConnectionSecurity()
+        security.tls = true
+        security.ca = "/ca.pem"
+        security.user = "alice"
+        security.passwordFile = "/secret"
+        security.mechanism = .scramSHA256
+        var contexts = Contexts()
+        _ = try contexts.add("prod", Contexts.Context(server: "h", security: security))
+        #expect(try Contexts(file: contexts.file, named: "f") == contexts)
+        func choice(_ server: String?, _ said: ConnectionSecurity) throws -> ConnectionSecurity {
+            try ConnectionChoice(
+                server: server, context: server == nil ? "prod" : nil, timeout: nil, security: said,
+                environment: ["APUS_USER": "env", "APUS_PASSWORD_FILE": "/env"], contexts: { contexts }
+            ).security
+        }
+        #expect(try choice(nil, ConnectionSecurity()) == security)
+        let other = try choice("elsewhere", ConnectionSecurity())
+        #expect(other.user == "env" && other.passwordFile == "/env" && other.ca == nil, "never a context's secret")
+        var bob = ConnectionSecurity()
+        bob.user = "bob"
+        bob.passwordFile = "/bob"
+        let asBob = try choice(nil, bob)
+        #expect(asBob.user == "bob" && asBob.passwordFile == "/bob" && asBob.ca == "/ca.pem")
+        bob.passwordFile = nil
+        #expect(try choice(nil, bob).passwordFile == nil, "alice's password is not bob's")
+        bob.tokenFile = "/token"
+        #expect(throws: CommandFailure.self) { try choice(nil, bob) }
+    }
+
+    @Test(
+        "a context whose login makes no sense is refused",
+        arguments: [
+            #""user":1"#, #""tls":"yes""#, #""password_file":"/p""#, #""mechanism":"gssapi","user":"a""#,
+            #""tls_cert":"/c""#, #""user":"a","token_file":"/t""#, #""password":"secret""#,
+        ])
+    func badSecurity(fields: String) {
+        #expect(throws: CommandFailure.self) {
+            try Contexts(file: #"{"contexts":{"a":{"server":"h",\#(fields)}}}"#, named: "contexts.json")
+        }
+    }
+
     @Test("names are plain words", arguments: ["", "a b", "-x", "ä", "a/b"])
     func names(name: String) {
         #expect(throws: CommandFailure.self) {

@@ -34,6 +34,33 @@ import Testing
         #expect(settings.tailCache == Limits.tailCacheDefault)
     }
 
+    @Test("logins, TLS and tokens are read, and what they need beside them is asked for")
+    func security() async throws {
+        let settings = try await self.settings(flags: [
+            "auth": "scram,oauth", "super-user": "root;User:CN=a,O=b", "session-max": "1h", "jwks": "/keys",
+            "jwt-issuer": "me", "jwt-audience": "you,them", "tls-cert": "/c", "tls-key": "/k", "kafka": "0.0.0.0:9092",
+        ]).security
+        #expect(settings.mechanisms == ["SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"])
+        #expect(settings.superUsers == ["root", "User:CN=a,O=b"])
+        #expect(settings.sessionLifetimeMax == .seconds(3600))
+        #expect(settings.tokenAudiences == ["you", "them"])
+        let wrong: [([String: String], String)] = [
+            (["auth": "kerberos"], "kerberos"), (["auth": "oauth"], "keys"), (["jwks": "/keys"], "--jwks"),
+            (["tls-cert": "/c"], "--tls-key"), (["tls-client-auth": "required"], "TLS"),
+            (["tls-client-auth": "maybe"], "maybe"), (["bootstrap-user": "a"], "--bootstrap-password-file"),
+            (["bootstrap-user": "a", "bootstrap-password-file": "/p"], "password"),
+            (["auth": "scram", "kafka": "0.0.0.0:9092"], "no TLS"),
+            (["auth": "scram,plain", "kafka": "0.0.0.0:9092", "scram-in-clear": "true"], "no TLS"),
+        ]
+        for (flags, word) in wrong {
+            let failure = await #expect(throws: CommandFailure.self) { try await self.settings(flags: flags) }
+            #expect(failure?.message.contains(word) == true, "\(flags): \(failure?.message ?? "")")
+        }
+        let inClear = try await self.settings(
+            flags: ["auth": "scram", "kafka": "0.0.0.0:9092", "scram-in-clear": "true"])
+        #expect(inClear.security.dangerInPublic == nil)
+    }
+
     @Test("a flag beats the environment, which beats the file, which beats the default")
     func order() async throws {
         let file = #"{"data": "/file", "partitions": 3, "auto-create": false, "tail-cache": "1MiB", "loops": 1}"#

@@ -33,11 +33,28 @@ extension Broker {
         guard client.allows(.alter, on: .cluster) else {
             return loop.execute { then(.failure(.clusterAuthorizationFailed)) }
         }
+        let audit = self.audit
         self.access.commit(on: loop) { records in
             let decided = ScramAlterations(alterations, users: records.users)
             return AccessDraft(decided.changes, answer: decided.answers)
-        } then: {
-            then($0)
+        } then: { (result: Result<[(user: String, refusal: ScramAlterations.Refusal?)], BrokerError>) in
+            if case .success(let answers) = result {
+                let changed = Set(answers.filter { $0.refusal == nil }.map(\.user))
+                for alteration in alterations where changed.contains(alteration.user) {
+                    audit.note(alteration.action, alteration.audited, by: client)
+                }
+            }
+            then(result)
         }
+    }
+}
+
+extension ScramAlteration {
+    fileprivate var action: AuditRecord.Action {
+        if case .delete = self.change { .deleteUser } else { .createUser }
+    }
+
+    fileprivate var audited: String {
+        "user \(self.user), \(ScramHash(rawValue: self.mechanism).map { "\($0)" } ?? "mechanism \(self.mechanism)")"
     }
 }

@@ -109,6 +109,11 @@ final class ServerSecurity: Sendable {
         door.caps.perAddress = configuration.connectionsPerAddressMax
         if self.asksForLogin { door.login = self.desk.login(for: broker) }
         door.tls = self.certificates?.tls
+        let audit = broker.audit
+        door.loginEnded = { report in
+            let (principal, how, outcome) = report.audited
+            audit.note(.login, how, by: ClientContext(principal: principal, address: report.address), outcome)
+        }
     }
 
     // MARK: Looking again
@@ -156,5 +161,20 @@ final class ServerSecurity: Sendable {
         try await self.client?.shutdown()
         try await self.files.shutdownGracefully()
         try await self.desk.stop()
+    }
+}
+
+extension LoginReport {
+    /// Who it was, as far as that is known; how; and how it ended. Of one who failed the name is what he said.
+    fileprivate var audited: (Principal, String, AuditRecord.Outcome) {
+        switch self.outcome {
+        case .loggedIn(let session): (session.principal, session.mechanism.rawValue, .ok)
+        case .certified(let principal): (principal, "certificate", .ok)
+        case .failed(let failure):
+            (
+                failure.user.flatMap { Principal(user: $0.text) } ?? .anonymous,
+                failure.mechanism?.rawValue ?? "no mechanism", .failed("\(failure.cause)")
+            )
+        }
     }
 }

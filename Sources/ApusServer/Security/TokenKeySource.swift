@@ -122,8 +122,8 @@ final class TokenKeySource: Sendable {
         let accumulator = ResponseAccumulator(request: request, maxBodySize: Limits.tokenKeySetBytesMax.rawValue)
         let deadline = NIODeadline.now() + .nanoseconds(Limits.tokenKeysFetchMax.wholeNanoseconds)
         return client.execute(
-            request: request, delegate: accumulator, eventLoop: .delegateAndChannel(on: loop), deadline: deadline
-        ).futureResult.flatMapThrowing { response in
+            request: request, delegate: accumulator, eventLoop: .indifferent, deadline: deadline
+        ).futureResult.hop(to: loop).flatMapThrowing { response in
             guard response.status == .ok, let body = response.body else {
                 throw ServerError(.configuration, "the answer was \(response.status)")
             }

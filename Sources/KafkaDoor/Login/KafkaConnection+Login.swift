@@ -97,7 +97,7 @@ extension KafkaConnection {
     private func loggedIn(_ session: SaslSession) {
         self.identify(as: session.principal)
         self.isAdmitted = session.expires == nil
-        self.door.loginEnded(LoginReport(outcome: .loggedIn(session), peer: self.peer))
+        self.door.loginEnded(LoginReport(outcome: .loggedIn(session), address: self.client.address))
     }
 
     /// From here on requests are this principal's.
@@ -138,7 +138,7 @@ extension KafkaConnection {
         if let mechanism = failure.mechanism { words += ", \(mechanism.rawValue)" }
         if let user = failure.user { words += ", user \(user.text)" }
         self.loop.log(words)
-        self.door.loginEnded(LoginReport(outcome: .failed(failure), peer: self.peer))
+        self.door.loginEnded(LoginReport(outcome: .failed(failure), address: self.client.address))
     }
 
     /// Called with every sweep: ends the connection of a client that takes too long to log in.

@@ -1,4 +1,5 @@
 import ApusAccess
+import ApusBroker
 import ApusCore
 import NIOCore
 import NIOSSL
@@ -22,7 +23,7 @@ extension KafkaConnection {
             return self.close(because: "its certificate's subject can not be a name here")
         }
         self.identify(as: principal)
-        self.door.loginEnded(LoginReport(outcome: .certified(principal), peer: self.peer))
+        self.door.loginEnded(LoginReport(outcome: .certified(principal), address: self.client.address))
     }
 
     /// The one line for a handshake that failed.

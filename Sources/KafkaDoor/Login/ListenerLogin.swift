@@ -38,6 +38,6 @@ package struct LoginReport: Sendable {
     }
 
     package var outcome: Outcome
-    /// The client's numeric address and port.
-    package var peer: String
+    /// The client's numeric address.
+    package var address: String
 }
