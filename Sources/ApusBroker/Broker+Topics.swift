@@ -11,6 +11,11 @@ extension Broker {
         _ specifications: [TopicSpecification], validateOnly: Bool = false, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
+        let partitions = specifications.reduce(0) { $0 + max(1, Int($1.partitions), $1.assignments.count) }
+        if !validateOnly, let wait = self.mustWait(toMake: partitions, client) {
+            let refused = specifications.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
+            return self.mailbox(of: loop).run { then(refused) }
+        }
         let mayAll = client.mayList(.create, on: .cluster)
         let forbidden = Set(
             specifications.map(\.name).filter { !mayAll && !client.allows(.create, onTopic: $0) })
@@ -61,6 +66,12 @@ extension Broker {
         _ topics: [TopicReference], client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
+        let known = self.topics
+        let partitions = topics.reduce(0) { $0 + Int((try? known.topic($1))?.partitionCount ?? 0) }
+        if let wait = self.mustWait(toMake: partitions, client) {
+            let refused = topics.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
+            return self.mailbox(of: loop).run { then(refused) }
+        }
         self.decide(on: loop) { draft in
             topics.map { reference in
                 Broker.catching { () throws(BrokerError) in
@@ -87,6 +98,14 @@ extension Broker {
         _ growths: [PartitionGrowth], validateOnly: Bool = false, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
+        let known = self.topics
+        let partitions = growths.reduce(0) { sum, growth in
+            sum + max(0, Int(growth.partitions) - Int(known.topic(named: growth.topic)?.partitionCount ?? 0))
+        }
+        if !validateOnly, let wait = self.mustWait(toMake: partitions, client) {
+            let refused = growths.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
+            return self.mailbox(of: loop).run { then(refused) }
+        }
         let twice = Broker.repeated(growths.map(\.topic))
         self.decide(on: loop, validateOnly: validateOnly) { draft in
             growths.map { growth in
@@ -105,6 +124,12 @@ extension Broker {
             }
             then(results)
         }
+    }
+
+    /// How long before the client may make or delete so many partitions; nil: it may, and they are counted.
+    private func mustWait(toMake partitions: Int, _ client: ClientContext) -> Duration? {
+        let wait = self.quotas.mutate(partitions, by: client)
+        return wait > .zero ? wait : nil
     }
 
     /// Lets the registry decide, and answers with the topics as they are then. `isCommitted`: the store has it.

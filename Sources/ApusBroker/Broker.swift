@@ -17,6 +17,7 @@ package final class Broker: Sendable {
     /// Who may do what, as it is now.
     package let access: BrokerAccess
     package let audit: BrokerAudit
+    package let quotas: BrokerQuotas
     let ports: BrokerPorts
     let shards: [Shard]
     let registry: BrokerRegistry
@@ -35,6 +36,7 @@ package final class Broker: Sendable {
         self.settings = settings
         self.access = access
         self.audit = audit
+        self.quotas = BrokerQuotas(access, clock: ports.clock)
         self.ports = ports
         self.memory = MemoryBudget(limit: settings.requestMemory)
         self.readMemory = ReplyMemory(limit: settings.readMemory)
@@ -46,6 +48,9 @@ package final class Broker: Sendable {
     }
 
     package var identity: BrokerIdentity { self.settings.identity }
+
+    /// By the broker's clock.
+    package var now: Instant { self.ports.clock.now }
 
     /// All topics as they are now.
     package var topics: TopicSnapshot { self.published.topics }
@@ -120,8 +125,10 @@ package struct BrokerSettings: Sendable {
     package var isAuditing: Bool?
     /// Whom no rule concerns.
     package var superUsers: Set<Principal> = []
-    /// What each user may do where no quota says anything.
-    package var quotaFallback = QuotaRules.generous
+    /// What each user may do where no quota says anything. Nil: ``QuotaRules/generous`` where users log in; where
+    /// nobody has to, all are one user, and nothing.
+    package var quotaFallback: [QuotaKind: Double]?
+    var quotas: [QuotaKind: Double] { self.quotaFallback ?? (self.isAuthorizing ? QuotaRules.generous : [:]) }
     /// The broker's configuration as started with, by Kafka's names: `num.partitions`, `log.retention.ms`, …
     package var configuration: [String: String] = [:]
 

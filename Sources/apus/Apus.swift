@@ -22,7 +22,8 @@ struct Apus: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             Serve.self, Publish.self, Subscribe.self, TopicCommand.self, GroupCommand.self, SubscriptionCommand.self,
-            Bench.self, LogCommand.self, UserCommand.self, ContextCommand.self, ErrorsCommand.self,
+            UserCommand.self, AclCommand.self, QuotaCommand.self, Bench.self, LogCommand.self, ContextCommand.self,
+            ErrorsCommand.self,
             VersionCommand.self,
         ]
     )

@@ -185,6 +185,73 @@ struct RightsTests {
         #expect(try bench.ask(Self.newProducer, version: 4).errorCode == .none)
     }
 
+    @Test("ten thousand rules made by one request decide each for itself, and go with one filter")
+    func manyRules() throws {
+        let bench = try Self.bench("t-9999", "u")
+        var creations: [CreateAclsRequest.Creation] = []
+        for number in 0..<10_000 {
+            var creation = CreateAclsRequest.Creation()
+            creation.resourceType = ResourceType.topic.rawValue
+            creation.resourceName = "t-\(number)"
+            creation.principal = "User:alice"
+            creation.host = "*"
+            creation.operation = AccessOperation.write.rawValue
+            creation.permissionType = AclPermission.allow.rawValue
+            creations.append(creation)
+        }
+        var request = CreateAclsRequest()
+        request.creations = creations
+        let made = try bench.asRoot { try bench.ask(request, version: 3) }
+        #expect(made.results.count == 10_000 && made.results.allSatisfy { $0.errorCode == .none })
+        #expect(bench.broker.access.acls.acls.count == 10_000)
+        #expect(try Self.code(bench, produceTo: "t-9999") == KafkaErrorCode.none)
+        #expect(try Self.code(bench, produceTo: "u") == .topicAuthorizationFailed)
+        var filter = DeleteAclsRequest.Filter()
+        filter.resourceTypeFilter = ResourceType.topic.rawValue
+        filter.resourceNameFilter = nil
+        filter.patternTypeFilter = 1
+        filter.principalFilter = "User:alice"
+        filter.hostFilter = nil
+        filter.operation = 1
+        filter.permissionType = 1
+        var removal = DeleteAclsRequest()
+        removal.filters = [filter]
+        let removed = try bench.asRoot { try bench.ask(removal, version: 3) }
+        #expect(removed.filterResults.map(\.matchingAcls.count) == [10_000])
+        #expect(bench.broker.access.acls.acls.isEmpty)
+        #expect(try Self.code(bench, produceTo: "t-9999") == .topicAuthorizationFailed)
+    }
+
+    @Test("rules that can not be are refused one by one, and the others are made")
+    func oddRules() throws {
+        let bench = try Self.bench()
+        func creation(_ type: Int8, _ name: String, _ principal: String, _ host: String = "*", _ operation: Int8 = 3)
+            -> CreateAclsRequest.Creation
+        {
+            var creation = CreateAclsRequest.Creation()
+            creation.resourceType = type
+            creation.resourceName = name
+            creation.principal = principal
+            creation.host = host
+            creation.operation = operation
+            creation.permissionType = 3
+            return creation
+        }
+        var request = CreateAclsRequest()
+        request.creations = [
+            creation(2, "t", "User:bob"), creation(2, "", "User:bob"), creation(1, "t", "User:bob"),
+            creation(2, "t", "bob"), creation(2, "t", "User:bob", "example.com"), creation(2, "t", "User:bob", "*", 1),
+            creation(4, "my-cluster", "User:bob"), creation(2, String(repeating: "x", count: 5000), "User:bob"),
+        ]
+        let made = try bench.asRoot { try bench.ask(request, version: 2) }
+        #expect(made.results.map { $0.errorCode == .none } == [true] + [Bool](repeating: false, count: 7))
+        #expect(made.results.dropFirst().allSatisfy { $0.errorCode == .invalidRequest && $0.errorMessage != nil })
+        #expect(bench.broker.access.acls.acls.count == 1)
+        // Who may not change rules learns nothing of what was wrong with them.
+        let refused = try bench.ask(request, version: 2)
+        #expect(refused.results.allSatisfy { $0.errorCode == .clusterAuthorizationFailed })
+    }
+
     @Test("nobody but the system itself makes, writes or removes its own topics", arguments: [false, true])
     func internalTopics(isAuthorizing: Bool) throws {
         let bench = isAuthorizing ? try DoorBench.authorizing() : try DoorBench()

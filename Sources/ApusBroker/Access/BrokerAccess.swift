@@ -37,10 +37,10 @@ package final class BrokerAccess: Sendable {
         self.published = Mutex(
             Published(
                 acls: AclSet(version: .none, acls: [], superUsers: settings.superUsers), users: nil,
-                quotas: QuotaRules(fallback: settings.quotaFallback)))
+                quotas: QuotaRules(fallback: settings.quotas)))
         self.records = BrokerAccessRecords(
             store: ports.store, randomness: ports.randomness, loop: loop, logger: ports.logger,
-            quotaFallback: settings.quotaFallback)
+            quotaFallback: settings.quotas)
     }
 
     /// Reads the store and follows it from then on. On the loop; nothing is served before it has answered, and if it

@@ -46,10 +46,16 @@ package final class BrokerAudit: Sendable {
         _ action: AuditRecord.Action, _ resource: String, by client: ClientContext, _ outcome: AuditRecord.Outcome = .ok
     ) {
         guard self.isOn, client.principal != .embedded else { return }
-        self.note(
-            AuditRecord(
-                time: self.ports.clock.wallTime, principal: client.principal, address: client.address,
-                clientID: client.clientID, action: action, resource: resource, outcome: outcome))
+        var record = AuditRecord(
+            time: self.ports.clock.wallTime, principal: client.principal, address: client.address,
+            clientID: client.clientID, action: action, resource: resource, outcome: outcome)
+        if action == .login, case .failed = outcome {
+            // Whoever guesses passwords fills the log no faster than whoever asks for what is forbidden.
+            let omitted = self.state.withLock { $0.denials.denied(.anonymous, at: record.time) }
+            guard let omitted else { return }
+            record.omitted = omitted
+        }
+        self.note(record)
     }
 
     /// A request was not allowed.

@@ -26,6 +26,8 @@ package enum BrokerError: Error, Hashable, Sendable {
     case clusterAuthorizationFailed
     case transactionalIDAuthorizationFailed
     case subscriptionAuthorizationFailed
+    /// The client has done so much that it has to wait so long first. Nothing was begun.
+    case quotaExceeded(Duration)
 
     // MARK: Produce
     /// The CRC does not match, or the bytes are not a whole batch.

@@ -79,6 +79,12 @@ public final class ApusClient: Sendable {
     /// Subscriptions: make, change, list, remove; who has read a record, who holds a topic's bytes.
     public var subscriptions: SubscriptionAdmin { SubscriptionAdmin(core: self.core) }
 
+    /// Rules of who may do what: list, make, remove.
+    public var acls: AclAdmin { AclAdmin(core: self.core) }
+
+    /// Quotas of users, client ids and addresses: list, set, remove.
+    public var quotas: QuotaAdmin { QuotaAdmin(core: self.core) }
+
     /// The cluster and its brokers.
     public var cluster: ClusterAdmin { ClusterAdmin(core: self.core) }
 }

@@ -17,8 +17,10 @@ extension KafkaConnection {
     }
 
     func run(_ call: inout Call) {
+        let began = self.countsTime(for: call.header.clientID) ? self.door.broker.now : nil
         do throws(WireError) {
             try call.api.run(&call, self)
+            if let began { self.worked(since: began, for: call.header.clientID) }
         } catch {
             self.fill(call.place, with: [])
             self.close(because: "\(call.api.key) v\(call.header.version): \(error)")
@@ -57,7 +59,7 @@ extension KafkaConnection {
             guard api.key == .produce || bytes <= Limits.plainRequestBytesMax else {
                 throw .frameTooLarge(length: bytes.rawValue, limit: Limits.plainRequestBytesMax.rawValue)
             }
-            if api.versions.contains(header.version) { return Call(header, api, place, body: reader) }
+            if api.versions.contains(header.version) { return Call(header, api, place, bytes, body: reader) }
             // The one request that has an answer in every version, because clients ask before they know (KIP-511).
             guard api.key == .apiVersions else {
                 throw .unsupportedVersion(api: api.key, version: header.version)

@@ -58,6 +58,10 @@ final class KafkaConnection: ChannelDuplexHandler {
     var isUncounted = false
     /// What was asked for before its time, for the log line.
     var apiRefused: ApiKey?
+    /// What the client has used; made when it is first counted.
+    var meter: QuotaMeter?
+    /// Nothing of the client is read or begun before.
+    var mutedUntil: Instant?
 
     let reader: FrameReader
     /// Made once: reserving memory is on the way of every request.
@@ -159,7 +163,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     private var hasRoom: Bool {
-        self.replies.count < Limits.requestsInFlightMax
+        self.mutedUntil == nil && self.replies.count < Limits.requestsInFlightMax
             && self.replies.byteCountWaiting < Limits.repliesWaitingBytesMax.rawValue
             && self.context?.channel.isWritable ?? false
     }
@@ -248,7 +252,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     }
 
     private func startFetch() -> Bool {
-        guard !self.isFetchRunning, self.context?.channel.isWritable ?? false,
+        guard !self.isFetchRunning, self.mutedUntil == nil, self.context?.channel.isWritable ?? false,
             var call = self.fetchesHeld.popFirst()
         else { return false }
         self.isFetchRunning = true

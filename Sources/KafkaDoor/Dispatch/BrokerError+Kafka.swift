@@ -21,6 +21,7 @@ extension BrokerError {
         // Kafka's clients know nothing of subscriptions; a group is what they take one for.
         case .groupAuthorizationFailed, .subscriptionAuthorizationFailed: .groupAuthorizationFailed
         case .clusterAuthorizationFailed: .clusterAuthorizationFailed
+        case .quotaExceeded: .throttlingQuotaExceeded
         case .transactionalIDAuthorizationFailed: .transactionalIDAuthorizationFailed
         case .corruptBatch: .corruptMessage
         case .batchTooLarge: .messageTooLarge
@@ -56,6 +57,12 @@ extension BrokerError {
         }
     }
 
+    /// How long a client has to wait that was refused for a quota: the `throttle_time_ms` of its answer (KIP-599).
+    static func throttleTime(of results: [Result<Topic, BrokerError>]) -> Int32 {
+        guard case .failure(.quotaExceeded(let wait)) = results.first else { return 0 }
+        return Int32(clamping: wait.wholeMilliseconds)
+    }
+
     /// What a person should be told beside the code; nil where the code says it all.
     var kafkaMessage: String? {
         switch self {
@@ -63,6 +70,7 @@ extension BrokerError {
             .unknownLeaderEpoch, .notLeader, .timedOut, .topicAuthorizationFailed, .groupAuthorizationFailed,
             .clusterAuthorizationFailed, .transactionalIDAuthorizationFailed:
             nil
+        case .quotaExceeded(let wait): "The quota is used up for \(wait.wholeMilliseconds) ms."
         case .subscriptionAuthorizationFailed: "Not authorized for the subscription."
         case .topicExists(let text), .invalidTopicName(let text), .invalidPartitions(let text),
             .invalidReplicationFactor(let text), .invalidReplicaAssignment(let text),

@@ -1,3 +1,4 @@
+import ApusCore
 import KafkaWire
 import NIOCore
 
@@ -6,10 +7,16 @@ struct Call {
     let header: RequestHeader
     let api: ApiTable.Api
     let place: ReplyQueue.Place
+    /// Of the frame.
+    let byteCount: ByteCount
     private var reader: WireReader
 
     /// - Parameter reader: stands at the body.
-    init(_ header: RequestHeader, _ api: ApiTable.Api, _ place: ReplyQueue.Place, body reader: WireReader) {
+    init(
+        _ header: RequestHeader, _ api: ApiTable.Api, _ place: ReplyQueue.Place, _ byteCount: ByteCount,
+        body reader: WireReader
+    ) {
+        self.byteCount = byteCount
         self.header = header
         self.api = api
         self.place = place

@@ -1,5 +1,6 @@
 import ApusAccess
 import ApusBroker
+import ApusCore
 import KafkaWire
 import NIOCore
 
@@ -10,6 +11,8 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     let loop: any EventLoop
     let door: Door
 
+    /// How many bytes the request had.
+    let requestBytes: ByteCount
     private let correlationID: Int32
     private let place: ReplyQueue.Place
     private let connection: NIOLoopBound<KafkaConnection>
@@ -17,6 +20,7 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     init(_ call: Call, _ connection: KafkaConnection) {
         self.version = call.header.version
         self.correlationID = call.header.correlationID
+        self.requestBytes = call.byteCount
         self.place = call.place
         self.door = connection.door
         self.loop = connection.loop.eventLoop
@@ -49,6 +53,12 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     /// The fetch that runs for this connection, so that it is let go of when the connection ends.
     func hold(_ ticket: FetchTicket) {
         self.connection.value.hold(ticket)
+    }
+
+    /// Counts what the client has used, and gives the `throttle_time_ms` of its answer. Only on the connection's loop.
+    func throttle(_ count: (inout QuotaMeter) -> Duration) -> Int32 {
+        let wait = self.connection.value.count(for: self.client.clientID, count)
+        return Int32(clamping: wait.wholeMilliseconds)
     }
 
     // MARK: The login

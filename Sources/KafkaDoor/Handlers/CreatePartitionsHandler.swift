@@ -30,6 +30,7 @@ enum CreatePartitionsHandler: ApiHandler {
             growths, validateOnly: request.validateOnly, client: exchange.client, on: exchange.loop
         ) { [response] results in
             var response = response
+            response.throttleTimeMs = BrokerError.throttleTime(of: results)
             var results = results[...]
             for index in response.results.indices where response.results[index].errorCode == .none {
                 guard let result = results.popFirst() else { preconditionFailure("an answer for every topic") }

@@ -33,6 +33,7 @@ enum CreateTopicsHandler: ApiHandler {
             specifications, validateOnly: request.validateOnly, client: exchange.client, on: exchange.loop
         ) { [response] results in
             var response = response
+            response.throttleTimeMs = BrokerError.throttleTime(of: results)
             var results = results[...]
             for index in response.topics.indices where response.topics[index].errorCode == .none {
                 guard let result = results.popFirst() else { preconditionFailure("an answer for every topic") }

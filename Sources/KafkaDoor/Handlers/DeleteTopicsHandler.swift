@@ -26,6 +26,7 @@ enum DeleteTopicsHandler: ApiHandler {
         }
         exchange.broker.deleteTopics(references, client: exchange.client, on: exchange.loop) { [response] results in
             var response = response
+            response.throttleTimeMs = BrokerError.throttleTime(of: results)
             var results = results[...]
             for index in response.responses.indices where response.responses[index].errorCode == .none {
                 guard let result = results.popFirst() else { preconditionFailure("an answer for every topic") }

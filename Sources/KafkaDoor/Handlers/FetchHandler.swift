@@ -77,6 +77,8 @@ enum FetchHandler: ApiHandler {
                 tells: { told.isWhole || news[$0] }
             )
             response.sessionID = told.id
+            let bytes = results.reduce(ByteCount.zero) { $0 + $1.byteCount }
+            if bytes > .zero { response.throttleTimeMs = exchange.throttle { $0.fetched(bytes) } }
             exchange.answer(response)
         }
         exchange.hold(ticket)

@@ -19,6 +19,7 @@ enum ProduceHandler: ApiHandler {
     static func handle(_ request: inout ProduceRequest, _ exchange: Exchange<ProduceResponse>) {
         let isSilent = request.acks == 0
         var (response, entries) = self.plan(&request, exchange)
+        response.throttleTimeMs = exchange.throttle { $0.produced(exchange.requestBytes) }
         let acks: Acks
         switch request.acks {
         case -1: acks = .all
