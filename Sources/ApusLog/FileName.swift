@@ -8,7 +8,9 @@ extension Offset {
 /// The names in a partition's directory. Anything else there is not ours: it is reported and left alone.
 enum FileName: Hashable {
     case segment(Offset)
-    case index(Offset)
+    /// What compaction made of one or more segments, and how often.
+    case compacted(Offset, generation: UInt32)
+    case index(Offset, generation: UInt32)
     case state
     /// An empty file that says there must be a `state` file, so that a lost one is missed.
     case marker
@@ -25,8 +27,14 @@ enum FileName: Hashable {
     static let knownEndName = "known-end"
     static let acceptedLossName = "accept-loss"
 
-    static func segmentName(_ base: Offset) -> String { Self.digits(base) + ".segment" }
-    static func indexName(_ base: Offset) -> String { Self.digits(base) + ".index" }
+    /// A compacted segment has a name of its own, so that a reader of the old file never finds the new one under it.
+    static func segmentName(_ base: Offset, _ generation: UInt32 = 0) -> String {
+        generation == 0
+            ? Self.digits(base) + ".segment" : Self.digits(base) + "." + Self.hex(generation) + ".compacted"
+    }
+    static func indexName(_ base: Offset, _ generation: UInt32 = 0) -> String {
+        Self.digits(base) + (generation == 0 ? "" : "." + Self.hex(generation)) + ".index"
+    }
     static func temporaryName(_ name: String) -> String { name + ".temporary" }
     /// A reader's, who may be at the same index file as the log itself: neither may find the other's half.
     static func readerTemporaryName(_ name: String) -> String { name + ".reader.temporary" }
@@ -45,7 +53,11 @@ enum FileName: Hashable {
         } else if let base = Self.base(of: name, suffix: ".segment") {
             self = .segment(base)
         } else if let base = Self.base(of: name, suffix: ".index") {
-            self = .index(base)
+            self = .index(base, generation: 0)
+        } else if let (base, generation) = Self.compacted(name, suffix: ".compacted") {
+            self = .compacted(base, generation: generation)
+        } else if let (base, generation) = Self.compacted(name, suffix: ".index") {
+            self = .index(base, generation: generation)
         } else {
             self = .unknown
         }
@@ -58,6 +70,20 @@ enum FileName: Hashable {
             let base = Int64(digits), base <= Offset.storedMax.rawValue
         else { return nil }
         return Offset(rawValue: base)
+    }
+
+    private static func compacted(_ name: String, suffix: String) -> (Offset, UInt32)? {
+        guard name.hasSuffix(suffix) else { return nil }
+        let parts = name.dropLast(suffix.count).split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, let base = Self.base(of: parts[0] + ".segment", suffix: ".segment"),
+            let generation = UInt32(parts[1], radix: 16), generation > 0, Self.hex(generation) == parts[1]
+        else { return nil }
+        return (base, generation)
+    }
+
+    private static func hex(_ generation: UInt32) -> String {
+        let digits = String(generation, radix: 16)
+        return String(repeating: "0", count: max(0, 8 - digits.utf8.count)) + digits
     }
 
     private static func digits(_ offset: Offset) -> String {

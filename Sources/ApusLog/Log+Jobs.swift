@@ -206,8 +206,9 @@ extension Log {
         var epochs = self.epochs
         epochs.rewind(to: point.offset)
         let state = LogState(
-            topicPartition: self.identity.topicPartition, start: self.startOffset, active: self.writing.checked,
-            closed: self.closed, epochs: epochs, producers: self.producers.rewound(to: point.offset).sorted
+            topicPartition: self.identity.topicPartition, start: self.startOffset, compactedEnd: self.compactedEnd,
+            active: self.writing.checked, closed: self.closed, epochs: epochs,
+            producers: self.producers.rewound(to: point.offset).sorted
         )
         flight.recovery = point
         flight.start = self.startOffset

@@ -71,7 +71,7 @@ extension Log {
             if offset == self.writing.base {
                 return (self.writingSource(start: SegmentHeader.byteCount), true)
             }
-            if let hint = self.hints.position(of: offset, in: self.writing.base) {
+            if let hint = self.hints.position(of: offset, in: self.writing.salt) {
                 return (self.writingSource(start: hint), true)
             }
             let start = self.writing.index.position(ofOffset: offset.rawValue - self.writing.base.rawValue)
@@ -81,22 +81,23 @@ extension Log {
         let segment = self.closed[index]
         // Who comes from the segment before needs no index either.
         if offset == segment.base { return (self.source(of: segment, start: SegmentHeader.byteCount), true) }
-        let hint = self.hints.position(of: offset, in: segment.base)
+        let hint = self.hints.position(of: offset, in: segment.salt)
         return (self.source(of: segment, start: hint), hint != nil)
     }
 
     private func writingSource(start: Int?) -> SegmentSource {
         SegmentSource(
             identity: self.identity, base: self.writing.base, end: self.writing.written.end, salt: self.writing.salt,
-            byteCount: self.writing.written.byteCount, start: start ?? SegmentHeader.byteCount,
+            generation: 0, byteCount: self.writing.written.byteCount, start: start ?? SegmentHeader.byteCount,
             interval: self.configuration.indexIntervalBytes
         )
     }
 
-    private func source(of segment: ClosedSegment, start: Int?) -> SegmentSource {
+    func source(of segment: ClosedSegment, start: Int?) -> SegmentSource {
         SegmentSource(
             identity: self.identity, base: segment.base, end: segment.end, salt: segment.salt,
-            byteCount: segment.byteCount.rawValue, start: start, interval: self.configuration.indexIntervalBytes
+            generation: segment.generation, byteCount: segment.byteCount.rawValue, start: start,
+            interval: self.configuration.indexIntervalBytes
         )
     }
 }

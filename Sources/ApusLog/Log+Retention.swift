@@ -38,18 +38,21 @@ extension Log {
     }
 
     /// The last segment of a topic that nobody writes to any more expires too: it is closed, so that it can go.
+    ///
+    /// So is one that compaction must have been over soon (`max.compaction.lag.ms`): it never touches the last.
     private mutating func rollIfExpired(wall: Timestamp, below limit: Offset) {
-        guard let age = self.configuration.retentionAge, self.ahead.isEmpty, self.writing.isOnDisk,
-            self.writing.mark == self.writing.written, self.work.flight == nil,
-            self.writing.mark.end > self.writing.base, self.writing.mark.end <= limit,
-            self.writing.closed.age < wall.earlier(by: age)
+        guard self.ahead.isEmpty, self.writing.isOnDisk, self.writing.mark == self.writing.written,
+            self.work.flight == nil, self.writing.mark.end > self.writing.base, self.writing.mark.end <= limit
         else { return }
-        self.closeWriting(wall: wall)
+        let isExpired = self.configuration.retentionAge.map { self.writing.closed.age < wall.earlier(by: $0) } ?? false
+        let isLate =
+            self.configuration.compaction?.lagMax.map { self.writing.createdAt < wall.earlier(by: $0) } ?? false
+        if isExpired || isLate { self.closeWriting(wall: wall) }
     }
 
     /// Closes the segment that is written to, although nothing waits to be written behind it.
     /// - Precondition: it has batches, all of it is written, and no job is in flight.
-    private mutating func closeWriting(wall: Timestamp) {
+    mutating func closeWriting(wall: Timestamp) {
         self.roll(wall: wall)
         self.startNextSegment()
         self.work.isStateDue = true
@@ -90,11 +93,17 @@ extension Log {
     /// Where the oldest segment that takes no more batches ends; nil when there is none.
     package var oldestSegmentEnd: Offset? { self.closed.first?.end }
 
+    /// Its files go once the `state` file says that it is not in the log any more.
+    mutating func doom(_ segment: ClosedSegment) {
+        self.work.doomed.append(self.identity.directory.appending(segment.fileName))
+        self.work.doomed.append(self.identity.directory.appending(segment.indexName))
+        self.work.isStateDue = true
+    }
+
     /// Takes segments out of the log; their files are removed once the disk knows.
     private mutating func drop(segments count: Int) {
         for segment in self.closed.prefix(count) {
-            self.work.doomed.append(self.identity.directory.appending(FileName.segmentName(segment.base)))
-            self.work.doomed.append(self.identity.directory.appending(FileName.indexName(segment.base)))
+            self.doom(segment)
         }
         self.closed.removeFirst(count)
         self.damage.removeAll { $0.offsets.upperBound <= self.startOffset }

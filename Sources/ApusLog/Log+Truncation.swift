@@ -16,7 +16,9 @@ extension Log {
         precondition(self.isIdle, "truncated in work")
         if let failure = self.failure { throw .failed(failure) }
         guard end < self.endOffset else { return OpenedLog(log: self, report: LogReport()) }
-        guard end >= self.startOffset else { throw .outOfRange(start: self.startOffset, end: self.endOffset) }
+        // Compaction touches nothing that may have to be taken back (it stays below the high watermark).
+        let least = max(self.startOffset, self.closed.last(where: \.isCompacted)?.end ?? .zero)
+        guard end >= least else { throw .outOfRange(start: least, end: self.endOffset) }
         do throws(DiskError) {
             try self.cut(to: end, on: disk)
         } catch {
@@ -39,7 +41,8 @@ extension Log {
         var epochs = self.epochs
         epochs.rewind(to: last.end)
         let state = LogState(
-            topicPartition: self.identity.topicPartition, start: self.startOffset, active: last,
+            topicPartition: self.identity.topicPartition, start: self.startOffset,
+            compactedEnd: min(self.compactedEnd, last.end), active: last,
             closed: Array(all[..<index]), epochs: epochs, producers: self.producers.rewound(to: last.end).sorted
         )
         let temporary = directory.appending(FileName.temporaryName(FileName.stateName))
@@ -64,10 +67,7 @@ extension Log {
     private func prefix(
         of segment: ClosedSegment, to end: Offset, on disk: any Disk
     ) throws(DiskError) -> ClosedSegment {
-        let source = SegmentSource(
-            identity: self.identity, base: segment.base, end: segment.end, salt: segment.salt,
-            byteCount: segment.byteCount.rawValue, start: nil, interval: self.configuration.indexIntervalBytes
-        )
+        let source = self.source(of: segment, start: nil)
         var scanner = source.scanner(on: disk, from: SegmentHeader.byteCount)
         var kept = segment
         (kept.end, kept.largestTimestamp, kept.largestTimestampOffset) = (segment.base, .none, segment.base)

@@ -24,6 +24,8 @@ package struct Log: Sendable {
     package internal(set) var endOffset: Offset
     package internal(set) var writtenEnd: Offset
     package internal(set) var durableEnd: Offset
+    /// Compaction has been over everything below.
+    package internal(set) var compactedEnd = Offset.zero
     /// What is at or above it was never given to the disk. Of a log that failed, what lies between `durableEnd` and
     /// here may be on the disk or not: nobody knows before the next recovery.
     package var handedEnd: Offset { max(self.work.handedEnd, self.writtenEnd) }

@@ -29,12 +29,14 @@ package struct LogConfiguration: Hashable, Sendable {
     package var isDurable: Bool
     /// Bytes written after which a checkpoint bounds what recovery has to scan.
     package var checkpointBytes: ByteCount
+    /// `cleanup.policy=compact`: of each key the newest record is kept; nil keeps all.
+    package var compaction: CompactionPolicy?
 
     package init(
         segmentBytes: ByteCount = Limits.segmentBytesDefault, segmentAge: Duration = Limits.segmentAgeDefault,
         retentionAge: Duration? = Limits.retentionAgeDefault, retentionBytes: ByteCount? = nil,
         indexIntervalBytes: ByteCount = Limits.indexIntervalBytes, isDurable: Bool = true,
-        checkpointBytes: ByteCount = Limits.checkpointBytes
+        checkpointBytes: ByteCount = Limits.checkpointBytes, compaction: CompactionPolicy? = nil
     ) {
         self.segmentBytes = segmentBytes
         self.segmentAge = segmentAge
@@ -43,5 +45,6 @@ package struct LogConfiguration: Hashable, Sendable {
         self.indexIntervalBytes = indexIntervalBytes
         self.isDurable = isDurable
         self.checkpointBytes = checkpointBytes
+        self.compaction = compaction
     }
 }

@@ -57,15 +57,22 @@ package struct LogRead: Hashable, Sendable {
                 self.source.file, at: FilePosition(rawValue: Int64(start)), upTo: self.lengthHinted(from: start))
             if let result = self.batches(in: bytes, at: start) { return .success(result) }
         }
-        var scanner = self.source.scanner(on: disk, from: try self.source.start(for: self.from, on: disk))
+        let start = try self.source.start(for: self.from, on: disk)
+        var scanner = self.source.scanner(on: disk, from: start)
         var lost: Int?
+        // What an index file says of a compacted segment is held against the batch that stands there: one that lies
+        // must cost time, and not the batches in front.
+        var isHint = self.source.isSparse && self.source.start == nil && start > SegmentHeader.byteCount
         while true {
             switch try scanner.look(whole: false) {
             case .end:
                 // It was written, and the file ends before it.
                 return .failure(.damaged(try self.source.damage(from: self.from, at: scanner.position, on: disk)))
             case .batch(let header, _):
-                if header.nextOffset <= self.from.rawValue {
+                defer { isHint = false }
+                if isHint, header.baseOffset > self.from.rawValue {
+                    scanner.move(to: SegmentHeader.byteCount)
+                } else if header.nextOffset <= self.from.rawValue {
                     scanner.skip(header)
                 } else if let lost, header.baseOffset > self.from.rawValue {
                     return .failure(.damaged(try self.source.damage(from: self.from, at: lost, on: disk)))
@@ -88,7 +95,7 @@ package struct LogRead: Hashable, Sendable {
     ) throws(DiskError) -> Swift.Result<Result, LogError> {
         guard first.nextOffset <= self.below.rawValue else { return .success(Result()) }
         // What was planned by an index that lies, or a file that is not what it was: offsets must be where they belong.
-        guard first.baseOffset <= self.from.rawValue else {
+        guard self.source.isSparse || first.baseOffset <= self.from.rawValue else {
             return .failure(.damaged(try self.source.damage(from: self.from, at: position, on: disk)))
         }
         let length = min(
@@ -102,6 +109,16 @@ package struct LogRead: Hashable, Sendable {
             return .failure(.damaged(try self.source.damage(from: from, at: position, on: disk)))
         }
         return .success(result)
+    }
+
+    /// An ordinary segment's batches follow one another without a gap; in a compacted one some are missing.
+    private func isInPlace(_ header: RecordBatchHeader, behind next: Int64?) -> Bool {
+        if self.source.isSparse {
+            return header.baseOffset >= next ?? 0 && header.nextOffset > self.from.rawValue
+                && header.nextOffset <= self.source.end.rawValue
+        }
+        if let next { return header.baseOffset == next }
+        return header.baseOffset <= self.from.rawValue && header.nextOffset > self.from.rawValue
     }
 
     private func lengthHinted(from start: Int) -> ByteCount {
@@ -118,10 +135,8 @@ package struct LogRead: Hashable, Sendable {
         let seed = Seal.seed(salt: self.source.salt)
         while let header = SegmentScanner.sealed(bytes, seed: seed) {
             let length = Seal.byteCount + header.totalByteCount
-            let isInPlace =
-                next.map { header.baseOffset == $0 }
-                ?? (header.baseOffset <= self.from.rawValue && header.nextOffset > self.from.rawValue)
-            guard length <= bytes.readableBytes, isInPlace, header.nextOffset <= self.below.rawValue,
+            guard length <= bytes.readableBytes, self.isInPlace(header, behind: next),
+                header.nextOffset <= self.below.rawValue,
                 taken == 0 || taken + header.totalByteCount <= self.limit.rawValue,
                 var sealed = bytes.readSlice(length: length), SegmentScanner.isWhole(sealed, header)
             else { break }
@@ -133,7 +148,7 @@ package struct LogRead: Hashable, Sendable {
         guard let next else { return nil }
         let offset = Offset(rawValue: next)
         result.hint = ReadHints.Hint(
-            base: self.source.base, offset: offset,
+            base: self.source.base, salt: self.source.salt, offset: offset,
             position: position + taken + result.batches.count * Seal.byteCount
         )
         if offset >= self.source.end, offset < self.below { result.continuation = offset }
@@ -146,6 +161,8 @@ package struct LogRead: Hashable, Sendable {
 struct ReadHints: Sendable {
     struct Hint: Hashable, Sendable {
         var base: Offset
+        /// Of the file: a compacted segment has the base of the one it took the place of.
+        var salt: UInt64
         var offset: Offset
         var position: Int
     }
@@ -153,8 +170,8 @@ struct ReadHints: Sendable {
     private static let countMax = 8
     private var hints: [Hint] = []
 
-    func position(of offset: Offset, in base: Offset) -> Int? {
-        self.hints.first { $0.offset == offset && $0.base == base }?.position
+    func position(of offset: Offset, in salt: UInt64) -> Int? {
+        self.hints.first { $0.offset == offset && $0.salt == salt }?.position
     }
 
     /// - Parameter previous: where the same reader was; its hint is replaced.

@@ -16,14 +16,19 @@ extension LogRecovery {
         }
 
         init(_ segment: ClosedSegment) {
-            self.init(base: segment.base, salt: segment.salt, createdAt: segment.lastAppendAt)
+            let createdAt = segment.createdAt == .none ? segment.lastAppendAt : segment.createdAt
+            self.init(base: segment.base, salt: segment.salt, createdAt: createdAt)
         }
     }
 
     /// Reads the segment that `state` says was written to, and all after it; without a state, all.
-    mutating func readTail(of state: LogState?, into log: inout Log) throws(DiskError) {
+    /// - Parameter compacted: those that belong to the log, in order, when there is no state to say so.
+    mutating func readTail(
+        of state: LogState?, compacted: [CompactedFile], into log: inout Log
+    ) throws(DiskError) {
         let first = state?.active.base ?? log.startOffset
-        let bases = self.segments.filter { $0 >= first }
+        let files = Dictionary(uniqueKeysWithValues: compacted.map { ($0.base, $0) })
+        let bases = (self.segments.filter { $0 >= first } + compacted.map(\.base)).sorted()
         var expected = first
         var current: SegmentRecovery?
         var strangers = 0
@@ -47,6 +52,13 @@ extension LogRecovery {
             }
             expected = base
             let next = isLast ? nil : bases[index + 1]
+            if let compacted = files[base] {
+                if let done = current { log.closed.append(done.segment.closed) }
+                current = nil
+                strangers += 1
+                expected = try self.read(compacted, into: &log)
+                continue
+            }
             guard let extent = try self.extent(of: base, next: next, state, &log) else {
                 expected = next ?? base
                 continue
@@ -121,13 +133,8 @@ extension LogRecovery {
         let start = scan.scanner.position
         if start > SegmentHeader.byteCount || known == nil { scan.epoch = log.epochs.latest ?? .none }
         try scan.run { header in
-            let offset = Offset(rawValue: header.baseOffset)
-            guard offset >= replayFrom ?? .zero else { return }
-            log.epochs.note(Epoch(rawValue: header.partitionLeaderEpoch), at: offset)
-            let wall = min(self.wall, Timestamp(rawValue: header.maxTimestamp))
-            log.producers.note(
-                header, wall: wall < .none ? self.wall : wall, written: Offset(rawValue: header.nextOffset)
-            )
+            guard header.baseOffset >= replayFrom?.rawValue ?? 0 else { return }
+            self.replay(header, into: &log)
         }
         self.report.scannedBytes = self.report.scannedBytes + .bytes(scan.scanner.position - start)
         if isShort, next == nil, let known {
@@ -141,10 +148,17 @@ extension LogRecovery {
         return scan
     }
 
+    /// A batch is in the log.
+    func replay(_ header: RecordBatchHeader, into log: inout Log) {
+        log.epochs.note(Epoch(rawValue: header.partitionLeaderEpoch), at: Offset(rawValue: header.baseOffset))
+        let wall = min(self.wall, Timestamp(rawValue: header.maxTimestamp))
+        log.producers.note(header, wall: wall < .none ? self.wall : wall, written: Offset(rawValue: header.nextOffset))
+    }
+
     /// A reader of one segment, placed where it has to begin.
     mutating func scan(
         _ file: DiskPath, _ extent: Extent, from known: ClosedSegment?, provenPosition: Int,
-        provenEnd: Offset? = nil, isLast: Bool
+        provenEnd: Offset? = nil, isLast: Bool, isSparse: Bool = false
     ) throws(DiskError) -> SegmentRecovery {
         let size = try self.disk.size(of: file).rawValue
         var segment = OpenSegment(
@@ -159,7 +173,8 @@ extension LogRecovery {
         )
         return SegmentRecovery(
             file: file, provenPosition: min(provenPosition, end), provenEnd: provenEnd ?? extent.base, isLast: isLast,
-            cleanShutdown: self.cleanShutdown, knownEnd: self.knownEnd, isLossAccepted: self.isLossAccepted,
+            isSparse: isSparse, cleanShutdown: self.cleanShutdown, knownEnd: self.knownEnd,
+            isLossAccepted: self.isLossAccepted,
             interval: self.configuration.indexIntervalBytes, wall: self.wall, scanner: scanner, segment: segment,
             expected: segment.mark.end, epoch: .none
         )
@@ -171,7 +186,8 @@ extension LogRecovery {
         let indexFile = self.path(FileName.indexName(segment.base))
         let source = SegmentSource(
             identity: self.identity, base: known.base, end: known.end, salt: known.salt,
-            byteCount: known.byteCount.rawValue, start: nil, interval: self.configuration.indexIntervalBytes
+            generation: 0, byteCount: known.byteCount.rawValue, start: nil,
+            interval: self.configuration.indexIntervalBytes
         )
         if let index = SegmentSource.load(indexFile, of: source, on: self.disk) {
             segment.index = index

@@ -45,6 +45,7 @@ extension Log {
 ///    Segments older than it knows are leftovers of a removal and go. Without it (a short log has none; a lost one is
 ///    reported) every segment is read, and all but the last are taken to be final: a segment's file is made after the
 ///    one before was synced.
+///    So are files that compaction made and `state` does not know yet, and those that it took the place of.
 /// 3. Look at every final segment: there, long enough, its header its own.
 /// 4. Read the last segment from the recovery point on (``SegmentRecovery``), and everything that came after `state`.
 /// 5. Cut the torn end off. Write the last job once more and sync it: its sync may have failed just before the end,
@@ -64,6 +65,10 @@ struct LogRecovery {
     let seed: UInt64
     var report = LogReport()
     private(set) var segments: [Offset] = []
+    /// What compaction left, in no order.
+    var compacted: [CompactedFile] = []
+    /// Those whose header does not hold, without a state that says what they were.
+    var unreadableCompacted: [LogDamage] = []
     private(set) var hasState = false
     var hasKnownEnd = false
     var isLossAccepted = false
@@ -88,13 +93,16 @@ struct LogRecovery {
         try self.list()
         try self.readKnownEnd()
         let state = try self.state()
-        guard state != nil || !self.segments.isEmpty else {
+        guard state != nil || !self.segments.isEmpty || !self.compacted.isEmpty else {
             var log = self.emptyLog(startingAt: .zero)
             try self.compareEnd(of: &log)
             log.damage = self.report.damage.filter { !$0.offsets.isEmpty }
             return OpenedLog(log: log, report: self.report)
         }
-        let first = state.map { $0.closed.first?.base ?? $0.active.base } ?? self.segments[0]
+        var row: [CompactedFile] = []
+        if state == nil { row = try self.chooseCompacted() }
+        let oldest = [self.segments.first, row.first?.base].compactMap { $0 }.min() ?? .zero
+        let first = state.map { $0.closed.first?.base ?? $0.active.base } ?? oldest
         var log = self.emptyLog(startingAt: first)
         log.startOffset = max(first, state?.start ?? first)
         log.work.isMarked = self.hasMarker
@@ -104,9 +112,14 @@ struct LogRecovery {
             try self.removeLeftovers(before: first)
             for segment in state.closed { try self.check(segment) }
             log.closed = state.closed
+            log.compactedEnd = state.compactedEnd
+            try self.finishSwaps(of: state)
             self.nameStrays(state)
         }
-        try self.readTail(of: state, into: &log)
+        try self.readTail(of: state, compacted: row, into: &log)
+        if let last = self.unreadableCompacted.last(where: { $0.offsets.lowerBound >= log.endOffset }) {
+            log.failure = .endUnknown(last, record: nil)
+        }
         try self.compareEnd(of: &log)
         log.work.durableStart = log.startOffset
         log.epochs.forget(below: log.startOffset)
@@ -130,6 +143,8 @@ struct LogRecovery {
         for name in try self.disk.list(self.identity.directory) {
             switch FileName(name) {
             case .segment(let base): self.segments.append(base)
+            case .compacted(let base, let generation):
+                self.compacted.append(CompactedFile(base: base, generation: generation))
             case .index: break
             case .state: self.hasState = true
             case .marker: self.hasMarker = true
@@ -176,11 +191,25 @@ struct LogRecovery {
             try self.disk.discard(self.path(FileName.indexName(base)))
         }
         self.segments.removeAll { $0 < first }
+        for file in self.compacted where file.base < first { try self.removeCompacted(file) }
+    }
+
+    /// An ordinary segment's file that what compaction made of it took the place of.
+    mutating func removeSegment(_ base: Offset) throws(DiskError) {
+        try self.remove(self.path(FileName.segmentName(base)))
+        try self.disk.discard(self.path(FileName.indexName(base)))
+        self.segments.removeAll { $0 == base }
+    }
+
+    mutating func removeCompacted(_ file: CompactedFile) throws(DiskError) {
+        try self.remove(self.path(FileName.segmentName(file.base, file.generation)))
+        try self.disk.discard(self.path(FileName.indexName(file.base, file.generation)))
+        self.compacted.removeAll { $0 == file }
     }
 
     /// Segments between those that `state` knows: nobody made them. They stay, and are not read.
     private mutating func nameStrays(_ state: LogState) {
-        let known = Set(state.closed.map(\.base))
+        let known = Set(state.closed.lazy.filter { !$0.isCompacted }.map(\.base))
         for base in self.segments where base < state.active.base && !known.contains(base) {
             self.report.damage.append(self.nameOnly(.overlap, self.path(FileName.segmentName(base))))
         }
@@ -188,22 +217,29 @@ struct LogRecovery {
 
     /// Whether a final segment is what `state` says, as far as can be told without reading it.
     private mutating func check(_ segment: ClosedSegment) throws(DiskError) {
-        let file = self.path(FileName.segmentName(segment.base))
+        let file = self.path(segment.fileName)
         let offsets = segment.base..<segment.end
-        guard self.segments.contains(segment.base) else {
+        let isThere =
+            segment.isCompacted
+            ? self.compacted.contains(CompactedFile(base: segment.base, generation: segment.generation))
+            : self.segments.contains(segment.base)
+        guard isThere else {
             return self.report.damage.append(LogDamage(.missing, file, offsets: offsets))
         }
         switch try self.header(of: file) {
         case .success(let header):
             guard header.topicPartition == self.identity.topicPartition, header.baseOffset == segment.base,
-                header.salt == segment.salt
+                header.salt == segment.salt, header.isCompacted == segment.isCompacted,
+                !header.isCompacted || header.compactedEnd == segment.end
             else { return self.report.damage.append(LogDamage(.wrongIdentity, file, offsets: offsets)) }
         case .failure:
             // The salt is in `state` too: the batches can still be read and checked.
             self.report.damage.append(self.nameOnly(.header, file))
         }
         guard try self.disk.size(of: file) < segment.byteCount else { return }
-        var scan = try self.scan(file, Extent(segment), from: nil, provenPosition: Int.max, isLast: false)
+        var scan = try self.scan(
+            file, Extent(segment), from: nil, provenPosition: Int.max, provenEnd: segment.end, isLast: false,
+            isSparse: segment.isCompacted)
         try scan.run { _ in }
         self.report.damage.append(
             LogDamage(

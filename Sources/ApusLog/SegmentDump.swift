@@ -15,7 +15,10 @@ package struct SegmentDump: Sendable {
     /// The segments of a partition's directory, by base offset.
     package static func segments(in directory: DiskPath, on disk: any Disk) throws(DiskError) -> [DiskPath] {
         try disk.list(directory).filter { name in
-            if case .segment = FileName(name) { true } else { false }
+            switch FileName(name) {
+            case .segment, .compacted: true
+            default: false
+            }
         }.map(directory.appending)
     }
 
@@ -72,7 +75,9 @@ package struct SegmentDump: Sendable {
     }
 
     private static func checkIndex(of header: SegmentHeader, beside file: DiskPath, on disk: any Disk) -> Bool? {
-        let path = file.directory.appending(FileName.indexName(header.baseOffset))
+        var generation: UInt32 = 0
+        if case .compacted(_, generation: let number) = FileName(file.name) { generation = number }
+        let path = file.directory.appending(FileName.indexName(header.baseOffset, generation))
         // An index that can not be read does not hold; one that is not there is no fault.
         guard let size = try? disk.size(of: path) else { return nil }
         guard size <= Limits.indexFileBytesMax, let bytes = try? disk.read(path, at: .start, upTo: size),

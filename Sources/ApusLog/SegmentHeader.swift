@@ -24,10 +24,17 @@ package import NIOCore
 /// **The end.** The file is set aside ahead of what is written, in growing steps, so it ends in zeros. A mark is never
 /// zero: the first zero mark with nothing but zeros behind it is the end of the log. Anything else where a seal should
 /// be is a torn tail or damage, and ``LogRecovery`` says how it tells them apart.
+///
+/// **Compacted segments** are files of another format (2) and another name, `<base>.<generation>.compacted`, so that
+/// whoever reads or recovers an ordinary segment may go on demanding offsets without a gap. In place of the zeros they
+/// say how many offsets they stand for: batches, and offsets within batches, may be missing in between, but the last
+/// batch always ends where the segment does. They are written whole, synced, and named after that
+/// (`docs/decisions/0018-compaction.md`).
 package struct SegmentHeader: Hashable, Sendable {
     package static let byteCount = 64
     static let magic: UInt64 = 0x4150_5553_5345_4731
     static let format: UInt32 = 1
+    static let compactedFormat: UInt32 = 2
 
     package var topicPartition: TopicPartition
     package var baseOffset: Offset
@@ -35,13 +42,22 @@ package struct SegmentHeader: Hashable, Sendable {
     package var salt: UInt64
     /// Wall clock when the file was made. Bounds its age whatever its records' timestamps say.
     package var createdAt: Timestamp
+    /// How many offsets a compacted segment stands for; 0 for an ordinary one, whose batches say so.
+    package var offsetCount: UInt32
 
-    package init(topicPartition: TopicPartition, baseOffset: Offset, salt: UInt64, createdAt: Timestamp) {
+    package init(
+        topicPartition: TopicPartition, baseOffset: Offset, salt: UInt64, createdAt: Timestamp, offsetCount: UInt32 = 0
+    ) {
         self.topicPartition = topicPartition
         self.baseOffset = baseOffset
         self.salt = salt
         self.createdAt = createdAt
+        self.offsetCount = offsetCount
     }
+
+    package var isCompacted: Bool { self.offsetCount > 0 }
+    /// The offset behind the last one of a compacted segment; its base for an ordinary one.
+    package var compactedEnd: Offset { Offset(rawValue: self.baseOffset.rawValue + Int64(self.offsetCount)) }
 
     /// The checksum that closes every file of a log, over the readable bytes.
     package static func checksum(of bytes: ByteBuffer) -> UInt32 { bytes.crc32c() }
@@ -49,14 +65,14 @@ package struct SegmentHeader: Hashable, Sendable {
     package func encoded() -> ByteBuffer {
         var buffer = ByteBufferAllocator().buffer(capacity: Self.byteCount)
         buffer.writeInteger(Self.magic)
-        buffer.writeInteger(Self.format)
+        buffer.writeInteger(self.isCompacted ? Self.compactedFormat : Self.format)
         buffer.writeInteger(self.topicPartition.partition.rawValue)
         buffer.writeInteger(self.topicPartition.topic.high)
         buffer.writeInteger(self.topicPartition.topic.low)
         buffer.writeInteger(self.baseOffset.rawValue)
         buffer.writeInteger(self.salt)
         buffer.writeInteger(self.createdAt.rawValue)
-        buffer.writeInteger(0 as UInt32)
+        buffer.writeInteger(self.offsetCount)
         buffer.writeInteger(buffer.crc32c())
         return buffer
     }
@@ -75,8 +91,8 @@ package struct SegmentHeader: Hashable, Sendable {
             let partition = reader.readInteger(as: Int32.self), let high = reader.readInteger(as: UInt64.self),
             let low = reader.readInteger(as: UInt64.self), let base = reader.readInteger(as: Int64.self),
             let salt = reader.readInteger(as: UInt64.self), let createdAt = reader.readInteger(as: Int64.self),
-            reader.readInteger(as: UInt32.self) != nil, let crc = reader.readInteger(as: UInt32.self),
-            magic == Self.magic, format == Self.format, base >= 0,
+            let count = reader.readInteger(as: UInt32.self), let crc = reader.readInteger(as: UInt32.self),
+            magic == Self.magic, format == (count > 0 ? Self.compactedFormat : Self.format), base >= 0,
             base <= Offset.storedMax.rawValue, crc == covered?.crc32c()
         else { throw .header }
         self.topicPartition = TopicPartition(
@@ -85,6 +101,7 @@ package struct SegmentHeader: Hashable, Sendable {
         self.baseOffset = Offset(rawValue: base)
         self.salt = salt
         self.createdAt = Timestamp(rawValue: createdAt)
+        self.offsetCount = count
     }
 }
 

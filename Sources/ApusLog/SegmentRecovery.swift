@@ -26,6 +26,8 @@ struct SegmentRecovery {
     /// The offset at `provenPosition`.
     let provenEnd: Offset
     let isLast: Bool
+    /// Compacted: offsets may be missing between batches.
+    let isSparse: Bool
     let cleanShutdown: Bool
     /// Where the log is known to have ended at least.
     let knownEnd: Offset
@@ -65,7 +67,9 @@ struct SegmentRecovery {
     }
 
     private func isInOrder(_ header: RecordBatchHeader) -> Bool {
-        header.baseOffset == self.expected.rawValue && header.nextOffset <= Offset.storedMax.rawValue
+        (self.isSparse
+            ? header.baseOffset >= self.expected.rawValue && header.nextOffset <= self.provenEnd.rawValue
+            : header.baseOffset == self.expected.rawValue) && header.nextOffset <= Offset.storedMax.rawValue
             && (header.partitionLeaderEpoch < 0 || header.partitionLeaderEpoch >= self.epoch.rawValue)
     }
 
@@ -74,7 +78,7 @@ struct SegmentRecovery {
         self.segment.mark.byteCount = position
         self.segment.append(
             base: Offset(rawValue: header.baseOffset), end: Offset(rawValue: header.nextOffset),
-            byteCount: header.totalByteCount, largestTimestamp: Timestamp(rawValue: header.maxTimestamp),
+            byteCount: header.totalByteCount, largestTimestamp: header.largestRecordTimestamp,
             wall: min(self.wall, Timestamp(rawValue: header.maxTimestamp)), interval: self.interval
         )
         self.expected = Offset(rawValue: header.nextOffset)

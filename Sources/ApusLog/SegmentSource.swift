@@ -9,6 +9,8 @@ struct SegmentSource: Hashable, Sendable {
     /// The offset after the last batch that may be read.
     let end: Offset
     let salt: UInt64
+    /// How often it was compacted; see ``ClosedSegment/generation``.
+    let generation: UInt32
     /// Bytes of the file that may be read.
     let byteCount: Int
     /// A place in the file to start looking, known from memory; nil when the index file has to be asked.
@@ -16,14 +18,17 @@ struct SegmentSource: Hashable, Sendable {
     /// Bytes between two entries of its index.
     let interval: ByteCount
 
-    var file: DiskPath { self.identity.directory.appending(FileName.segmentName(self.base)) }
-    private var indexFile: DiskPath { self.identity.directory.appending(FileName.indexName(self.base)) }
+    /// Offsets may be missing between its batches, never behind the last.
+    var isSparse: Bool { self.generation > 0 }
+    var file: DiskPath { self.identity.directory.appending(FileName.segmentName(self.base, self.generation)) }
+    private var indexFile: DiskPath {
+        self.identity.directory.appending(FileName.indexName(self.base, self.generation))
+    }
     private static let walkChunk = 16 * 1024
 
-    func scanner(on disk: any Disk, from position: Int) -> SegmentScanner {
+    func scanner(on disk: any Disk, from position: Int, chunk: Int = Self.walkChunk) -> SegmentScanner {
         SegmentScanner(
-            disk, self.file, seed: Seal.seed(salt: self.salt), from: position, to: self.byteCount,
-            chunk: Self.walkChunk
+            disk, self.file, seed: Seal.seed(salt: self.salt), from: position, to: self.byteCount, chunk: chunk
         )
     }
 
@@ -76,7 +81,7 @@ struct SegmentSource: Hashable, Sendable {
                     offset: header.baseOffset - self.base.rawValue, position: scanner.position,
                     largestTimestampBefore: largest, interval: self.interval
                 )
-                largest = max(largest, Timestamp(rawValue: header.maxTimestamp))
+                largest = max(largest, header.largestRecordTimestamp)
                 scanner.skip(header)
             }
         }
@@ -117,5 +122,12 @@ struct SegmentSource: Hashable, Sendable {
         return LogDamage(
             .batch, self.file, at: FilePosition(rawValue: Int64(position)), offsets: offset..<max(end, offset.next)
         )
+    }
+}
+
+extension RecordBatchHeader {
+    /// Of a batch that compaction emptied there is no record left to have one.
+    var largestRecordTimestamp: Timestamp {
+        self.recordCount == 0 ? .none : Timestamp(rawValue: self.maxTimestamp)
     }
 }

@@ -15,6 +15,16 @@ package struct ClosedSegment: Hashable, Sendable {
     package var largestTimestampOffset: Offset
     /// Wall clock of the last append. Retention by time believes no timestamp that is later than this.
     package var lastAppendAt: Timestamp
+    /// Wall clock when the first of its batches could have been appended: the age that compaction goes by.
+    package var createdAt = Timestamp.none
+    /// How often it, or what it was made of, was compacted. 0: never, its batches are without a gap.
+    package var generation: UInt32 = 0
+    /// The first moment at which a tombstone in it may go; none when there is no such tombstone.
+    package var tombstoneHorizon = Timestamp.none
+
+    package var isCompacted: Bool { self.generation > 0 }
+    var fileName: String { FileName.segmentName(self.base, self.generation) }
+    var indexName: String { FileName.indexName(self.base, self.generation) }
 
     /// What retention goes by: the newest record, but never later than when it was written (KIP-937: a timestamp from
     /// the future must not keep a segment for ever).
@@ -74,7 +84,7 @@ struct OpenSegment: Sendable {
         ClosedSegment(
             base: self.base, end: mark.end, salt: self.salt, byteCount: .bytes(mark.byteCount),
             largestTimestamp: mark.largestTimestamp, largestTimestampOffset: mark.largestTimestampOffset,
-            lastAppendAt: mark.lastAppendAt
+            lastAppendAt: mark.lastAppendAt, createdAt: self.createdAt
         )
     }
 

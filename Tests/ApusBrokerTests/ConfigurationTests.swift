@@ -64,7 +64,7 @@ struct ConfigurationTests {
         "values that are not allowed are refused, with what would be",
         arguments: [
             ("retention.ms", "-2", "-1"), ("retention.ms", "soon", "whole number"), ("segment.bytes", "100", "16384"),
-            ("cleanup.policy", "compact", "delete"), ("cleanup.policy", "delete,compact", "delete"),
+            ("cleanup.policy", "keep", "compact"), ("cleanup.policy", "delete,keep", "compact"),
             ("cleanup.policy", "", "delete"), ("durability", "maybe", "page-cache"), ("min.insync.replicas", "0", "1"),
             ("message.timestamp.type", "Never", "LogAppendTime"), ("compression.type", "brotli", "zstd"),
             ("unclean.leader.election.enable", "true", "false"), ("retention.sm", "5", "unknown"),

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusLog
 
 /// Every configuration value that holds on this broker, and where it comes from.
 ///
@@ -57,7 +58,7 @@ struct ConfigurationTable: Sendable {
             guard let value else { continue }
             overrides[name] = try Self.allowedTopicValue(name, value)
         }
-        return overrides
+        return try self.consistent(overrides)
     }
 
     /// A topic's overrides after an alteration.
@@ -79,8 +80,19 @@ struct ConfigurationTable: Sendable {
                     overrides[option.name] = nil
                 }
             }
-            return overrides
+            return try self.consistent(overrides)
         }
+    }
+
+    /// Options that are each allowed may contradict one another.
+    private func consistent(_ overrides: [String: String]) throws(BrokerError) -> [String: String] {
+        if let compaction = self.configuration(of: overrides).compaction, let lagMax = compaction.lagMax,
+            compaction.lagMin > lagMax
+        {
+            throw .invalidConfiguration(
+                "'\(TopicOption.compactionLagMin.name)' must not be above '\(TopicOption.compactionLagMax.name)'")
+        }
+        return overrides
     }
 
     func describe(_ topic: Topic) -> [ConfigurationEntry] {

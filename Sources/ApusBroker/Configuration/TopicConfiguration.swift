@@ -1,4 +1,5 @@
 package import ApusCore
+package import ApusLog
 package import ApusSubscriptions
 package import KafkaWire
 
@@ -19,6 +20,10 @@ package final class TopicConfiguration: Sendable {
         case logAppendTime = "LogAppendTime"
     }
 
+    /// `cleanup.policy` has `delete` in it: old records go by age and size.
+    package let deletes: Bool
+    /// `cleanup.policy` has `compact` in it: of each key the newest record stays.
+    package let compaction: CompactionPolicy?
     /// Nil: kept whatever their age.
     package let retentionAge: Duration?
     /// What subscriptions may add to that, and whether reading frees.
@@ -49,6 +54,14 @@ package final class TopicConfiguration: Sendable {
             let milliseconds = number(option)
             return milliseconds < 0 || milliseconds == .max ? nil : .milliseconds(milliseconds)
         }
+        let policies = ConfigurationRule.parts(of: value(.cleanupPolicy))
+        self.deletes = policies.contains("delete")
+        self.compaction =
+            policies.contains("compact")
+            ? CompactionPolicy(
+                dirtyRatioMin: Double(value(.dirtyRatioMin)) ?? 0.5, lagMin: duration(.compactionLagMin) ?? .zero,
+                lagMax: duration(.compactionLagMax), tombstoneAge: duration(.deleteRetention) ?? .seconds(24 * 3600))
+            : nil
         self.retentionAge = duration(.retentionAge)
         self.retentionPolicy = RetentionPolicy(
             floor: duration(.retentionAge), ceiling: duration(.retentionCeiling),

@@ -8,8 +8,9 @@ extension TopicOption {
     /// One row an option: type, Kafka's default (or ours), what is allowed, what it does.
     static let definitions: [TopicOption: OptionDefinition] = [
         .cleanupPolicy: OptionDefinition(
-            .list, "delete", .list(["delete"]),
-            "What happens to old records. Only 'delete' (by age and size); compaction is not there yet and is refused."
+            .list, "delete", .list(["delete", "compact"]),
+            "What happens to old records: 'delete' removes them by age and size, 'compact' keeps the newest record of "
+                + "each key; 'compact,delete' does both. A compacted topic takes no records without a key."
         ),
         .compressionType: OptionDefinition(
             .string, "producer", .choice(["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"]),
@@ -25,7 +26,8 @@ extension TopicOption {
             .int, "3", .number(-131_072...22), unused + "zstd is always written at its default level, 3."
         ),
         .deleteRetention: OptionDefinition(
-            .long, "86400000", .number(0...long), unused + "there is no compaction yet."
+            .long, "86400000", .number(0...long),
+            "How long, in milliseconds, a record without a value (its key is gone) stays after compaction first met it."
         ),
         .durability: OptionDefinition(
             .string, "fsync", .choice(["fsync", "page-cache"]),
@@ -48,7 +50,8 @@ extension TopicOption {
             .int, "1048588", .number(0...int), "The largest record batch taken from a producer, in bytes."
         ),
         .compactionLagMax: OptionDefinition(
-            .long, String(long), .number(1...long), unused + "there is no compaction yet."
+            .long, String(long), .number(1...long),
+            "The age, in milliseconds, at which a record is compacted whatever min.cleanable.dirty.ratio says."
         ),
         .timestampAfterMax: OptionDefinition(
             .long, "3600000", .number(0...long),
@@ -62,8 +65,13 @@ extension TopicOption {
             .string, "CreateTime", .choice(["CreateTime", "LogAppendTime"]),
             "Whose clock stamps the records: the producer's (CreateTime) or the broker's (LogAppendTime)."
         ),
-        .dirtyRatioMin: OptionDefinition(.double, "0.5", .fraction, unused + "there is no compaction yet."),
-        .compactionLagMin: OptionDefinition(.long, "0", .number(0...long), unused + "there is no compaction yet."),
+        .dirtyRatioMin: OptionDefinition(
+            .double, "0.5", .fraction,
+            "A partition is compacted when more than this part of its bytes, 0 to 1, never was."
+        ),
+        .compactionLagMin: OptionDefinition(
+            .long, "0", .number(0...long), "How long, in milliseconds, a record is left alone by compaction."
+        ),
         .inSyncReplicasMin: OptionDefinition(
             .int, "1", .number(1...int),
             "How many in-sync replicas must hold a record before a produce with acks=all is answered."

@@ -33,8 +33,28 @@ struct BatchRules {
         guard let codec = header.attributes.codec else {
             throw BatchRefusal(.unsupportedCompression("the batch names a codec that does not exist"))
         }
-        if codec == .none { try RecordWalk.check(records, header) }
+        // Without keys nobody could tell which record is newer than which, so here compressed batches are opened, too.
+        let needsKeys = self.configuration.compaction != nil
+        if codec == .none {
+            try RecordWalk.check(records, header, needsKeys: needsKeys)
+        } else if needsKeys {
+            try Self.checkKeys(records, header, codec)
+        }
         return header
+    }
+
+    private static func checkKeys(
+        _ records: ByteBuffer, _ header: RecordBatchHeader, _ codec: CompressionCodec
+    ) throws(BatchRefusal) {
+        var blob = records
+        blob.moveReaderIndex(forwardBy: RecordBatchHeader.byteCount)
+        let plain: ByteBuffer
+        do throws(WireError) {
+            plain = try codec.decompress(blob, outputBytesMax: WireLimits.decompressedBytesMax)
+        } catch {
+            throw BatchRefusal(.corruptBatch("the batch does not decompress: \(error)"))
+        }
+        try RecordWalk.check(plain, header, from: 0, needsKeys: true)
     }
 
     private func header(of records: ByteBuffer) throws(BatchRefusal) -> RecordBatchHeader {
@@ -78,6 +98,9 @@ struct BatchRules {
             throw BatchRefusal(
                 .invalidRecord("\(header.recordCount) records with a last offset delta of \(header.lastOffsetDelta)")
             )
+        }
+        guard !header.attributes.hasDeleteHorizon else {
+            throw BatchRefusal(.invalidRecord("a client can not say when compaction may remove records"))
         }
         guard !header.attributes.isControl else {
             throw BatchRefusal(.invalidRecord("a client can not write control batches"))
@@ -132,19 +155,27 @@ struct BatchRefusal: Error {
     }
 }
 
-/// Walks the records of an uncompressed batch: each is as long as it says, their offset deltas are 0, 1, 2 and so on,
-/// and they fill the batch exactly. Total: the bytes are a client's.
+/// Walks records that are not compressed: each is as long as it says, their offset deltas are 0, 1, 2 and so on,
+/// and they fill the bytes exactly. Total: the bytes are a client's.
 enum RecordWalk {
-    static func check(_ batch: ByteBuffer, _ header: RecordBatchHeader) throws(BatchRefusal) {
-        let fault = batch.withUnsafeReadableBytes { bytes in
-            self.fault(in: bytes, from: RecordBatchHeader.byteCount, count: header.recordCount)
+    /// - Parameters:
+    ///   - start: where in `bytes` the records begin.
+    ///   - needsKeys: every record must have a key, and a value or none, as it says.
+    static func check(
+        _ bytes: ByteBuffer, _ header: RecordBatchHeader, from start: Int = RecordBatchHeader.byteCount,
+        needsKeys: Bool = false
+    ) throws(BatchRefusal) {
+        let fault = bytes.withUnsafeReadableBytes { bytes in
+            self.fault(in: bytes, from: start, count: header.recordCount, needsKeys: needsKeys)
         }
         guard let fault else { return }
         throw BatchRefusal(.invalidRecord("record \(fault.index): \(fault.message)"), record: fault)
     }
 
     /// `bytes` is read through subscripts that are checked, also in release.
-    private static func fault(in bytes: UnsafeRawBufferPointer, from start: Int, count: Int32) -> RecordError? {
+    private static func fault(
+        in bytes: UnsafeRawBufferPointer, from start: Int, count: Int32, needsKeys: Bool
+    ) -> RecordError? {
         var position = start
         for index in 0..<count {
             guard let length = self.varint(in: bytes, at: &position), length >= 0, length <= bytes.count - position
@@ -157,6 +188,14 @@ enum RecordWalk {
             else { return RecordError(index: index, message: "it is cut off") }
             guard delta == Int64(index) else {
                 return RecordError(index: index, message: "its offset delta is \(delta)")
+            }
+            if needsKeys {
+                guard let key = self.varint(in: bytes, at: &position), position <= end else {
+                    return RecordError(index: index, message: "it is cut off")
+                }
+                guard key >= 0 else {
+                    return RecordError(index: index, message: "a record of a compacted topic needs a key")
+                }
             }
             position = end
         }

@@ -51,7 +51,7 @@ struct Partition {
     mutating func configured(_ topic: Topic, retention: Duration?) -> Replica.Action {
         self.topic = topic
         self.log.configuration = LogConfiguration(topic.configuration)
-        self.log.configuration.retentionAge = retention
+        self.log.configuration.retentionAge = topic.configuration.deletes ? retention : nil
         let action = self.replica.configured(
             durability: Replica.Durability(topic.configuration.durability),
             inSyncReplicasMin: topic.configuration.inSyncReplicasMin
@@ -256,7 +256,7 @@ struct Partition {
     /// Moves the start of the log up to what nobody needs any more.
     /// - Returns: the bytes of whole segments that go; nil when nothing changes.
     mutating func free(below offset: Offset) -> ByteCount? {
-        guard offset > self.log.startOffset, self.log.takesAppends else { return nil }
+        guard offset > self.log.startOffset, self.log.takesAppends, self.topic.configuration.deletes else { return nil }
         let before = self.log.byteCount
         // Below the high watermark nothing is out of range, and a failed log keeps what it has.
         guard (try? self.log.advanceStart(to: min(offset, self.replica.highWatermark))) != nil else { return nil }
@@ -312,10 +312,14 @@ extension Replica.Durability {
 
 extension LogConfiguration {
     init(_ configuration: TopicConfiguration) {
+        // A record must have been compacted in time, and the segment that is written to never is.
+        let lagMax = configuration.compaction?.lagMax ?? configuration.segmentAge
         self.init(
-            segmentBytes: configuration.segmentBytes, segmentAge: configuration.segmentAge,
-            retentionAge: configuration.retentionAge, retentionBytes: configuration.retentionBytes,
-            indexIntervalBytes: configuration.indexIntervalBytes, isDurable: configuration.durability == .fsync
+            segmentBytes: configuration.segmentBytes, segmentAge: min(configuration.segmentAge, lagMax),
+            retentionAge: configuration.deletes ? configuration.retentionAge : nil,
+            retentionBytes: configuration.deletes ? configuration.retentionBytes : nil,
+            indexIntervalBytes: configuration.indexIntervalBytes, isDurable: configuration.durability == .fsync,
+            compaction: configuration.compaction
         )
     }
 }

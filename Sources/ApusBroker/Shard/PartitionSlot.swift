@@ -44,6 +44,10 @@ final class PartitionSlot {
     var isDirty = false
     /// A job is with the disk.
     var isInFlight = false
+    /// A pass of compaction goes over its log.
+    var isCompacting = false
+    /// The shard's count of seconds before which it is not compacted again, after a pass that failed.
+    var compactionRestsUntil: UInt32 = 0
     /// The disk was full twice in a row: wait before it is tried again.
     var isMending = false
     /// The shard's count of seconds when it was last used.

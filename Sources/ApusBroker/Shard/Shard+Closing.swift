@@ -15,7 +15,7 @@ extension Shard {
             let isWithDisk: Bool
             switch slot.state {
             case .opening, .closing: isWithDisk = true
-            case .open: isWithDisk = slot.isInFlight
+            case .open: isWithDisk = slot.isInFlight || slot.isCompacting
             case .unopenable, .failed, .gone: isWithDisk = false
             }
             slot.state = .gone
@@ -30,6 +30,7 @@ extension Shard {
                 rest.wait()
                 slot.whenAtRest = { rest.done() }
             }
+            self.hurryCompaction(of: slot)
         }
         rest.done()
         self.tellIfClosed()
@@ -40,6 +41,7 @@ extension Shard {
         self.whenClosed = then
         self.groups.close()
         self.beginClosing()
+        if let slot = self.compaction?.slot { self.hurryCompaction(of: slot) }
         let mending = self.mending
         self.mending.removeAll()
         for slot in self.sweep {

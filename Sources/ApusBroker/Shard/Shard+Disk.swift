@@ -194,6 +194,7 @@ extension Shard {
 
     /// Nothing of the slot is with the disk any more.
     func atRest(_ slot: PartitionSlot) {
+        guard !slot.isInFlight, !slot.isCompacting else { return }
         let whenAtRest = slot.whenAtRest
         slot.whenAtRest = nil
         whenAtRest?()
@@ -206,9 +207,9 @@ extension Shard {
         case .unopenable, .failed: return self.closed(slot, isClean: false)
         case .opening, .closing, .gone: return
         }
-        guard !slot.isInFlight, !slot.isDirty, slot.parked.isEmpty, slot.waiters.isEmpty, !slot.isProceeding else {
-            return
-        }
+        guard !slot.isInFlight, !slot.isDirty, !slot.isCompacting, slot.parked.isEmpty, slot.waiters.isEmpty,
+            !slot.isProceeding
+        else { return }
         if let failure = slot.partition?.log.failure {
             // It stays, because it must not be opened again in this life of the process.
             if self.isClosing { self.closed(slot, isClean: self.isUntouched(failure)) }

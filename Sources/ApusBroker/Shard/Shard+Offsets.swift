@@ -22,20 +22,31 @@ extension Shard {
 
     private func offset(
         _ slot: PartitionSlot, _ query: OffsetQuery, isolation: IsolationLevel, window: Offset,
-        then: @escaping Answer<OffsetAnswer>
+        isSecondTry: Bool = false, then: @escaping Answer<OffsetAnswer>
     ) {
         do throws(BrokerError) {
             guard let partition = slot.partition else { throw .unknownTopicOrPartition }
             switch try partition.offset(query, isolation: isolation, window: window) {
             case .now(let answer): then(.success(answer))
-            case .onDisk(let lookup): self.look(lookup.from(window), slot, then)
+            case .onDisk(let lookup):
+                let box = SlotBox(slot)
+                self.look(lookup.from(window), slot, then) { [unowned self] in
+                    guard !isSecondTry else { return false }
+                    self.offset(box.slot, query, isolation: isolation, window: window, isSecondTry: true, then: then)
+                    return true
+                }
             }
         } catch {
             then(.failure(error))
         }
     }
 
-    private func look(_ lookup: LogLookup, _ slot: PartitionSlot, _ then: @escaping Answer<OffsetAnswer>) {
+    /// - Parameter again: retention or compaction was faster than the disk: plans again, from what is there now. False
+    ///   when that was done before.
+    private func look(
+        _ lookup: LogLookup, _ slot: PartitionSlot, _ then: @escaping Answer<OffsetAnswer>,
+        again: @escaping @Sendable () -> Bool
+    ) {
         let id = slot.id
         self.world.ports.disk.run(in: slot.readLane, on: self.loop) { disk -> Result<LogLookup.Answer?, LogError> in
             do throws(LogError) { return .success(try lookup.run(on: disk)) } catch { return .failure(error) }
@@ -47,6 +58,7 @@ extension Shard {
                 }
                 then(.success(answer ?? .nothing))
             case .failure(let error):
+                if case .gone = error, again() { return }
                 then(.failure(.storage("\(id): \(error)")))
             }
         }

@@ -59,7 +59,7 @@ extension Shard {
             let policy = configuration.retentionPolicy
             let keepsAll =
                 configuration.retentionBytes == nil && policy.mode == .time
-                && view.retention(of: topic.name, policy) == nil
+                && view.retention(of: topic.name, policy) == nil && configuration.compaction == nil
             guard !self.vouchesForAll || !keepsAll, let topic = self.world.topic(id.topic) else { continue }
             opened += 1
             self.patrol?.pending += 1

@@ -95,6 +95,7 @@ extension Shard {
                 self.markDirty(slot)
                 self.freeConsumed(slot)
             }
+            self.considerCompaction(of: slot, wall: wall)
             let idle = Int64(self.seconds &- slot.usedAt)
             if idle > Limits.partitionIdleMax.components.seconds { self.closeIfQuiet(slot) }
         }
@@ -137,7 +138,7 @@ extension Shard {
 
     // MARK: Timers
 
-    private func schedule(in delay: Duration, _ kind: ShardTimer.Kind) {
+    func schedule(in delay: Duration, _ kind: ShardTimer.Kind) {
         let timer = ShardTimer(shard: self, kind: kind)
         // An event loop that refuses a timer is shutting down, and the shard's work with it.
         _ = try? self.loop.scheduleCallback(in: .nanoseconds(delay.wholeNanoseconds), handler: timer)
@@ -145,10 +146,12 @@ extension Shard {
 }
 
 /// One scheduled call of a shard.
-private struct ShardTimer: NIOScheduledCallbackHandler {
+struct ShardTimer: NIOScheduledCallbackHandler {
     enum Kind {
         case tick
         case second
+        /// The log that is compacted may be gone on with.
+        case compaction
     }
 
     let shard: Shard
@@ -158,6 +161,7 @@ private struct ShardTimer: NIOScheduledCallbackHandler {
         switch self.kind {
         case .tick: self.shard.tick()
         case .second: self.shard.second()
+        case .compaction: self.shard.goOnCompacting()
         }
     }
 }

@@ -55,11 +55,17 @@ final class Shard: @unchecked Sendable {
     var patrolAt: UInt32?
     /// The coordinators of groups whose partitions are here.
     private(set) lazy var groups = ShardGroups(shard: self)
+    /// The one log that is compacted now, and those that should be.
+    var compaction: ShardCompaction?
+    var compactionWaiting: [TopicPartition: CompactionNeed] = [:]
+    let compactionLane: DiskLane
     private var lanesUsed: UInt64 = 0
 
     init(index: Int, loop: any EventLoop, world: ShardWorld, tailCache: ByteCount) {
         self.index = index
         self.groupLane = DiskLane(rawValue: UInt64(index + 1) << 48)
+        // Behind every lane that could ever be given out.
+        self.compactionLane = DiskLane(rawValue: UInt64(index + 2) << 48 - 1, givesWay: true)
         self.mailbox = ShardMailbox(loop: loop)
         self.world = world
         self.tail = TailCache(limit: tailCache)
@@ -183,6 +189,7 @@ final class Shard: @unchecked Sendable {
     /// Takes the slot out of the shard. Who waits for it gets a new one.
     func remove(_ slot: PartitionSlot, reopening topic: Topic?) {
         self.tail.removeAll(of: slot.tail)
+        self.compactionWaiting[slot.id] = nil
         let last = self.sweep.removeLast()
         if last !== slot {
             self.sweep[slot.sweepIndex] = last
