@@ -2,6 +2,7 @@ import ApusCore
 import ApusFakes
 import KafkaWire
 import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import ApusBroker

@@ -4,9 +4,9 @@ import Logging
 import NIOCore
 import Synchronization
 
-/// Compaction, beside everything else: one log of a shard at a time, in pieces, on disk threads that give way, no faster
-/// than `Limits.compactionBytesPerSecond`. Which log: one that is overdue, else the dirtiest of those that the sweep and
-/// the patrol have met.
+/// Compaction, beside everything else: one log of a shard at a time, in pieces, on disk threads that give way, no
+/// faster than `Limits.compactionBytesPerSecond`. Which log: one that is overdue, else the dirtiest of those that the
+/// sweep and the patrol have met.
 extension Shard {
     /// Retention has just looked at the log.
     func considerCompaction(of slot: PartitionSlot, wall: Timestamp) {

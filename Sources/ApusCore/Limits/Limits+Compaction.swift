@@ -1,7 +1,7 @@
 /// Bounds of compaction (`cleanup.policy=compact`).
 extension Limits {
-    /// Memory for the keys of one pass of compaction, in bytes: 24 for each key, and a quarter of them stays empty. While
-    /// the table grows it takes half as much again. One pass runs at a time for each shard.
+    /// Memory for the keys of one pass of compaction, in bytes: 24 for each key, and a quarter of them stays empty.
+    /// While the table grows it takes half as much again. One pass runs at a time for each shard.
     public static let compactionKeysBytesMax = ByteCount.mebibytes(24)
     /// Bytes that a pass reads before its disk thread is free for something else, and before it looks whether it shall
     /// end.

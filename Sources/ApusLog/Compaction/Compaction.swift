@@ -4,14 +4,14 @@ import NIOCore
 
 /// # One pass of compaction over one log
 ///
-/// Of every key the newest record stays. The pass reads what was never compacted and notes the newest offset of each key,
-/// as many keys as memory is set aside for; then it writes every segment below that point anew, in groups that together
-/// make one segment, without the records that a newer one of the same key stands behind.
+/// Of every key the newest record stays. The pass reads what was never compacted and notes the newest offset of each
+/// key, as many keys as memory is set aside for; then it writes every segment below that point anew, in groups that
+/// together make one segment, without the records that a newer one of the same key stands behind.
 ///
 /// **Offsets never change.** A batch keeps its base offset, last offset delta, producer and sequence; records go out of
 /// it. A batch without any is left out, except where somebody still needs it, empty: the last batches of each producer
-/// that the log remembers, so that its sequence numbers can be read off the log again; and the last batch of every file,
-/// so that a file ends where it says and a reader in a gap always finds a batch to go on behind.
+/// that the log remembers, so that its sequence numbers can be read off the log again; and the last batch of every
+/// file, so that a file ends where it says and a reader in a gap always finds a batch to go on behind.
 ///
 /// **Tombstones.** A record without a value says that its key is gone, and must outlive what it deletes: a reader who
 /// saw the old value must see the tombstone. When a tombstone is first compacted, everything older of its key goes, and

@@ -2,11 +2,13 @@ package import ApusCore
 
 /// What a topic's configuration says about its compaction (`cleanup.policy` with `compact` in it).
 package struct CompactionPolicy: Hashable, Sendable {
-    /// `min.cleanable.dirty.ratio`, 0 to 1: a pass is due when more than this part of the log's bytes was never compacted.
+    /// `min.cleanable.dirty.ratio`, 0 to 1: a pass is due when more than this part of the log's bytes was never
+    /// compacted.
     package var dirtyRatioMin: Double
     /// `min.compaction.lag.ms`: segments with a younger record are left alone.
     package var lagMin: Duration
-    /// `max.compaction.lag.ms`: a record that is older was compacted, or is about to be, whatever the ratio; nil: no bound.
+    /// `max.compaction.lag.ms`: a record that is older was compacted, or is about to be, whatever the ratio; nil: no
+    /// bound.
     package var lagMax: Duration?
     /// `delete.retention.ms`: how long a tombstone stays after it was compacted.
     package var tombstoneAge: Duration

@@ -56,8 +56,8 @@ public struct RecordSurvey: Sendable {
     ///
     /// - Parameters:
     ///   - keeps: for each record, by index, whether it stays. At least one does.
-    ///   - deleteHorizon: when set, the moment (ms since 1970) after which its tombstones may go (KIP-534). The records'
-    ///     own timestamps stay what they were.
+    ///   - deleteHorizon: when set, the moment (ms since 1970) after which its tombstones may go (KIP-534). The
+    ///     records' own timestamps stay what they were.
     /// - Returns: nil when the batch would be longer than a batch can say.
     public func rewritten(keeping keeps: [Bool], deleteHorizon: Int64?) throws(WireError) -> ByteBuffer? {
         precondition(keeps.count == Int(self.header.recordCount))
