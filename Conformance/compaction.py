@@ -3,6 +3,8 @@
 from harness import CLIENTS, Confluent, Record, kcat_read, recent, run, until
 
 TOPIC, KEYS, ROUNDS = "compacted", 100, 60
+# Records that fit into a segment even as one batch.
+PART = 300
 CONFIG = {
     "cleanup.policy": "compact",
     "segment.bytes": "65536",
@@ -18,15 +20,19 @@ def updates():
     ]
 
 
+def fill(address):
+    for _ in range(4):
+        Confluent.produce(address, TOPIC, [Record(0, b"filler", b"f" * 1000, [], recent()) for _ in range(40)])
+
+
 def body(checks, address, apus):
     Confluent.create(address, TOPIC, 1, CONFIG)
     records = updates()
-    for number, codec in enumerate(("none", "gzip", "snappy", "lz4", "zstd")):
-        part = len(records) // 5
-        Confluent.produce(address, TOPIC, records[number * part : (number + 1) * part], codec=codec)
+    codecs = ("none", "gzip", "snappy", "lz4", "zstd")
+    for number in range(0, len(records), PART):
+        Confluent.produce(address, TOPIC, records[number : number + PART], codec=codecs[number // PART % 5])
     # The last segment is never compacted: one more key fills it.
-    filler = [Record(0, b"filler", b"f" * 1000, [], recent()) for _ in range(200)]
-    Confluent.produce(address, TOPIC, filler)
+    fill(address)
     newest = {record.key: (offset, record.value) for offset, record in enumerate(records)}
 
     def compacted():
@@ -52,10 +58,9 @@ def body(checks, address, apus):
 def tombstones(checks, address):
     """Keys that are deleted are gone for readers from the start, at last with their tombstones."""
     Confluent.produce(address, TOPIC, [Record(0, b"key %d" % n, None, [], recent()) for n in range(KEYS // 2)])
-    filler = [Record(0, b"filler", b"f" * 1000, [], recent()) for _ in range(200)]
 
     def gone():
-        Confluent.produce(address, TOPIC, filler)
+        fill(address)
         seen = [s for s in Confluent.read(address, TOPIC, 0, 0) if s.key != b"filler"]
         return len(seen) == KEYS - KEYS // 2 and all(s.value is not None for s in seen)
 

@@ -60,10 +60,12 @@ struct CompactionTests {
         world.disk.files.contains { $0.path.name.hasSuffix(".compacted") }
     }
 
-    @Test("the broker compacts by itself, while it serves, and after a restart all is as before")
-    func compacts() throws {
+    @Test(
+        "the broker compacts by itself, while it serves, and after a restart all is as before",
+        arguments: [true, false])
+    func compacts(isCached: Bool) throws {
         let (disk, store) = (SimulatedDisk(), FakeCoordinatorStore())
-        let world = try TestBroker(disk: disk, store: store, tailCache: .zero)
+        let world = try TestBroker(disk: disk, store: store, tailCache: isCached ? .mebibytes(4) : .zero)
         try world.create("t", Self.policy)
         try self.fill(world)
         #expect(try self.keys(world).count == 400)

@@ -66,6 +66,7 @@ extension Shard {
         case .success(.more): self.pause(compaction, after: outcome.bytesRead)
         case .success(.swap(let swap)):
             guard slot.partition?.log.take(swap) ?? false else { return self.abandon(compaction) }
+            self.tail.removeAll(of: slot.tail, below: swap.end)
             self.markDirty(slot)
             compaction.bytesBefore = compaction.bytesBefore + swap.bytesBefore
             compaction.bytesAfter = compaction.bytesAfter + swap.bytesAfter

@@ -83,6 +83,15 @@ struct TailCache {
         }
     }
 
+    /// Compaction has been over everything below `end`: readers shall not go on seeing what it took away.
+    mutating func removeAll(of ring: TailRing, below end: Offset) {
+        while let first = ring.batches.first, first.end <= end {
+            ring.batches.removeFirst()
+            self.forget(first)
+        }
+        self.dropDead()
+    }
+
     mutating func removeAll(of ring: TailRing) {
         for batch in ring.batches { self.forget(batch) }
         ring.batches.removeAll()

@@ -44,6 +44,8 @@ package struct CompactedSegments: Hashable, Sendable {
     let sources: [ClosedSegment]
     let result: ClosedSegment
 
+    /// The offset behind the last one that they stand for.
+    package var end: Offset { self.result.end }
     package var bytesBefore: ByteCount { .bytes(self.sources.reduce(0) { $0 + $1.byteCount.rawValue }) }
     package var bytesAfter: ByteCount { self.result.byteCount }
 }
