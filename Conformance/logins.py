@@ -272,6 +272,7 @@ def body(checks, apus, folder):
         checks.part("a new certificate", new_certificate, checks, world, broker)
         checks.part("sessions", sessions, checks, world)
         checks.part("certificates of clients", client_certificates, checks, world)
+        checks.part("keys from a URL", keys_from_url, checks, world)
         for each in world.brokers:
             checks.true("the broker lives", each.alive())
             checks.true("it ends in order", each.stop() == 0)
@@ -511,6 +512,65 @@ def client_certificates(checks, world):
         world.tell("kcat", "a certificate that nobody signed", error)
     else:
         checks.true("a stranger's certificate is taken", False)
+
+
+def keys_from_url(checks, world):
+    """A broker starts without its issuer and lets nobody in; it fetches the keys when they are there, and keeps them."""
+    import http.server
+    import signal
+    import threading
+
+    from broker import free_port
+
+    asked, moved = [], threading.Event()
+
+    class Issuer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            if moved.is_set():
+                self.send_response(302)
+                self.send_header("Location", "/elsewhere")
+                self.end_headers()
+                return
+            with open(world.issuer.keys, "rb") as file:
+                keys = file.read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(keys)))
+            self.end_headers()
+            self.wfile.write(keys)
+
+        def log_message(self, *_):
+            pass
+
+    port = free_port()
+    broker = world.broker(
+        *("fetching", "--auth", "oauth", "--super-user", "robot", "--jwks", f"http://127.0.0.1:{port}/keys"),
+        *("--jwt-issuer", world.issuer.name, "--jwt-audience", "apus"),
+    )
+    login = Login(world, token=lambda: world.issuer.token("robot"))
+    address = f"127.0.0.1:{broker.port}"
+    try:
+        by_confluent(address, login, "early")
+    except Exception as error:  # noqa: BLE001
+        checks.true(f"without keys: {error}", "token" in str(error))
+    else:
+        checks.true("without keys nobody comes in", False)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Issuer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        broker.process.send_signal(signal.SIGHUP)
+        until(lambda: "read the keys of a token issuer" in broker.said() or time.sleep(0.05), "keys", 60)
+        checks.equal("with them", by_confluent(address, login, "late"), b"hello")
+        moved.set()
+        broker.process.send_signal(signal.SIGHUP)
+        until(lambda: "302" in broker.said() or time.sleep(0.05), "a line about the redirect", 60)
+        checks.equal("it is not followed", set(asked), {"/keys"})
+        checks.equal("the old keys stay", by_confluent(address, login, "late"), b"hello")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 if __name__ == "__main__":

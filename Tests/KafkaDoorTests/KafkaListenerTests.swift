@@ -15,7 +15,8 @@ import Testing
 struct KafkaListenerTests {
     /// A listener on a free port of its own loops; stopped and shut down when `body` is done.
     private func withListener(
-        connectionsMax: Int = 100, lines: LogLines = LogLines(),
+        connectionsMax: Int = 100, unauthenticatedMax: Int = 100, login: ListenerLogin? = nil,
+        lines: LogLines = LogLines(),
         _ body: (KafkaListener, any EventLoopGroup) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -35,6 +36,8 @@ struct KafkaListenerTests {
         let broker = try await opened.futureResult.get()
         var configuration = KafkaListener.Configuration(host: "127.0.0.1", port: 0)
         configuration.caps.total = connectionsMax
+        configuration.caps.unauthenticated = unauthenticatedMax
+        configuration.login = login
         let listener = try await KafkaListener.start(configuration, broker: broker, on: group, logger: logger).get()
         do {
             try await body(listener, group)
@@ -117,6 +120,38 @@ struct KafkaListenerTests {
                 // Turned away, it is closed already, and saying so again is an error.
                 if isIn { try await next.close() }
             }
+        }
+    }
+
+    @Test("who has not logged in counts by itself, and makes room by logging in", .timeLimit(.minutes(20)))
+    func unauthenticatedCap() async throws {
+        let work = try PasswordHashing("tea", hash: .sha256, salt: Array(1...16), iterations: 4096)
+        let credential = try #require(work.run())
+        var users = ScramUsers(mockSecret: Secret(repeatElement(7, count: 32)))
+        users.set(credential, of: "alice", .sha256)
+        let rules = LoginRules(mechanisms: MechanismRules(enabled: [.plain]), users: users)
+        let login = ListenerLogin(clock: SimulatedClock(), randomness: SeededRandomness(seed: 1)) {
+            rules
+        } elsewhere: { work in
+            NIOThreadPool.singleton.submit { _ in work() }
+        }
+        let lines = LogLines()
+        try await self.withListener(unauthenticatedMax: 1, login: login, lines: lines) { listener, group in
+            let first = try await self.connect(listener, group)
+            _ = try await first.ask(ApiVersionsRequest(), version: 0)
+            try await self.connect(listener, group).closed.get()
+            #expect(lines.all.contains { $0.hasPrefix("turned away 127.0.0.1:") && $0.contains("unauthenticated") })
+            #expect(try await first.ask(LoginBench.handshakeRequest("PLAIN"), version: 1).errorCode == .none)
+            let message = LoginBench.message(Array("\0alice\0tea".utf8))
+            #expect(try await first.ask(message, version: 2).errorCode == .none)
+            // The server hears of it a little later: the first try that is let in is the answer.
+            var isIn = false
+            while !isIn {
+                let next = try await self.connect(listener, group)
+                isIn = (try? await next.ask(ApiVersionsRequest(), version: 0)) != nil
+                if isIn { try await next.close() }
+            }
+            try await first.close()
         }
     }
 
