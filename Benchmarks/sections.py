@@ -322,7 +322,37 @@ def topics(options, say):
     ]
 
 
+def groups(options, say):
+    """One group of 1,000 members over 1,000 partitions: a storm of joins, then idle, then commits."""
+    flags = ["--members", 1000, "--partitions", 1000, "--idle-for", f"{options.seconds}s", "--commit-for",
+             f"{options.seconds}s"]
+    with Apus(options.apus, options.work) as apus:
+        found = interleaved(
+            {
+                name: lambda name=name: apus.bench("group", *flags, "--protocol", name)
+                for name in ("classic", "consumer")
+            },
+            options.repeats, say,
+        )
+    rows = []
+    for name, results in found.items():
+        settled, idle = median(results, "settle_seconds"), median(results, "idle_core_percent")
+        commits = median(results, "commits_per_second")
+        what = f"1,000 members over 1,000 partitions, {name} protocol"
+        rows += [
+            Row(f"{what}: all join at once, settled in",
+                f"{settled:.2f} s ({between(results, 'settle_seconds', digits=2)}), "
+                f"{median(results, 'settle_broker_cpu_seconds'):.2f} CPU-s", "", "2 s", settled <= 2),
+            Row("the same group, idle", f"{idle:.2f} % of a core", "", "1 %", idle < 1),
+            Row("the same group, every member commits its one position again and again (fsync)",
+                f"{count(commits)} commits/s ({between(results, 'commits_per_second')}), "
+                f"{median(results, 'broker_cpu_seconds_per_million_commits'):.2f} CPU-s per million", "",
+                "100,000 commits/s", commits >= 100_000),
+        ]
+    return rows
+
+
 SECTIONS = {
     "durable": durable, "bulk": bulk, "single": single, "catch-up": catch_up, "cold": cold, "e2e": end_to_end,
-    "peers": peers, "fresh": fresh, "topics": topics,
+    "peers": peers, "groups": groups, "fresh": fresh, "topics": topics,
 }

@@ -1,8 +1,10 @@
-"""Power cuts while groups commit: a position that was acknowledged before the cut is there after it.
+"""Power cuts while groups commit and subscriptions change: what was acknowledged before the cut is there after it.
 
 Workers commit positions of several groups without pause, each larger than the last, through a relay that is cut before
 the power goes (`powercut.py` says why). After every start each group's position must be at least the largest that was
-acknowledged, at most the largest that was sent, and must carry the words that were committed with it.
+acknowledged, at most the largest that was sent, and must carry the words that were committed with it. Another worker
+makes, changes and removes subscriptions; each must be as the last answered change left it, or as the one that was under
+way would have.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import sys
 import time
 
 from broker import Broker, StartFailed, until
+from catalogue import Changer
 from ledger import Counts
 from loopfs import LOG_FLUSHED, LOG_LOST, LoopDisk, skip_unless_possible
 from powercut import FLUSHED_EVERY, lose_power
@@ -23,6 +26,7 @@ from wire import Connection, Gone, Refused, error_name
 
 TOPIC, PARTITIONS = "positions", 8
 WORKERS, GROUPS_EACH = 4, 4
+SUBSCRIPTIONS = 24
 PASSING = (3, 5, 6, 7, 14, 15, 16, 56)  # what a commit may meet while a broker dies and comes back
 ERROR_CODES = 256
 STARTS_CUT_PART = 0.25
@@ -94,13 +98,14 @@ class Drill:
         self.relay = Relay(self.broker.address)
         self.shared, self.recoveries, self.starts_cut = Shared(), [], 0
         self.workers = [Worker(self.relay.address, n * GROUPS_EACH, self.shared) for n in range(WORKERS)]
+        self.changer = Changer(self.relay.address, TOPIC, SUBSCRIPTIONS, self.shared.stop)
 
     def run(self, cycles):
         self.broker.start()
         with Connection(self.broker.address) as connection:
             connection.create_topic(TOPIC, PARTITIONS, {})
             until(lambda: coordinator(connection), 60, "there is a coordinator")
-        for worker in self.workers:
+        for worker in (*self.workers, self.changer):
             worker.start()
         for cycle in range(1, cycles + 1):
             self.commit_for(self.dice.uniform(0.02, 0.3))
@@ -110,16 +115,17 @@ class Drill:
 
     def commit_for(self, seconds):
         """Until every worker has something acknowledged by this broker, then for a while."""
-        before = list(self.shared.known)
+        before, changed = list(self.shared.known), self.changer.done.value
         self.relay.open()
         firsts = range(0, len(before), GROUPS_EACH)
         until(lambda: all(self.shared.known[n] > before[n] for n in firsts), 120, "every worker commits")
+        until(lambda: self.changer.done.value > changed, 120, "subscriptions change")
         time.sleep(seconds)  # the load itself, not a wait for something
         if not self.broker.alive():
             self.counts.wrong(f"the broker ended by itself: {self.broker.said()[-500:]}")
 
     def cut(self, cycle):
-        drops = list(self.shared.drops)
+        drops, dropped = list(self.shared.drops), self.changer.drops.value
         self.relay.cut()
         if cycle % CLEAN_EVERY == 0:
             code = self.broker.stop()
@@ -133,9 +139,11 @@ class Drill:
             self.starts_cut += 1
         # What a worker has in its socket was said before the cut: it counts, so it has to be read first.
         until(lambda: all(now > then for now, then in zip(self.shared.drops, drops)), 60, "the line is gone")
+        until(lambda: self.changer.drops.value > dropped, 60, "the line is gone")
 
     def verify(self, cycle):
         with Connection(self.broker.address) as connection:
+            self.changer.check(connection, self.counts, cycle)
             for number in range(WORKERS * GROUPS_EACH):
                 known, sent = self.shared.known[number], self.shared.sent[number]
                 found = until(lambda: positions(connection, group_name(number)), 60, "the coordinator has loaded")
@@ -152,7 +160,7 @@ class Drill:
 
     def end(self):
         self.shared.stop.set()
-        for worker in self.workers:
+        for worker in (*self.workers, self.changer):
             if worker.is_alive():
                 worker.kill()
                 worker.join()
@@ -161,6 +169,8 @@ class Drill:
         for code, count in enumerate(self.shared.odd):
             if count:
                 self.counts.wrong(f"commits met {error_name(code if code < ERROR_CODES - 1 else -1)} {count} times")
+        for oddity in self.changer.oddities():
+            self.counts.wrong(oddity)
 
 
 def coordinator(connection):
@@ -200,12 +210,13 @@ def main():
         finally:
             drill.end()
     counts, shared = drill.counts, drill.shared
-    acknowledged = sum(shared.known)
+    acknowledged = sum(shared.known) + drill.changer.done.value
     unknown = sum(sent - known for sent, known in zip(shared.sent, shared.known))
     p50, p99 = percentile(drill.recoveries, 0.5), percentile(drill.recoveries, 0.99)
     print(
         f"powercut-commits: cycles {len(drill.recoveries)}, acknowledged {acknowledged:,}, lost {counts.lost:,}, "
-        f"wrong {counts.other}, unknown {unknown}, starts cut {drill.starts_cut}, "
+        f"wrong {counts.other}, unknown {unknown}, subscriptions changed {drill.changer.done.value:,}, "
+        f"starts cut {drill.starts_cut}, "
         f"recovery p50 {p50:.0f} ms, p99 {p99:.0f} ms"
     )
     for note in counts.notes:

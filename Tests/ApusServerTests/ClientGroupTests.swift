@@ -147,12 +147,41 @@ struct ClientGroupTests {
         }
     }
 
-    private func take(_ apus: ApusClient, into seen: Seen) async throws {
+    @Test("whoever joins waits for the batch that another member has in hand, and gets nothing of it again")
+    func slow() async throws {
+        try await self.withClient { apus in
+            try await self.fill(apus, 0..<40)
+            let seen = Seen()
+            try await withThrowingTaskGroup(of: Void.self) { tasks in
+                tasks.addTask {
+                    try await self.take(apus, into: seen) { isFirst in
+                        guard isFirst else { return }
+                        try await self.until { try await apus.groups.describe("billing").state == .preparingRebalance }
+                    }
+                }
+                try await self.until { seen.numbers.withLock { !$0.isEmpty } }
+                tasks.addTask { try await self.take(apus, into: seen) }
+                try await self.until { try await apus.groups.describe("billing").isShared(by: 2, 4) }
+                try await self.fill(apus, 40..<80)
+                try await self.until { seen.numbers.withLock { $0.count } >= 80 }
+                tasks.cancelAll()
+            }
+            #expect(seen.numbers.withLock { $0.sorted() } == Array(0..<80))
+        }
+    }
+
+    /// - Parameter processing: what takes the time of a batch; told whether it is the member's first.
+    private func take(
+        _ apus: ApusClient, into seen: Seen, processing: @Sendable (Bool) async throws -> Void = { _ in }
+    ) async throws {
         do {
             try await apus.withConsumer(of: ["orders"], in: "billing", options: self.options) { consumer in
+                var isFirst = true
                 for try await batch in consumer {
                     let numbers = try batch.records().compactMap { $0.value.flatMap { Int(String(buffer: $0)) } }
                     seen.numbers.withLock { $0 += numbers }
+                    try await processing(isFirst)
+                    isFirst = false
                 }
             }
         } catch is CancellationError {

@@ -64,6 +64,12 @@ extension BrokerAnswer {
         case .notCoordinator: "the coordinator of group \(group) has moved"
         case .groupAuthorizationFailed: "not allowed for group \(group)"
         case .invalidGroupID: "\"\(group)\" can not be the name of a group"
+        case .inconsistentGroupProtocol: "group \(group) shares out by other rules than this member"
+        case .unknownMemberID: "this member is no longer in group \(group)"
+        case .illegalGeneration, .rebalanceInProgress: "group \(group) has shared its partitions out anew"
+        case .groupMaxSizeReached: "group \(group) has as many members as it may"
+        case .fencedInstanceID: "another member of group \(group) has come under the same instance id"
+        case .invalidSessionTimeout: "the broker takes no session timeout like this one of group \(group)"
         default: "group \(group) refused it"
         }
     }
