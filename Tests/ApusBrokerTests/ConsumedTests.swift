@@ -54,6 +54,24 @@ struct ConsumedTests {
         #expect(try world.read(from: 5).error != nil)
     }
 
+    @Test("a large segment that all have read goes although it is the newest")
+    func newest() throws {
+        let world = try TestBroker()
+        try world.create("orders", ["retention.ms": "0", "apus.retention.mode": "consumed"])
+        world.broker.subscriptions.groupSeen("a", owner: self.owner, topics: ["orders"])
+        world.settle()
+        for _ in 0..<3 { try world.write(String(repeating: "x", count: 500_000)) }
+        try world.commit("a", 3)
+        world.passSeconds(130)
+        #expect(try world.logStart() == 3)
+        #expect(try world.bytesOnDisk() < 1000)
+        try world.write("next")
+        #expect(try world.read(from: 3).error == nil)
+        try world.commit("a", 4)
+        world.passSeconds(130)
+        #expect(try world.logStart() == 4)
+    }
+
     @Test("what all have read stays until it is older than the floor")
     func floor() throws {
         let world = try self.world(floor: 3_600_000)

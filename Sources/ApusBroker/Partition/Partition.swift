@@ -255,9 +255,13 @@ struct Partition {
 
     /// Moves the start of the log up to what nobody needs any more.
     /// - Returns: the bytes of whole segments that go; nil when nothing changes.
-    mutating func free(below offset: Offset) -> ByteCount? {
-        guard offset > self.log.startOffset, self.log.takesAppends, self.topic.configuration.deletes else { return nil }
+    mutating func free(below offset: Offset, wall: Timestamp) -> ByteCount? {
+        guard self.log.takesAppends, self.topic.configuration.deletes else { return nil }
         let before = self.log.byteCount
+        guard offset > self.log.startOffset else {
+            // All of a large segment is read: what comes next begins another.
+            return self.log.closeFreed(atLeast: Limits.freedSegmentBytesMin, wall: wall) ? .zero : nil
+        }
         // Below the high watermark nothing is out of range, and a failed log keeps what it has.
         guard (try? self.log.advanceStart(to: min(offset, self.replica.highWatermark))) != nil else { return nil }
         return before - self.log.byteCount

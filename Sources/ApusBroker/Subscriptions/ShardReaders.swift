@@ -104,7 +104,7 @@ extension Shard {
         else { return }
         let known = self.readers.partitions[slot.id] ?? PartitionReaders()
         let free = known.free(below: end, readers: readers, policy: policy) { slot.windows.last($0) ?? .zero }
-        guard let dropped = slot.partition?.free(below: free) else { return }
+        guard let dropped = slot.partition?.free(below: free, wall: self.readRetentionClock()) else { return }
         self.markDirty(slot)
         self.releaseDeletions(slot)
         self.world.ports.logger.debug(

@@ -1,4 +1,6 @@
 extension Limits {
+    /// A segment that is still written to is closed once all of it was read, where reading frees, from this size on.
+    public static let freedSegmentBytesMin = ByteCount.mebibytes(1)
     /// Topics of one question about who holds what.
     public static let holdingsTopicsMax = 10
     /// What `apus.retention.ceiling.ms` is where nobody says: 30 days.
