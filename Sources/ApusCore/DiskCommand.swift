@@ -9,6 +9,8 @@ public enum DiskCommand: Sendable {
     case sync(DiskPath)
     case syncDirectory(DiskPath)
     case truncate(DiskPath, to: ByteCount)
+    /// A favour: nothing happens where the file system can not.
+    case punchHole(DiskPath, from: FilePosition, upTo: FilePosition)
     case rename(DiskPath, to: DiskPath)
     case remove(DiskPath)
     case removeDirectory(DiskPath)
@@ -38,6 +40,7 @@ extension Disk {
         case .sync(let path): try self.sync(path)
         case .syncDirectory(let path): try self.syncDirectory(path)
         case .truncate(let path, let size): try self.truncate(path, to: size)
+        case .punchHole(let path, let start, let end): _ = try self.punchHole(in: path, from: start, upTo: end)
         case .rename(let path, let name): try self.rename(path, to: name)
         case .remove(let path): try self.remove(path)
         case .removeDirectory(let path): try self.removeDirectory(path)

@@ -25,6 +25,11 @@ extension ForwardingDisk {
     package func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError) {
         try self.base.truncate(file, to: size)
     }
+    package func punchHole(
+        in file: DiskPath, from start: FilePosition, upTo end: FilePosition
+    ) throws(DiskError) -> Bool {
+        try self.base.punchHole(in: file, from: start, upTo: end)
+    }
     package func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError) {
         try self.base.rename(file, to: name)
     }

@@ -58,6 +58,15 @@ package final class SimulatedDisk: LockstepDisk {
         set { self.world.withLock { $0.capacity = newValue } }
     }
 
+    /// Whether holes can be punched, as some file systems can and others not.
+    package var hasHoles: Bool {
+        get { self.world.withLock { $0.hasHoles } }
+        set { self.world.withLock { $0.hasHoles = newValue } }
+    }
+
+    /// Bytes of a file that lie in holes.
+    package func holeByteCount(of file: DiskPath) -> Int { self.world.withLock { $0.file(file)?.holeByteCount ?? 0 } }
+
     package func fail(_ fault: SimulatedFault) {
         self.world.withLock { $0.faults.append(fault) }
     }
@@ -138,6 +147,14 @@ package final class SimulatedDisk: LockstepDisk {
 
     package func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError) {
         try self.world.withLock { (world) throws(DiskError) in try world.truncate(file, to: size.rawValue) }
+    }
+
+    package func punchHole(
+        in file: DiskPath, from start: FilePosition, upTo end: FilePosition
+    ) throws(DiskError) -> Bool {
+        try self.world.withLock { (world) throws(DiskError) in
+            try world.punchHole(in: file, Int(start.rawValue)..<Int(end.rawValue))
+        }
     }
 
     package func rename(_ file: DiskPath, to name: DiskPath) throws(DiskError) {

@@ -12,6 +12,8 @@ final class SimulatedFile {
     private(set) var durable = ByteBuffer()
     /// As a read sees it.
     private(set) var current = ByteBuffer()
+    /// Of the largest hole that was punched.
+    private(set) var holeByteCount = 0
     /// A sync failed: this process may not write here any more.
     var isDead = false
 
@@ -43,6 +45,15 @@ final class SimulatedFile {
         self.sizes.append(self.size)
         self.remember(size..<self.size)
         self.current.moveWriterIndex(to: size)
+    }
+
+    /// Zeros where something was; like any write until it is synced.
+    func punchHole(_ range: Range<Int>) {
+        let range = range.clamped(to: 0..<self.size)
+        guard !range.isEmpty else { return }
+        self.remember(range)
+        self.current.setRepeatingByte(0, count: range.count, at: range.lowerBound)
+        self.holeByteCount = max(self.holeByteCount, range.count)
     }
 
     func sync() {

@@ -44,6 +44,7 @@ struct SimulatedWorld {
     var stopAt: Int?
     var capacity = Int.max
     var faults: [SimulatedFault] = []
+    var hasHoles = true
 
     // MARK: Fates
 
@@ -189,6 +190,13 @@ struct SimulatedWorld {
     mutating func truncate(_ path: DiskPath, to size: Int) throws(DiskError) {
         try self.step("truncate", path)
         try self.writable(path, "truncate").truncate(to: size)
+    }
+
+    mutating func punchHole(in path: DiskPath, _ range: Range<Int>) throws(DiskError) -> Bool {
+        try self.step("punch hole", path)
+        let file = try self.writable(path, "punch hole")
+        if self.hasHoles { file.punchHole(range) }
+        return self.hasHoles
     }
 
     private func writable(_ path: DiskPath, _ operation: String) throws(DiskError) -> SimulatedFile {

@@ -225,6 +225,10 @@ extension Log {
             steps.append(.run(.close(file)))
             steps.append(.discard(file))
         }
+        if let (hole, source) = self.holeDue {
+            flight.hole = hole
+            steps.append(.punchHole(source, below: hole.start))
+        }
         return steps
     }
 
@@ -291,6 +295,7 @@ extension Log {
             self.work.recovery = recovery
             self.work.durableStart = flight.start
             self.work.doomed.removeFirst(flight.doomed)
+            self.work.hole = flight.hole ?? self.work.hole
         }
         switch flight.kind {
         case .write:

@@ -27,7 +27,7 @@ extension Log {
         switch outcome {
         case .success(let result):
             if let hint = result.hint { self.hints.note(hint, after: read.from) }
-        case .failure(.damaged(let damage)):
+        case .failure(.damaged(let damage)) where read.from >= self.startOffset:
             if !self.damage.contains(damage) { self.damage.append(damage) }
         case .failure: break
         }

@@ -24,6 +24,9 @@ package struct LogJob: Sendable {
         case run(DiskCommand)
         /// Removes a file that may not be there.
         case discard(DiskPath)
+        /// Gives back what lies in front of an offset that the log begins at. A favour: whether it is done or not, the
+        /// job goes on.
+        case punchHole(SegmentSource, below: Offset)
     }
 
     package let token: Token
@@ -71,6 +74,7 @@ package struct LogJob: Sendable {
                 switch step {
                 case .run(let command): try disk.perform(command)
                 case .discard(let file): try disk.discard(file)
+                case .punchHole(let source, let start): source.punchHole(below: start, on: disk)
                 }
             } catch {
                 return .failure(Failure(error: error, isFull: error.reason == .full && !step.isSync))

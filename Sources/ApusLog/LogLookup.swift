@@ -50,6 +50,14 @@ package struct LogLookup: Hashable, Sendable {
             switch try scanner.look(whole: false) {
             case .end: return .success(nil)
             case .bad:
+                if next < self.start,
+                    let behind = try scanner.search(from: scanner.position + 1, where: { _, _, _ in true }),
+                    behind.header.baseOffset <= self.start.rawValue
+                {
+                    // Below the start there may be a hole.
+                    scanner.move(to: behind.position)
+                    continue
+                }
                 return .failure(.damaged(try source.damage(from: next, at: scanner.position, on: disk)))
             case .batch(let header, _):
                 guard header.nextOffset <= self.below.rawValue else { return .success(nil) }

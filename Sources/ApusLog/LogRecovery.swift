@@ -121,11 +121,20 @@ struct LogRecovery {
             log.failure = .endUnknown(last, record: nil)
         }
         try self.compareEnd(of: &log)
+        self.forgetHoles(below: log.startOffset, isKnown: state != nil)
         log.work.durableStart = log.startOffset
         log.epochs.forget(below: log.startOffset)
         log.damage = self.report.damage.filter { !$0.offsets.isEmpty && $0.offsets.upperBound > log.startOffset }
         log.producers.expire(wall: self.wall)
         return OpenedLog(log: log, report: self.report)
+    }
+
+    /// In front of the start that `state` knows there may be a hole: what does not hold there is nobody's loss.
+    private mutating func forgetHoles(below start: Offset, isKnown: Bool) {
+        guard isKnown else { return }
+        self.report.damage.removeAll {
+            $0.kind == .batch && !$0.offsets.isEmpty && $0.offsets.upperBound <= start
+        }
     }
 
     private func emptyLog(startingAt start: Offset) -> Log {

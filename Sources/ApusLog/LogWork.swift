@@ -21,6 +21,8 @@ struct LogWork: Sendable {
         var written: OpenSegment.Mark
         var allocated: Int
         var isSynced: Bool
+        /// A hole is punched with it.
+        var hole: HoleMark?
         /// Makes the file of the segment it writes to.
         var makesFile = false
         /// Finishes the segment in front of it.
@@ -50,6 +52,8 @@ struct LogWork: Sendable {
     var recovery = RecoveryPoint(offset: .zero, position: 0)
     var durableStart = Offset.zero
     var unfinished: Unfinished?
+    /// How far the first segment was given back to the file system.
+    var hole = HoleMark()
     /// Out of the log, to be removed once the `state` file says so.
     var doomed: [DiskPath] = []
     /// The start moved or segments were dropped: the disk must be told.

@@ -130,8 +130,15 @@ struct SegmentScanner {
             var offset = 0
             while offset + headByteCount <= window.readableBytes {
                 defer { offset += 1 }
-                guard let mark = window.getInteger(at: window.readerIndex + offset, as: UInt32.self),
-                    Seal.isMark(mark),
+                guard let mark = window.getInteger(at: window.readerIndex + offset, as: UInt32.self) else { continue }
+                if mark == 0 {
+                    // Holes are long.
+                    let zeros = window.getSlice(
+                        at: window.readerIndex + offset, length: window.readableBytes - offset)
+                    offset += max(0, (zeros?.zeroPrefixByteCount ?? 0) - 4)
+                    continue
+                }
+                guard Seal.isMark(mark),
                     let head = window.getSlice(at: window.readerIndex + offset, length: headByteCount),
                     let header = Self.sealed(head, seed: self.seed), isWanted(header, mark, base + offset)
                 else { continue }

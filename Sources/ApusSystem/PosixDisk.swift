@@ -136,6 +136,20 @@ package final class PosixDisk: Disk {
         }
     }
 
+    package func punchHole(
+        in file: DiskPath, from start: FilePosition, upTo end: FilePosition
+    ) throws(DiskError) -> Bool {
+        guard end > start else { return true }
+        return try self.withDescriptor(of: file, for: .change, "punch hole") { (descriptor) throws(DiskError) in
+            let number = capus_punch_hole(descriptor, start.rawValue, end.rawValue - start.rawValue)
+            switch number {
+            case 0: return true
+            case EOPNOTSUPP, ENOSYS: return false
+            default: throw DiskError(errno: number, "punch hole", file)
+            }
+        }
+    }
+
     package func close(_ file: DiskPath) {
         guard let open = self.files.pinIfOpen(file) else { return }
         self.letGo(of: open, file)

@@ -17,6 +17,13 @@ int capus_fallocate(int descriptor, int64_t bytes) {
     }
 }
 
+int capus_punch_hole(int descriptor, int64_t position, int64_t length) {
+    for (;;) {
+        if (fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, position, length) == 0) return 0;
+        if (errno != EINTR) return errno;
+    }
+}
+
 ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position) {
     struct iovec piece = {bytes, length};
     return preadv2(descriptor, &piece, 1, position, RWF_NOWAIT);

@@ -30,6 +30,30 @@ import Testing
         #expect(try self.disk.read(self.file, at: .start, upTo: .zero).readableBytes == 0)
     }
 
+    @Test("a hole gives its blocks back to the file system, reads as zeros, and leaves the file as long as it was")
+    func hole() throws {
+        let whole = ByteBuffer(repeating: 7, count: 1 << 20)
+        try self.disk.create(self.file)
+        try self.disk.write([whole], to: self.file, at: .start)
+        try self.disk.sync(self.file)
+        func blocks() throws -> Int {
+            var status = stat()
+            try #require(stat(self.directory.path + "/file", &status) == 0)
+            return Int(status.st_blocks)
+        }
+        let before = try blocks()
+        let (start, end) = (FilePosition(rawValue: 8192), FilePosition(rawValue: 8192 + 512 * 1024))
+        let isDone = try self.disk.punchHole(in: self.file, from: start, upTo: end)
+        #expect(try self.disk.size(of: self.file) == .mebibytes(1))
+        let inside = try self.disk.read(self.file, at: start, upTo: .kibibytes(512))
+        #expect(inside == ByteBuffer(repeating: isDone ? 0 : 7, count: 512 * 1024))
+        #expect(try self.disk.read(self.file, at: .start, upTo: .bytes(8192)) == ByteBuffer(repeating: 7, count: 8192))
+        #expect(try self.disk.read(self.file, at: end, upTo: .mebibytes(1)).readableBytes == (512 - 8) * 1024)
+        // 512 bytes each, whatever the file system's own are.
+        if isDone { #expect(try blocks() <= before - 1000) }
+        #expect(throws: DiskError.self) { try self.disk.punchHole(in: DiskPath("none"), from: start, upTo: end) }
+    }
+
     @Test("what was just written is in the cache; what is not open, or ends early, is left to those who may wait")
     func readCached() throws {
         try self.disk.create(self.file)

@@ -113,6 +113,8 @@ extension Shard {
 
     private func loaded(_ read: LogRead, _ outcome: Result<LogRead.Result, LogError>, for wanted: Wanted) {
         let slot = wanted.slot
+        // Zeros where the log begins behind by now are a hole, and no damage.
+        let outcome = slot.partition?.log.judged(outcome, of: read) ?? outcome
         slot.partition?.learned(from: read, outcome)
         switch outcome {
         case .success(let found):

@@ -58,7 +58,11 @@ extension Shard {
                 }
                 then(.success(answer ?? .nothing))
             case .failure(let error):
-                if case .gone = error, again() { return }
+                switch error {
+                // Damage may be a hole, if the log's start moved meanwhile.
+                case .gone, .damaged: if again() { return }
+                default: break
+                }
                 then(.failure(.storage("\(id): \(error)")))
             }
         }

@@ -14,7 +14,7 @@ extension Compaction {
                 group, of: self.plan.identity, salt: self.plan.salts.next(), interval: self.plan.interval)
             self.writer = writer
             try Self.onDisk { () throws(DiskError) in try writer.begin(on: disk) }
-            self.walk = SegmentWalk(self.source(of: group[0]), on: disk)
+            self.walk = SegmentWalk(self.source(of: group[0]), start: self.plan.start, on: disk)
         }
         guard var walk = self.walk else { preconditionFailure("a group without a walk through it") }
         switch try walk.next() {
@@ -25,7 +25,7 @@ extension Compaction {
             return nil
         case .end:
             if let next = group.first(where: { $0.base >= walk.source.end }) {
-                self.walk = SegmentWalk(self.source(of: next), on: disk)
+                self.walk = SegmentWalk(self.source(of: next), start: self.plan.start, on: disk)
                 return nil
             }
             return try self.finish(index, on: disk)

@@ -116,7 +116,7 @@ package struct Compaction: Sendable {
             self.phase = .mapping(segment: index + 1)
             return
         }
-        var walk = self.walk ?? SegmentWalk(self.source(of: segment), on: disk)
+        var walk = self.walk ?? SegmentWalk(self.source(of: segment), start: self.plan.start, on: disk)
         do throws(CompactionFailure) {
             switch try walk.next() {
             case .end:

@@ -12,11 +12,14 @@ struct SegmentWalk: Sendable {
     }
 
     let source: SegmentSource
+    private let start: Offset
     private var scanner: SegmentScanner
     private var expected: Offset
 
-    init(_ source: SegmentSource, on disk: any Disk) {
+    /// - Parameter start: the log's; below it there may be a hole.
+    init(_ source: SegmentSource, start: Offset, on disk: any Disk) {
         self.source = source
+        self.start = start
         self.scanner = source.scanner(
             on: disk, from: SegmentHeader.byteCount, chunk: Limits.compactionPieceBytes.rawValue)
         self.expected = source.base
@@ -26,6 +29,7 @@ struct SegmentWalk: Sendable {
     mutating func next() throws(CompactionFailure) -> Found {
         do throws(DiskError) {
             if let found = try self.look() { return found }
+            if try self.passHole(), let found = try self.look() { return found }
         } catch {
             throw CompactionFailure(error)
         }
@@ -45,6 +49,17 @@ struct SegmentWalk: Sendable {
         case .end: return self.expected == self.source.end ? .end : nil
         case .bad: return nil
         }
+    }
+
+    /// What is missing in front of the log's start need not be there.
+    private mutating func passHole() throws(DiskError) -> Bool {
+        guard self.expected < self.start,
+            let next = try self.scanner.search(from: self.scanner.position + 1, where: { _, _, _ in true }),
+            next.header.baseOffset <= self.start.rawValue
+        else { return false }
+        self.scanner.move(to: next.position)
+        self.expected = Offset(rawValue: next.header.baseOffset)
+        return true
     }
 
     private func isInPlace(_ header: RecordBatchHeader) -> Bool {

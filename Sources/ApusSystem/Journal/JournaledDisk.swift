@@ -380,6 +380,13 @@ package final class JournaledDisk: Disk {
     ) throws(DiskError) -> ByteBuffer? {
         try self.base.readCached(file, at: position, upTo: limit, end: end)
     }
+    /// Entries of the journal are not void for it: should a replay put bytes back into the hole, that takes their blocks
+    /// again and nothing else.
+    package func punchHole(
+        in file: DiskPath, from start: FilePosition, upTo end: FilePosition
+    ) throws(DiskError) -> Bool {
+        try self.base.punchHole(in: file, from: start, upTo: end)
+    }
     package func size(of file: DiskPath) throws(DiskError) -> ByteCount { try self.base.size(of: file) }
     package func createDirectory(_ directory: DiskPath) throws(DiskError) { try self.base.createDirectory(directory) }
     package func syncDirectory(_ directory: DiskPath) throws(DiskError) { try self.base.syncDirectory(directory) }

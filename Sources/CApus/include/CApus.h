@@ -19,6 +19,10 @@ int capus_crc32c_is_hardware(void);
 /// posix_fallocate it never falls back to writing zeros. Answers 0 or the error number.
 int capus_fallocate(int descriptor, int64_t bytes);
 
+/// Gives the blocks of a range of a file back to the file system; it reads as zeros from then on, and the file keeps its
+/// size. Answers 0 or the error number: EOPNOTSUPP where the file system has no such thing.
+int capus_punch_hole(int descriptor, int64_t position, int64_t length);
+
 /// Reads what the page cache has, without waiting for the device: as pread, and -1 with EAGAIN in `errno` when the first
 /// byte is not there. Answers fewer bytes where the cache ends. EOPNOTSUPP where the file system can not tell.
 ssize_t capus_read_cached(int descriptor, void *bytes, size_t length, int64_t position);
