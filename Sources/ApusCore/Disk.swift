@@ -88,8 +88,8 @@ public protocol Disk: Sendable {
     func size(of file: DiskPath) throws(DiskError) -> ByteCount
     /// Cuts the file to `size`; not durable before ``sync(_:)``.
     func truncate(_ file: DiskPath, to size: ByteCount) throws(DiskError)
-    /// Gives the blocks of a part of the file back to the file system. The part reads as zeros from then on, and the file
-    /// keeps its size. After a power cut each block of it may be as before.
+    /// Gives the blocks of a part of the file back to the file system. The part reads as zeros from then on, and the
+    /// file keeps its size. After a power cut each block of it may be as before.
     /// - Returns: false when this file system can not: then nothing was done.
     func punchHole(in file: DiskPath, from start: FilePosition, upTo end: FilePosition) throws(DiskError) -> Bool
     /// Atomically gives a file another name, replacing what had it; durable after ``syncDirectory(_:)`` of both.

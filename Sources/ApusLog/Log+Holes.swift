@@ -3,14 +3,14 @@ import NIOCore
 
 /// # Holes
 ///
-/// Segments wholly below the log's start are removed. Of the one that the start lies in, the part in front of it is given
-/// back to the file system: a hole, which reads as zeros. So what was consumed or deleted frees its bytes at once, however
-/// large a segment is.
+/// Segments wholly below the log's start are removed. Of the one that the start lies in, the part in front of it is
+/// given back to the file system: a hole, which reads as zeros. So what was consumed or deleted frees its bytes at
+/// once, however large a segment is.
 ///
-/// A hole is punched only behind the `state` file that says where the log starts, so below the start that survives a power
-/// cut, and only there, zeros (or, after a power cut, blocks of before) are no damage. The first block with the file's
-/// header stays, and so does everything from the index entry in front of the start on: who reads from the start begins
-/// there. Compacted logs have none: compaction leaves out what lies below the start.
+/// A hole is punched only behind the `state` file that says where the log starts, so below the start that survives a
+/// power cut, and only there, zeros (or, after a power cut, blocks of before) are no damage. The first block with the
+/// file's header stays, and so does everything from the index entry in front of the start on: who reads from the start
+/// begins there. Compacted logs have none: compaction leaves out what lies below the start.
 struct HoleMark: Hashable, Sendable {
     /// Of the segment.
     var salt: UInt64 = 0

@@ -380,8 +380,8 @@ package final class JournaledDisk: Disk {
     ) throws(DiskError) -> ByteBuffer? {
         try self.base.readCached(file, at: position, upTo: limit, end: end)
     }
-    /// Entries of the journal are not void for it: should a replay put bytes back into the hole, that takes their blocks
-    /// again and nothing else.
+    /// Entries of the journal are not void for it: should a replay put bytes back into the hole, that takes their
+    /// blocks again and nothing else.
     package func punchHole(
         in file: DiskPath, from start: FilePosition, upTo end: FilePosition
     ) throws(DiskError) -> Bool {
