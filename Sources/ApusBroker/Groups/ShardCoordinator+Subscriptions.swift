@@ -9,6 +9,8 @@ extension ShardCoordinator {
     func seen(_ group: GroupID, _ owner: Principal) {
         let now = self.world.ports.clock.now
         if let last = self.seenAt[group], now.since(last) < Limits.groupSeenPause { return }
+        // Groups that went without a word were never told of as gone.
+        if self.seenAt.count >= Limits.groupsPerCoordinatorMax { self.seenAt.removeAll() }
         self.seenAt[group] = now
         self.world.subscriptions.groupSeen(group.rawValue, owner: owner, topics: [])
     }

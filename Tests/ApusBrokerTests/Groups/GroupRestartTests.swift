@@ -69,6 +69,38 @@ struct GroupRestartTests {
         #expect(again.assignment == nil)
     }
 
+    @Test("a stop sends away who waits for others, answers what is being written, and takes no more")
+    func stop() throws {
+        let world = try GroupWorld(delay: 500)
+        let join = world.beginJoin(GroupWorld.request())
+        let commit = world.beginCommit(5, group: "tool")
+        world.broker.closeGroups()
+        world.bench.tick()
+        guard case .failure(let refusal) = try #require(join.value, "it does not wait") else {
+            Issue.record("a generation was made")
+            return
+        }
+        #expect(refusal.error == .notCoordinator)
+        #expect(world.commit(6, group: "tool") == .notCoordinator)
+        world.bench.settle()
+        #expect(commit.value == [nil])
+        try world.restart()
+        #expect(try world.positions("tool") == [5])
+    }
+
+    @Test("a coordinator that could not read its records tries again")
+    func readAgain() throws {
+        let world = try GroupWorld()
+        #expect(world.commit(5) == nil)
+        #expect(world.commit(6, group: "other") == nil)
+        for after in 0..<6 { world.disk.fail(SimulatedFault(.readError, after: after)) }
+        try world.restart()
+        world.disk.clearFaults()
+        world.bench.passSeconds(45)
+        #expect(try world.positions() == [5])
+        #expect(try world.positions("other") == [6])
+    }
+
     @Test("a write that the disk refuses leaves the group as it was, in memory and after a restart")
     func fullDisk() throws {
         let world = try GroupWorld()
