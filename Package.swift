@@ -71,7 +71,10 @@ let parts: [[Target]] = [
     // Doors.
     part(
         "KafkaDoor",
-        ["ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS, nioSSL, deque, logging],
+        [
+            "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS, nioSSL, deque,
+            logging,
+        ],
         tests: ["ApusFakes", nioEmbedded]
     ),
     // Adapters.
@@ -96,7 +99,9 @@ let parts: [[Target]] = [
             .product(name: "Histogram", package: "hdrhistogram-swift"),
         ]
     ),
-    part("ApusClient", ["ApusCore", "ApusAccess", "KafkaWire", nioCore, nioPosix, nioSSL, deque, logging], tests: [nioEmbedded]),
+    part(
+        "ApusClient", ["ApusCore", "ApusAccess", "KafkaWire", nioCore, nioPosix, nioSSL, deque, logging],
+        tests: [nioEmbedded]),
 ]
 
 /// libFuzzer on the decoders (`Fuzz/run`). Only there when asked for: it needs the whole package built for it.
