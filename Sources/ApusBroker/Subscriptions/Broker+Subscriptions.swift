@@ -211,7 +211,8 @@ extension BrokerSubscriptions {
         return list
     }
 
-    /// Changes the catalogue for somebody; when it answers, this broker goes by it. Any thread.
+    /// Changes the catalogue for somebody; when it answers, this broker goes by it. A consumer that the change wanted to
+    /// make known, and that another was faster with, is known: that is no conflict. Any thread.
     func commit(
         _ transaction: CatalogueTransaction,
         then: @escaping @Sendable (Result<CatalogueReceipt, BrokerError>) -> Void
@@ -220,10 +221,25 @@ extension BrokerSubscriptions {
             return then(.failure(.catalogue(.unavailable("this broker has no catalogue"))))
         }
         catalogue.commit(transaction) { answer in
+            if case .failure(.conflict(.consumer(let name), _)) = answer, let rest = transaction.without(making: name) {
+                return self.commit(rest, then: then)
+            }
             self.home.loop.execute {
                 if case .success(let receipt) = answer { self.apply(receipt) }
                 then(answer.mapError { .catalogue($0) })
             }
         }
+    }
+}
+
+extension CatalogueTransaction {
+    /// Without what makes a consumer known; nil when nothing does, or when there is nothing else in it.
+    fileprivate func without(making name: ConsumerName) -> CatalogueTransaction? {
+        var rest = self
+        rest.changes.removeAll { change in
+            guard case .putConsumer(let consumer, .none) = change else { return false }
+            return consumer.name == name
+        }
+        return rest.changes.isEmpty || rest.changes.count == self.changes.count ? nil : rest
     }
 }
