@@ -211,8 +211,8 @@ extension BrokerSubscriptions {
         return list
     }
 
-    /// Changes the catalogue for somebody; when it answers, this broker goes by it. A consumer that the change wanted to
-    /// make known, and that another was faster with, is known: that is no conflict. Any thread.
+    /// Changes the catalogue for somebody; when it answers, this broker goes by it. A consumer that the change wanted
+    /// to make known, and that another was faster with, is known: that is no conflict. Any thread.
     func commit(
         _ transaction: CatalogueTransaction,
         then: @escaping @Sendable (Result<CatalogueReceipt, BrokerError>) -> Void
