@@ -306,14 +306,14 @@ def after_a_crash(apus, baseline, work, known):
 def refusals(apus, baseline, work, report):
     strange = os.path.join(work, "strange")
     prepare(apus, strange)
-    names = {kind: find(baseline, kind) for kind in ("json", "sqlite")}
+    names = {kind: find(baseline, kind) for kind in ("json", "store.sqlite")}
     cases = [
         ("the identity of another broker", lambda data: shutil.copy(find(strange, "json"), find(data, "json"))),
         ("the store of another cluster", lambda data: replace_store(strange, data)),
         ("topics without an identity", lambda data: os.remove(find(data, "json"))),
         ("topics without a store", lambda data: remove_store(data)),
         ("an identity of zeros", lambda data: overwrite(find(data, "json"), b"\0" * 100)),
-        ("a store of zeros", lambda data: overwrite(find(data, "sqlite"), b"\0" * 8192)),
+        ("a store of zeros", lambda data: overwrite(find(data, "store.sqlite"), b"\0" * 8192)),
         ("a format of the future", lambda data: future(find(data, "json"))),
         ("another owner", lambda data: hand_over(data)),
         ("a file instead of a directory", lambda data: (shutil.rmtree(data), overwrite(data, b"x"))),
