@@ -126,9 +126,10 @@ class Server:
 
 
 class Apus(Server):
-    def __init__(self, program, work, *flags):
+    def __init__(self, program, work, *flags, login=()):
+        """`login`: the options with which loads and commands say who they are."""
         super().__init__("apus", work)
-        self.program, self.flags = program, flags
+        self.program, self.flags, self.login = program, flags, login
         self.start()
 
     def start(self):
@@ -146,10 +147,11 @@ class Apus(Server):
 
     def bench(self, kind, *options, core=LOAD_CORE):
         command = [self.program, "bench", kind, *options, "--pid", self.pid, "-s", self.address, "-o", "json"]
-        return run_json(core, command)
+        return run_json(core, [*command, *self.login])
 
-    def command(self, *words):
-        subprocess.run([self.program, *map(str, words), "-s", self.address], check=True, stdout=subprocess.DEVNULL)
+    def command(self, *words, login=None):
+        command = [self.program, *map(str, words), "-s", self.address, *(self.login if login is None else login)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 class PageCache:

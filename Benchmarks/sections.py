@@ -1,6 +1,7 @@
 """The measurements, one function for each part of the table. Each yields rows: what, result, beside it, goal, met."""
 
 import json
+import os
 import signal
 import statistics
 import subprocess
@@ -352,7 +353,64 @@ def groups(options, say):
     return rows
 
 
+RULES = (
+    # What lets the load in: a prefix, as most names are given away.
+    [("bench-*", "create,write,read,delete", False)]
+    + [(f"orders.{number}", "create,write,read,alter", False) for number in range(9)]
+    + [(f"team-{number}-*", "create,write,read,alter", False) for number in range(8)]
+    # Denials are looked for first: some of these prefixes fit the load's topics as well, for other operations.
+    + [(prefix, "alter,alter-configs,describe-configs", True) for prefix in ("b*", "ben*", "benc*", "bench*")]
+    + [(f"private.{number}", "write,read,describe,delete", True) for number in range(4)]
+)
+
+
+def access(options, say):
+    """What it costs the broker to know who writes, and to ask 100 rules whether he may."""
+    records = max(2000, int(options.gigabytes * 1_000_000))
+    shapes = {
+        "one 100 B record a request": ["--batch-records", 1, "--in-flight", 64, "--records", records],
+        "100 B records in batches of 100": ["--batch-records", 100, "--in-flight", 16, "--records", records * 20],
+    }
+    common = ["--record-bytes", 100, "--durability", "page-cache"]
+    logins = {}
+    for user in ("admin", "load"):
+        secret = os.path.join(options.work, f"{user}.password")
+        with open(os.open(secret, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+            file.write(f"the password of {user}\n")
+        logins[user] = ("--user", user, "--password-file", secret)
+    first = ("--auth", "scram", "--bootstrap-user", "admin", "--bootstrap-password-file", logins["admin"][-1])
+    with Apus(options.apus, options.work) as free, \
+            Apus(options.apus, options.work, *first, login=logins["load"]) as asked:
+        asked.command("user", "add", "load", "--new-password-file", logins["load"][-1], login=logins["admin"])
+        for name, operations, denies in RULES:
+            denial = ("--deny",) if denies else ()
+            asked.command("acl", "add", "load", operations, f"topic:{name}", *denial, login=logins["admin"])
+        found = interleaved(
+            {
+                f"{shape}, {name}": lambda flags=flags, apus=apus: apus.bench("pub", *common, *flags)
+                for shape, flags in shapes.items()
+                for name, apus in (("everybody", free), ("rules", asked))
+            },
+            options.repeats, say,
+        )
+    rows = []
+    for shape in shapes:
+        everybody, rules = found[f"{shape}, everybody"], found[f"{shape}, rules"]
+        spent = "broker_cpu_seconds_per_million"
+        ratios = [one[spent] / other[spent] for one, other in zip(rules, everybody, strict=True)]
+        more = statistics.median(ratios) - 1
+        rows.append(Row(
+            f"produce, {shape}, page cache, by a user with 100 rules (SCRAM): broker CPU",
+            f"{million(rules):.3f} s per million records ({between(rules, spent, digits=3)}), "
+            f"{count(rate(rules))} records/s",
+            f"without authentication {million(everybody):.3f} ({between(everybody, spent, digits=3)}), "
+            f"{count(rate(everybody))} records/s; {more:+.1%} (median of turns; {min(ratios) - 1:+.1%} to "
+            f"{max(ratios) - 1:+.1%})", "2 % more", more <= 0.02,
+        ))
+    return rows
+
+
 SECTIONS = {
     "durable": durable, "bulk": bulk, "single": single, "catch-up": catch_up, "cold": cold, "e2e": end_to_end,
-    "peers": peers, "groups": groups, "fresh": fresh, "topics": topics,
+    "peers": peers, "groups": groups, "access": access, "fresh": fresh, "topics": topics,
 }

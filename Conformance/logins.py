@@ -217,6 +217,30 @@ def by_apus(world, address, login, topic):
     return run("sub", topic, "--from", "start", "-n", "1", "-o", "raw").strip()
 
 
+def loads(checks, world, address):
+    """`apus bench` makes its load over TLS, logged in: with a password, and with a token."""
+    password = ("--user", "admin", "--password-file", world.password_file)
+    token_file = os.path.join(world.folder, "token")
+    with open(os.open(token_file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        file.write(world.issuer.token("robot") + "\n")
+    for way, login in (("password", password), ("token", ("--token-file", token_file))):
+        for load in (
+            ("pub", "--topic", "loaded", "--records", "2000", "--connections", "3"),
+            ("sub", "--topic", "loaded"),
+            ("e2e", "--rate", "200", "--warmup", "0s", "--duration", "1s"),
+            ("group", "--members", "5", "--partitions", "10", "--idle-for", "0s", "--commit-for", "1s"),
+        ):
+            command = (world.apus, "bench", *load, "-s", address, "--tls-ca", world.root.certificate, *login)
+            done = subprocess.run(command, capture_output=True, timeout=DEADLINE)
+            checks.equal(f"apus bench {load[0]}, {way}: {done.stderr.decode()}", done.returncode, 0)
+    wrong = os.path.join(world.folder, "guess")
+    with open(os.open(wrong, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("guess\n")
+    command = (world.apus, "bench", "pub", "-s", address, "--tls-ca", world.root.certificate, "--user", "admin")
+    done = subprocess.run((*command, "--password-file", wrong), capture_output=True, timeout=DEADLINE)
+    checks.equal("apus bench, wrong password", done.returncode, 77)
+
+
 CLIENTS = (("kcat", by_kcat), ("confluent-kafka", by_confluent), ("kafka-python", by_kafka_python), ("aiokafka", by_aiokafka))
 
 
@@ -266,6 +290,7 @@ def body(checks, apus, folder):
         address = f"127.0.0.1:{broker.port}"
         for name, client in (*CLIENTS, ("apus", lambda *a: by_apus(world, *a))):
             checks.part(f"{name}", one_client, checks, world, name, client, address)
+        checks.part("apus bench", loads, checks, world, address)
         checks.part("kcat's own token", unsigned, checks, world, address)
         checks.part("plain text", plain_text, checks, world, broker)
         checks.part("users", users, checks, world, address)

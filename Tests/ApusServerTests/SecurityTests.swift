@@ -3,6 +3,7 @@ import ApusCore
 import Foundation
 import Logging
 import NIOCore
+import NIOPosix
 import Testing
 
 @testable import ApusServer
@@ -108,6 +109,44 @@ struct SecurityTests {
             #expect(token.code == .notAuthorized)
             #expect(token.message.contains("SCRAM-SHA-512, SCRAM-SHA-256, PLAIN"))
         }
+    }
+
+    @Test("a bare connection is safe and logged in: whoever gets it is answered; with a wrong password there is none")
+    func bareConnection() async throws {
+        try await self.bench.serve(try self.secured()) { server in
+            let loop = MultiThreadedEventLoopGroup.singleton.next()
+            func bare(_ password: String) async throws -> any Channel {
+                try await self.client(server, .scramSHA512(user: "admin", password: password))
+                    .bareConnection(to: server.kafka.host, port: server.kafka.port, on: loop).get()
+            }
+            let channel = try await bare("tea")
+            let answer = loop.makePromise(of: Int32.self)
+            try await loop.submit { try channel.pipeline.syncOperations.addHandler(FirstAnswer(answer)) }.get()
+            // Metadata, version 1, of no topic: who has not logged in is not answered.
+            var request = ByteBuffer()
+            request.writeMultipleIntegers(Int32(14), Int16(3), Int16(1), Int32(7), Int16(-1), Int32(0))
+            try await channel.writeAndFlush(request).get()
+            #expect(try await answer.futureResult.get() == 7, "the correlation id of what was asked")
+            try await channel.close().get()
+            let refusal = await #expect(throws: ApusError.self) { _ = try await bare("coffee") }
+            #expect(refusal?.code == .notAuthorized)
+        }
+    }
+
+    /// The correlation id of the first answer. Owner: the channel's loop.
+    private final class FirstAnswer: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        private let answer: EventLoopPromise<Int32>
+        private var received = ByteBuffer()
+
+        init(_ answer: EventLoopPromise<Int32>) { self.answer = answer }
+
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            self.received.writeImmutableBuffer(self.unwrapInboundIn(data))
+            if let id = self.received.getInteger(at: 4, as: Int32.self) { self.answer.succeed(id) }
+        }
+
+        func channelInactive(context: ChannelHandlerContext) { self.answer.fail(ChannelError.eof) }
     }
 
     @Test("a first user is made once: a later start with another password changes nothing")

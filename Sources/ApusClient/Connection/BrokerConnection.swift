@@ -10,7 +10,7 @@ import NIOCore
 /// then told that its answer is lost.
 ///
 /// Owner: its event loop; every call must be made there. That is the proof behind `@unchecked Sendable`.
-final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
+final class BrokerConnection: ChannelInboundHandler, RemovableChannelHandler, @unchecked Sendable {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -156,6 +156,20 @@ final class BrokerConnection: ChannelInboundHandler, @unchecked Sendable {
 
     func close() {
         self.fail(self.error(.closed, "the client was closed"))
+    }
+
+    /// Leaves the channel, logged in and with nothing asked, to whoever speaks on it next.
+    func handOver() -> EventLoopFuture<any Channel> {
+        self.loop.preconditionInEventLoop()
+        guard case .ready = self.state, self.calls.isEmpty, let context = self.context else {
+            let lost = self.error(.connectionLost, "the connection went away", isRetryable: true)
+            return self.loop.makeFailedFuture(lost)
+        }
+        // A login that is due does not happen: it would be read by somebody else.
+        self.state = .closed(self.error(.closed, "the connection was given away"))
+        self.onClosed = nil
+        let channel = context.channel
+        return context.pipeline.syncOperations.removeHandler(self).map { channel }
     }
 
     private func write<Request: KafkaRequest>(

@@ -60,10 +60,7 @@ final class BrokerLink: @unchecked Sendable {
             to: self.peer, clientID: self.configuration.clientID,
             responseBytesMax: self.configuration.responseBytesMax, on: self.environment.loop,
             readyBy: now.advanced(by: self.configuration.connectTimeout),
-            login: self.configuration.login.map { login in
-                BrokerLogin(
-                    login: login, randomness: self.environment.randomness, elsewhere: self.environment.elsewhere)
-            },
+            login: BrokerLogin(self.configuration, self.environment),
             onReady: { [weak self] result in self?.settled(result) },
             onClosed: { [weak self] error in self?.lost(error) }
         )

@@ -108,6 +108,14 @@ struct BrokerLogin: Sendable {
     /// Runs work on a thread that is no event loop.
     let elsewhere: @Sendable (_ work: @escaping @Sendable () -> Void) -> Void
 
+    /// Nil where the configuration has no login.
+    init?(_ configuration: ClientConfiguration, _ environment: ClientEnvironment) {
+        guard let login = configuration.login else { return nil }
+        self.login = login
+        self.randomness = environment.randomness
+        self.elsewhere = environment.elsewhere
+    }
+
     func exchange() -> LoginExchange {
         let random = (self.randomness.next(), self.randomness.next(), self.randomness.next())
         return LoginExchange(self.login, nonce: ScramNonce(random: random))

@@ -58,8 +58,11 @@ struct BenchEndToEnd: AsyncParsableCommand {
             for (partition, end) in ends { positions[partition.rawValue] = end.offset.rawValue }
             let pid = self.options.pid
             var report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
+                let reader = try await load.connect(apus, to: address, readBytes: 256 * 1024)
+                let writer = try await load.connect(apus, to: address, readBytes: 64 * 1024)
                 try await self.drive(
-                    load, topic: topic, partitions: partitions, positions: positions, recordBytes: recordBytes, address)
+                    load, topic: topic, partitions: partitions, positions: positions, recordBytes: recordBytes,
+                    reader: reader, writer: writer)
                 return try await load.loop.submit { load.report("delivered") }.get()
             }
             report.latencyOf = "record"
@@ -70,9 +73,9 @@ struct BenchEndToEnd: AsyncParsableCommand {
 
     private func drive(
         _ load: LoadLoop, topic: String, partitions: Int, positions: [Int32: Int64], recordBytes: Int,
-        _ address: HostPort
+        reader: any Channel, writer: any Channel
     ) async throws {
-        // A moment ahead, so that both connections are up when the first record is due.
+        // A moment ahead, so that the reader waits already when the first record is due.
         let start = Instant.now.advanced(by: .milliseconds(200))
         let countsFrom = start.advanced(by: self.warmup ?? .seconds(2))
         let end = countsFrom.advanced(by: self.duration ?? .seconds(10))
@@ -84,31 +87,17 @@ struct BenchEndToEnd: AsyncParsableCommand {
             topic: topic, partitions: partitions, acks: self.acks.wireValue, schedule: schedule, records: records,
             padding: padding, inFlightMax: self.inFlight)
 
-        let read = load.loop.makePromise(of: Void.self)
-        let written = load.loop.makePromise(of: Void.self)
-        do {
-            let reader = try await load.connect(to: address, readBytes: 256 * 1024) {
-                TimingReader(
+        // A broker that loses records must not leave us waiting for them.
+        let patience = end.since(.now) + .seconds(10)
+        load.loop.scheduleTask(in: TimeAmount(patience)) { reader.close(promise: nil) }
+        let finished = try await load.begin(on: [reader, writer]) { index, finished -> any ChannelHandler in
+            index == 0
+                ? TimingReader(
                     load: load, topic: topic, positions: positions, countsFrom: countsFrom, records: records,
-                    finished: read)
-            }
-            // A broker that loses records must not leave us waiting for them.
-            let patience = end.since(.now) + .seconds(10)
-            load.loop.scheduleTask(in: TimeAmount(patience)) { reader.close(promise: nil) }
-        } catch {
-            read.fail(error)
-            written.fail(error)
-            throw error
+                    finished: finished)
+                : ScheduledProducer(load: load, plan: plan, finished: finished)
         }
-        do {
-            _ = try await load.connect(to: address, readBytes: 64 * 1024) {
-                ScheduledProducer(load: load, plan: plan, finished: written)
-            }
-        } catch {
-            written.fail(error)
-            throw error
-        }
-        try await read.futureResult.and(written.futureResult).map { _ in }.get()
+        try await finished.get()
         try await load.loop.submit { load.stop() }.get()
     }
 }

@@ -105,7 +105,7 @@ struct BenchGroup: AsyncParsableCommand {
     private func measured(_ load: GroupLoad, _ address: HostPort, _ apus: ApusClient) async throws -> GroupReport {
         // The first question about a coordinator may make the topic that it keeps everything in.
         _ = try await apus.groups.positions(of: load.group)
-        let members = try await self.connect(load, address)
+        let members = try await self.connect(load, apus, address)
         var report = try await self.storm(load, members)
         // A broker that thinks otherwise than the members has not settled.
         let described = try await apus.groups.describe(load.group)
@@ -142,25 +142,17 @@ struct BenchGroup: AsyncParsableCommand {
     }
 
     private func connect(
-        _ load: GroupLoad, _ address: HostPort
+        _ load: GroupLoad, _ apus: ApusClient, _ address: HostPort
     ) async throws -> [Member] {
         var members: [Member] = []
         for index in 0..<self.members {
             let isClassic = self.groupProtocol == .classic
-            let channel = try await ClientBootstrap(group: load.loop)
-                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        let member = GroupLoadConnection(load: load, index: index)
-                        member.become(isClassic ? ClassicLoadMember(member) : ConsumerLoadMember(member))
-                        try channel.pipeline.syncOperations.addHandler(member)
-                    }
-                }
-                .connect(host: address.host, port: address.port).get()
-            let member = try await channel.eventLoop.submit {
-                NIOLoopBound(
-                    try channel.pipeline.syncOperations.handler(type: GroupLoadConnection.self),
-                    eventLoop: channel.eventLoop)
+            let channel = try await apus.bareConnection(to: address.host, port: address.port, on: load.loop).get()
+            let member = try await load.loop.submit {
+                let member = GroupLoadConnection(load: load, index: index)
+                member.become(isClassic ? ClassicLoadMember(member) : ConsumerLoadMember(member))
+                try channel.pipeline.syncOperations.addHandler(member)
+                return NIOLoopBound(member, eventLoop: load.loop)
             }.get()
             members.append((member, channel))
         }

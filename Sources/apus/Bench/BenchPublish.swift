@@ -77,7 +77,7 @@ struct BenchPublish: AsyncParsableCommand {
             let before = try await Self.end(of: topic, apus)
             let pid = self.options.pid
             var report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
-                try await self.drive(load, frames, address)
+                try await self.drive(load, frames, apus, address)
                 return try await load.loop.submit { load.report("sent") }.get()
             }
             // The log must have grown by what was acknowledged, and with a fixed count by no more.
@@ -91,30 +91,33 @@ struct BenchPublish: AsyncParsableCommand {
         }
     }
 
-    private func drive(_ load: LoadLoop, _ frames: ProduceFrames, _ address: HostPort) async throws {
+    private func drive(
+        _ load: LoadLoop, _ frames: ProduceFrames, _ apus: ApusClient, _ address: HostPort
+    ) async throws {
+        var channels: [any Channel] = []
+        for _ in 0..<self.connections {
+            channels.append(try await load.connect(apus, to: address, readBytes: 64 * 1024))
+        }
         let requests = self.records.map { ($0 + frames.recordsPerBatch - 1) / frames.recordsPerBatch } ?? .max / 2
         let connections = Int64(self.connections)
-        // A moment ahead, so that the connections are up when the first request is due.
-        let start = Instant.now.advanced(by: .milliseconds(100))
         let schedule = self.rate.map { rate in
-            OpenLoopSchedule(start: start, rate: rate / Double(frames.recordsPerBatch) / Double(connections))
+            OpenLoopSchedule(start: .now, rate: rate / Double(frames.recordsPerBatch) / Double(connections))
         }
         if self.records != nil { try await load.loop.submit { load.startCounting() }.get() }
-        var finished: [EventLoopFuture<Void>] = []
-        for index in 0..<connections {
-            let plan = ProduceLoad.Plan(
+        let plans = (0..<connections).map { index in
+            ProduceLoad.Plan(
                 frames: frames, inFlightMax: self.inFlight,
                 requests: requests / connections + (index < requests % connections ? 1 : 0),
                 firstFrame: Int(index) * frames.frames.count / self.connections, schedule: schedule)
-            finished.append(try await load.start(plan, to: address))
         }
+        let finished = try await load.begin(plans, on: channels)
         if self.records == nil {
             let warmup = self.warmup ?? .zero
             let end = warmup + (self.duration ?? .seconds(10))
             load.loop.scheduleTask(in: TimeAmount(warmup)) { load.startCounting() }
             load.loop.scheduleTask(in: TimeAmount(end)) { load.stop() }
         }
-        try await EventLoopFuture.andAllComplete(finished, on: load.loop).get()
+        try await finished.get()
         try await load.loop.submit { load.stop() }.get()
     }
 
@@ -124,18 +127,11 @@ struct BenchPublish: AsyncParsableCommand {
 }
 
 extension LoadLoop {
-    /// Connects and begins to send. The future is kept when all is answered and the connection is closed.
-    func start(_ plan: ProduceLoad.Plan, to address: HostPort) async throws -> EventLoopFuture<Void> {
-        let promise = self.loop.makePromise(of: Void.self)
-        do {
-            _ = try await self.connect(to: address, readBytes: 64 * 1024) {
-                ProduceLoad(load: self, plan: plan, finished: promise)
-            }
-        } catch {
-            promise.fail(error)
-            throw error
+    /// Begins to send, on each connection by its plan. The future is kept when all is answered.
+    func begin(_ plans: [ProduceLoad.Plan], on channels: [any Channel]) async throws -> EventLoopFuture<Void> {
+        try await self.begin(on: channels) { index, finished in
+            ProduceLoad(load: self, plan: plans[index], finished: finished)
         }
-        return promise.futureResult
     }
 }
 

@@ -63,35 +63,30 @@ struct BenchSubscribe: AsyncParsableCommand {
                 passes: self.duration == nil ? self.passes : .max)
             let pid = self.options.pid
             return try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
-                try await self.drive(load, plan, address)
+                try await self.drive(load, plan, apus, address)
                 return try await load.loop.submit { load.report("read") }.get()
             }
         }
     }
 
-    private func drive(_ load: LoadLoop, _ plan: FetchLoad.Plan, _ address: HostPort) async throws {
-        var finished: [EventLoopFuture<Void>] = []
-        try await load.loop.submit { load.startCounting() }.get()
-        if let duration = self.duration { load.loop.scheduleTask(in: TimeAmount(duration)) { load.stop() } }
-        for index in 0..<self.connections {
+    private func drive(
+        _ load: LoadLoop, _ plan: FetchLoad.Plan, _ apus: ApusClient, _ address: HostPort
+    ) async throws {
+        let shares = (0..<self.connections).map { index in
             var share = plan
             if !self.everyConnectionReadsAll {
                 share.spans = plan.spans.filter { Int($0.key) % self.connections == index }
             }
-            guard share.spans.values.contains(where: { !$0.isEmpty }) else { continue }
-            let promise = load.loop.makePromise(of: Void.self)
-            finished.append(promise.futureResult)
-            let reading = share
-            do {
-                _ = try await load.connect(to: address, readBytes: 1024 * 1024) {
-                    FetchLoad(load: load, plan: reading, finished: promise)
-                }
-            } catch {
-                promise.fail(error)
-                throw error
-            }
+            return share
+        }.filter { share in share.spans.values.contains { !$0.isEmpty } }
+        var channels: [any Channel] = []
+        for _ in shares { channels.append(try await load.connect(apus, to: address, readBytes: 1024 * 1024)) }
+        try await load.loop.submit { load.startCounting() }.get()
+        if let duration = self.duration { load.loop.scheduleTask(in: TimeAmount(duration)) { load.stop() } }
+        let finished = try await load.begin(on: channels) { index, finished in
+            FetchLoad(load: load, plan: shares[index], finished: finished)
         }
-        try await EventLoopFuture.andAllComplete(finished, on: load.loop).get()
+        try await finished.get()
         try await load.loop.submit { load.stop() }.get()
     }
 }

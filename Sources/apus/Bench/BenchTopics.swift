@@ -40,25 +40,31 @@ struct BenchTopics: AsyncParsableCommand {
             let digits = String(index)
             return "\(self.prefix)-\(String(repeating: "0", count: width - digits.count))\(digits)"
         }
-        let began = Instant.now
-        try await self.connection.withClient { apus in try await self.create(names, apus) }
-        let created = Instant.now.since(began)
-
         let batch = ProduceFrames.batch(
             records: 1, recordBytes: try Quantity.size(self.recordBytes).rawValue, codec: .none)
         let frames = ProduceFrames(
             topics: names, perRequest: self.topicsPerRequest, acks: -1, batch: batch, records: 1)
         guard let address = try HostPort.list(self.connection.choice().servers).first else { return }
+        let (report, created) = try await self.connection.withClient { apus in
+            let began = Instant.now
+            try await self.create(names, apus)
+            let created = Instant.now.since(began)
+            return (try await self.write(frames, apus, address), created)
+        }
+        try self.show(report, created: created)
+    }
+
+    private func write(_ frames: ProduceFrames, _ apus: ApusClient, _ address: HostPort) async throws -> BenchReport {
         let pid = self.pid
-        let report = try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
-            try await load.loop.submit { load.startCounting() }.get()
+        return try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
+            let channel = try await load.connect(apus, to: address, readBytes: 64 * 1024)
             let plan = ProduceLoad.Plan(
                 frames: frames, inFlightMax: 4, requests: Int64(frames.frames.count), firstFrame: 0, schedule: nil)
-            try await load.start(plan, to: address).get()
+            try await load.loop.submit { load.startCounting() }.get()
+            try await load.begin([plan], on: [channel]).get()
             try await load.loop.submit { load.stop() }.get()
             return try await load.loop.submit { load.report("sent") }.get()
         }
-        try self.show(report, created: created)
     }
 
     private func create(_ names: [String], _ apus: ApusClient) async throws {

@@ -36,7 +36,8 @@ final class ScheduledProducer: ChannelInboundHandler {
         self.finished = finished
     }
 
-    func channelActive(context: ChannelHandlerContext) { self.tick(context) }
+    /// The connection is up: see ``LoadLoop/begin(on:_:)``.
+    func handlerAdded(context: ChannelHandlerContext) { self.tick(context) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         self.received.writeImmutableBuffer(self.unwrapInboundIn(data))
@@ -137,7 +138,8 @@ final class TimingReader: ChannelInboundHandler {
         self.finished = finished
     }
 
-    func channelActive(context: ChannelHandlerContext) { self.fetch(context) }
+    /// The connection is up: see ``LoadLoop/begin(on:_:)``.
+    func handlerAdded(context: ChannelHandlerContext) { self.fetch(context) }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let now = Instant.now

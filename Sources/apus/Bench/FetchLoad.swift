@@ -36,7 +36,8 @@ final class FetchLoad: ChannelInboundHandler {
         self.finished = finished
     }
 
-    func channelActive(context: ChannelHandlerContext) {
+    /// The connection is up: see ``LoadLoop/begin(on:_:)``.
+    func handlerAdded(context: ChannelHandlerContext) {
         self.beginPass()
         self.fetch(context)
     }
@@ -95,6 +96,8 @@ final class FetchLoad: ChannelInboundHandler {
     private func fetch(_ context: ChannelHandlerContext) {
         guard !self.positions.isEmpty, self.load.isSending else {
             self.isDone = true
+            // Now and not when the connection is closed, which under TLS takes two more messages.
+            self.finished.succeed()
             context.close(promise: nil)
             return
         }

@@ -1,3 +1,4 @@
+import ApusClient
 import ApusCommand
 import ApusCore
 import Histogram
@@ -81,25 +82,33 @@ final class LoadLoop: @unchecked Sendable {
         }
     }
 
-    /// Connects with large, reused read buffers; `handler` is made on the loop.
-    func connect(
-        to address: HostPort, readBytes: Int, _ handler: @escaping @Sendable () -> any ChannelHandler
-    ) async throws -> any Channel {
+    /// A connection that is ready for a load, TLS and login behind it, with large, reused read buffers.
+    func connect(_ apus: ApusClient, to address: HostPort, readBytes: Int) async throws -> any Channel {
+        let channel = try await apus.bareConnection(to: address.host, port: address.port, on: self.loop).get()
+        try await channel.setOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: readBytes)).get()
+        try await channel.setOption(.maxMessagesPerRead, value: 4).get()
+        return channel
+    }
+
+    /// Gives the connections to their loads, which begin at once, all in one go.
+    /// - Parameter handler: makes the load of the connection with this place in the list, on the loop. The load keeps
+    ///   its promise when it has done what it should, or its connection is gone.
+    /// - Returns: is kept when all of them are.
+    func begin(
+        on channels: [any Channel],
+        _ handler: @escaping @Sendable (_ index: Int, _ finished: EventLoopPromise<Void>) -> any ChannelHandler
+    ) async throws -> EventLoopFuture<Void> {
+        let promises = channels.map { _ in self.loop.makePromise(of: Void.self) }
         do {
-            return try await ClientBootstrap(group: self.loop)
-                .channelOption(.tcpOption(.tcp_nodelay), value: 1)
-                .channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: readBytes))
-                .channelOption(.maxMessagesPerRead, value: 4)
-                .channelInitializer { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        try channel.pipeline.syncOperations.addHandler(handler())
-                    }
+            try await self.loop.submit {
+                for (index, channel) in channels.enumerated() {
+                    try channel.pipeline.syncOperations.addHandler(handler(index, promises[index]))
                 }
-                .connect(host: address.host, port: address.port).get()
+            }.get()
         } catch {
-            throw CommandFailure(
-                .unreachable, code: "unreachable", "no broker answers at \(address) (\(error))",
-                next: "start one with apus serve, or name another with --server HOST:PORT")
+            for promise in promises { promise.fail(error) }
+            throw error
         }
+        return EventLoopFuture.andAllComplete(promises.map(\.futureResult), on: self.loop)
     }
 }

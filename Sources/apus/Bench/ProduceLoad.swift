@@ -100,7 +100,8 @@ final class ProduceLoad: ChannelInboundHandler {
         self.finished = finished
     }
 
-    func channelActive(context: ChannelHandlerContext) {
+    /// The connection is up: see ``LoadLoop/begin(on:_:)``.
+    func handlerAdded(context: ChannelHandlerContext) {
         if self.plan.schedule == nil { self.fill(context) } else { self.tick(context) }
     }
 
@@ -155,7 +156,11 @@ final class ProduceLoad: ChannelInboundHandler {
             isWritten = true
         }
         if isWritten { context.flush() }
-        if self.sentAt.isEmpty, !self.mayProceed { context.close(promise: nil) }
+        if self.sentAt.isEmpty, !self.mayProceed {
+            // Now and not when the connection is closed, which under TLS takes two more messages.
+            self.finished.succeed()
+            context.close(promise: nil)
+        }
     }
 
     private func answered(_ frame: ByteBuffer) throws {
