@@ -6,7 +6,8 @@ import Logging
 
 extension Broker {
     /// Creates topics, each on its own: one that is refused does not touch the others. A topic that is answered can be
-    /// written to. With `validateOnly` nothing is created and the answers are what would have been.
+    /// written to. With `validateOnly` nothing is created and the answers are what would have been. Where users log in
+    /// a topic is the client's who made it, and counts for its caps.
     package func create(
         _ specifications: [TopicSpecification], validateOnly: Bool = false, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
@@ -20,6 +21,8 @@ extension Broker {
         let forbidden = Set(
             specifications.map(\.name).filter { !mayAll && !client.allows(.create, onTopic: $0) })
         let isEmbedded = client.principal == .embedded
+        let owner = self.access.isAuthorizing && !isEmbedded ? client.principal : nil
+        let caps = OwnerCaps(for: client, self.access)
         let randomness = self.ports.randomness
         let wishes = specifications.map { (wish: $0, newID: TopicID(from: randomness)) }
         let twice = Broker.repeated(specifications.map(\.name))
@@ -31,7 +34,7 @@ extension Broker {
                     guard !twice.contains(wish.name) else {
                         throw .invalidRequest("'\(wish.name.limited)' is asked for more than once")
                     }
-                    return try draft.create(wish, newID: newID)
+                    return try draft.create(wish, newID: newID, for: owner, caps: caps)
                 }
             }
         } then: { [audit = self.audit] results, isCommitted in
@@ -107,6 +110,7 @@ extension Broker {
             return self.mailbox(of: loop).run { then(refused) }
         }
         let twice = Broker.repeated(growths.map(\.topic))
+        let caps = OwnerCaps(for: client, self.access)
         self.decide(on: loop, validateOnly: validateOnly) { draft in
             growths.map { growth in
                 Broker.catching { () throws(BrokerError) in
@@ -115,7 +119,7 @@ extension Broker {
                     }
                     let topic = try draft.snapshot.topic(.name(growth.topic), .alter, for: client)
                     guard !topic.isInternal || client.principal == .embedded else { throw .internalTopic(topic.name) }
-                    return try draft.grow(growth)
+                    return try draft.grow(growth, caps: caps)
                 }
             }
         } then: { [audit = self.audit] results, isCommitted in

@@ -187,7 +187,7 @@ package enum ErrorGuide {
         "INVALID_CONFIG": "a setting or value that is not taken",
         "INVALID_REQUEST": "the request contradicts itself",
         "UNSUPPORTED_FOR_MESSAGE_FORMAT": "batches of a format older than version 2",
-        "POLICY_VIOLATION": "a limit of this broker, such as that of open topics",
+        "POLICY_VIOLATION": "a cap of this broker, which the message names",
         "OUT_OF_ORDER_SEQUENCE_NUMBER": "a batch of an idempotent producer is missing before this one",
         "INVALID_PRODUCER_EPOCH": "a newer producer has taken this id",
         "INVALID_TXN_STATE": "transactions are not served yet",

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusCore
 import ApusFakes
 import NIOCore
@@ -239,7 +240,7 @@ struct TopicRecordTests {
     @Test("a record is read back as it was written")
     func roundTrip() {
         let record = TopicRecord(
-            name: "orders", partitionCount: 12, bornIn: Epoch(rawValue: 7),
+            name: "orders", partitionCount: 12, bornIn: Epoch(rawValue: 7), owner: Principal(user: "älice"),
             configuration: ["retention.ms": "5", "durability": "fsync"]
         )
         #expect(TopicRecord(record.encoded()) == record)
@@ -247,16 +248,43 @@ struct TopicRecordTests {
         #expect(TopicRecord(least.encoded()) == least)
     }
 
-    @Test("a record of the version before is read, its topic as old as can be")
-    func versionBefore() {
+    @Test("a record of the first version is read, its topic nobody's and as old as can be")
+    func versionOne() {
         let bytes: [UInt8] = [1, 0, 0, 0, 12, 0, 1, UInt8(ascii: "x"), 0, 0]
         #expect(TopicRecord(bytes) == TopicRecord(name: "x", partitionCount: 12, bornIn: .zero, configuration: [:]))
+    }
+
+    @Test("a record of the second version is read, its topic nobody's")
+    func versionTwo() {
+        let bytes: [UInt8] = [2, 0, 0, 0, 12, 0, 0, 0, 7, 0, 1, UInt8(ascii: "x"), 0, 0]
+        let record = TopicRecord(name: "x", partitionCount: 12, bornIn: Epoch(rawValue: 7), configuration: [:])
+        #expect(TopicRecord(bytes) == record)
+    }
+
+    @Test("an owner that no principal can be makes the record a stranger")
+    func strangeOwner() {
+        func record(_ owner: String) -> TopicRecord? {
+            let head: [UInt8] = [3, 0, 0, 0, 12, 0, 0, 0, 7, 0, UInt8(owner.utf8.count)]
+            return TopicRecord(head + Array(owner.utf8) + [0, 1, UInt8(ascii: "x"), 0, 0])
+        }
+        #expect(record("")?.owner == nil)
+        #expect(record("")?.name == "x")
+        #expect(record("User:alice")?.owner == Principal(user: "alice"))
+        for owner in ["alice", "User:", "User:a\u{1b}b", ":alice"] { #expect(record(owner) == nil) }
+    }
+
+    @Test("an odd version is not understood", arguments: [0, 4, 255] as [UInt8])
+    func otherVersions(_ version: UInt8) {
+        var bytes = TopicRecord(name: "x", partitionCount: 1, bornIn: .zero, configuration: [:]).encoded()
+        bytes[0] = version
+        #expect(TopicRecord(bytes) == nil)
     }
 
     @Test("damage never traps: cut, changed and random bytes are refused or read", arguments: 0..<20 as Range<UInt64>)
     func damaged(_ seed: UInt64) {
         let record = TopicRecord(
-            name: "orders", partitionCount: 12, bornIn: Epoch(rawValue: 7), configuration: ["retention.ms": "5"])
+            name: "orders", partitionCount: 12, bornIn: Epoch(rawValue: 7), owner: Principal(user: "alice"),
+            configuration: ["retention.ms": "5"])
         let bytes = record.encoded()
         for length in 0..<bytes.count { #expect(TopicRecord(Array(bytes.prefix(length))) == nil) }
         #expect(TopicRecord(bytes + [0]) == nil)

@@ -132,6 +132,46 @@ struct SubscriptionApiTests {
         #expect(try bench.ask(holdings, version: 0).topics.count == Limits.holdingsTopicsMax)
     }
 
+    @Test("who made a topic is told; over a cap the wire says which, and who grows it")
+    func ownersAndCaps() throws {
+        let bench = try DoorBench(configuration: ["apus.principal.partitions.max": "4"]) {
+            $0.isAuthorizing = true
+            $0.isAuditing = false
+            $0.superUsers = [DoorBench.root]
+        }
+        try bench.become(DoorBench.alice)
+        try bench.allow(.create, .cluster, "kafka-cluster")
+        for operation in [.alter, .read] as [AccessOperation] { try bench.allow(operation, .topic, "*") }
+        try bench.asRoot { try bench.create("roots") }
+        func make(_ name: String, _ partitions: Int32) throws -> CreateTopicsResponse.Topic {
+            var topic = CreateTopicsRequest.Topic()
+            (topic.name, topic.numPartitions, topic.replicationFactor) = (name, partitions, 1)
+            var request = CreateTopicsRequest()
+            request.topics = [topic]
+            return try #require(bench.ask(request, version: 7).topics.first)
+        }
+        #expect(try make("orders", 3).errorCode == .none)
+        let refused = try make("bills", 2)
+        #expect(refused.errorCode == .policyViolation)
+        #expect(refused.errorMessage?.contains("at most 4 are allowed (apus.principal.partitions.max)") == true)
+        var growth = CreatePartitionsRequest.Topic()
+        (growth.name, growth.count) = ("orders", 5)
+        var growing = CreatePartitionsRequest()
+        growing.topics = [growth]
+        #expect(try bench.ask(growing, version: 3).results.map(\.errorCode) == [.policyViolation])
+        var metadata = MetadataRequest()
+        var wanted = MetadataRequest.Topic()
+        (wanted.name, metadata.allowAutoTopicCreation) = ("auto1", true)
+        metadata.topics = [wanted]
+        #expect(try bench.ask(metadata, version: 9).topics.map(\.errorCode) == [.none])
+        metadata.topics?[0].name = "auto2"
+        #expect(try bench.ask(metadata, version: 9).topics.map(\.errorCode) == [.policyViolation])
+        var holdings = DescribeHoldingsRequest()
+        holdings.topics = ["orders", "roots", "auto1"]
+        let owners = try bench.ask(holdings, version: 0).topics.map(\.topicOwner)
+        #expect(owners == ["User:alice", "User:root", "User:alice"])
+    }
+
     @Test("who has no right to a subscription or its topics neither makes, sees nor removes it")
     func rights() throws {
         let bench = try DoorBench.authorizing()

@@ -18,6 +18,8 @@ enum BrokerOption: String, CaseIterable, Sendable {
     case producerExpiration = "producer.id.expiration.ms"
     case tailCache = "apus.tail.cache.bytes"
     case freeBytesFloor = "apus.free.bytes.floor"
+    case topicsPerPrincipal = "apus.principal.topics.max"
+    case partitionsPerPrincipal = "apus.principal.partitions.max"
     case subscriptionGrace = "apus.subscription.grace.ms"
     case groupInitialDelay = "group.initial.rebalance.delay.ms"
     case groupSessionTimeoutMin = "group.min.session.timeout.ms"
@@ -77,6 +79,16 @@ enum BrokerOption: String, CaseIterable, Sendable {
             OptionDefinition(
                 .long, String(Limits.freeBytesFloorDefault.rawValue), bytes,
                 "Free space below which produce is refused.", isReadOnly: true
+            )
+        case .topicsPerPrincipal:
+            OptionDefinition(
+                .int, String(Limits.topicsPerPrincipalMax), .number(-1...Int64(Int32.max)),
+                "Topics that one principal may have made, where users log in; -1 is no bound. Super users have none."
+            )
+        case .partitionsPerPrincipal:
+            OptionDefinition(
+                .int, String(Limits.partitionsPerPrincipalMax), .number(-1...Int64(Int32.max)),
+                "Partitions that the topics of one principal may have together; -1 is no bound. Super users have none."
             )
         case .subscriptionGrace:
             OptionDefinition(

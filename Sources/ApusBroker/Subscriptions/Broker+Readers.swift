@@ -134,8 +134,8 @@ extension Broker {
                     < (left.heldBytes, right.subscription.subscription.name)
             }
         return TopicHoldings(
-            mode: policy.mode.rawValue, floor: policy.floor, ceiling: policy.ceiling,
-            retention: view.retention(of: topic.name, policy),
+            owner: topic.owner.map { ConsumerName($0.text.text) }, mode: policy.mode.rawValue, floor: policy.floor,
+            ceiling: policy.ceiling, retention: view.retention(of: topic.name, policy),
             totalBytes: parts.reduce(.zero) { $0 + $1.byteCount }, holders: holders)
     }
 }

@@ -81,6 +81,8 @@ package struct TopicHoldings: Hashable, Sendable {
         package var unread: Int64?
     }
 
+    /// Who made the topic; nil: nobody that is known.
+    package var owner: ConsumerName?
     /// The topic's `apus.retention.mode`.
     package var mode: String
     /// What is kept for everybody; nil: for ever.

@@ -1,3 +1,4 @@
+package import ApusAccess
 package import ApusCore
 
 /// A named log. Immutable: a change makes another one, published with the next ``TopicSnapshot``.
@@ -11,6 +12,8 @@ package final class Topic: Sendable {
     /// How many partitions there are; their indexes are 0 ..< this.
     package let partitionCount: Int32
     package let configuration: TopicConfiguration
+    /// Who made it, where users log in: whose caps it counts for. Nil: nobody's.
+    package let owner: Principal?
     let placement: Placement
     /// The start number of the broker that made it: what is remembered of an earlier topic with this id is not of it.
     let bornIn: Epoch
@@ -18,14 +21,15 @@ package final class Topic: Sendable {
     let revision: StoreRevision
 
     init(
-        id: TopicID, name: String, partitionCount: Int32, configuration: TopicConfiguration, placement: Placement,
-        bornIn: Epoch, revision: StoreRevision
+        id: TopicID, name: String, partitionCount: Int32, configuration: TopicConfiguration,
+        owner: Principal?, placement: Placement, bornIn: Epoch, revision: StoreRevision
     ) {
         self.id = id
         self.name = name
         self.isInternal = InternalTopic.isOne(name)
         self.partitionCount = partitionCount
         self.configuration = configuration
+        self.owner = owner
         self.placement = placement
         self.bornIn = bornIn
         self.revision = revision

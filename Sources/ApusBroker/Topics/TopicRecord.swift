@@ -5,17 +5,19 @@ import NIOCore
 /// What the coordinator store keeps of a topic, under `topics/<id>`; `names/<name>` keeps the id, so that a transaction
 /// that requires both keys to be absent can never give two topics one name or one id.
 ///
-///     version UInt8 = 2 │ partitions Int32 │ born in Int32 │ name │ option count UInt16 │ { name, value } …
+///     version UInt8 = 3 │ partitions Int32 │ born in Int32 │ owner │ name │ option count UInt16 │ { name, value } …
 ///
-/// Version 1 had no `born in`, the start number of the broker that made the topic; 0 is what it means there.
+/// Version 1 had no `born in`, the start number of the broker that made the topic; 0 is what it means there. Versions 1
+/// and 2 had no owner; nobody's is what that means, and the empty text here.
 /// A string is a UInt16 length and UTF-8. Integers are big-endian. Decoding is total: the store may be damaged or be
 /// that of a newer version.
 struct TopicRecord: Hashable, Sendable {
-    static let version: UInt8 = 2
+    static let version: UInt8 = 3
 
     var name: String
     var partitionCount: Int32
     var bornIn: Epoch
+    var owner: Principal?
     var configuration: [String: String]
 
     func encoded() -> [UInt8] {
@@ -23,31 +25,36 @@ struct TopicRecord: Hashable, Sendable {
         buffer.writeInteger(Self.version)
         buffer.writeInteger(self.partitionCount)
         buffer.writeInteger(self.bornIn.rawValue)
+        buffer.writeText(self.owner?.text.text ?? "")
         buffer.writeText(self.name)
         ConfigurationRecord(values: self.configuration).write(to: &buffer)
         return Array(buffer.readableBytesView)
     }
 
-    init(name: String, partitionCount: Int32, bornIn: Epoch, configuration: [String: String]) {
+    init(
+        name: String, partitionCount: Int32, bornIn: Epoch, owner: Principal? = nil, configuration: [String: String]
+    ) {
         self.name = name
         self.partitionCount = partitionCount
         self.bornIn = bornIn
+        self.owner = owner
         self.configuration = configuration
     }
 
-    /// Nil for anything that ``encoded()`` did not write in this version or the one before.
+    /// Nil for anything that ``encoded()`` did not write in this version or one before.
     init?(_ bytes: [UInt8]) {
         var buffer = ByteBuffer(bytes: bytes)
-        guard let version = buffer.readInteger(as: UInt8.self), version == Self.version || version == 1,
+        guard let version = buffer.readInteger(as: UInt8.self), (1...Self.version).contains(version),
             let partitionCount = buffer.readInteger(as: Int32.self),
             partitionCount > 0, Int(partitionCount) <= Limits.partitionsPerTopicMax,
             let bornIn = version == 1 ? 0 : buffer.readInteger(as: Int32.self), bornIn >= 0,
+            let owner = version < 3 ? "" : buffer.readText(), owner.isEmpty || Principal(parsing: owner) != nil,
             let name = buffer.readText(), TopicName.refusal(of: name) == nil,
             let configuration = ConfigurationRecord(from: &buffer), buffer.readableBytes == 0
         else { return nil }
         self.init(
             name: name, partitionCount: partitionCount, bornIn: Epoch(rawValue: bornIn),
-            configuration: configuration.values)
+            owner: Principal(parsing: owner), configuration: configuration.values)
     }
 }
 

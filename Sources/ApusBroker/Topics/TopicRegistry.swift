@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusCore
 import HashTreeCollections
 
@@ -16,6 +17,9 @@ struct TopicRegistry: Sendable {
     private(set) var deleted: [TopicID: Int32] = [:]
     /// Topics that were created, deleted or changed since ``forgetChanges()``; nil: any may have been.
     private(set) var changedNames: [String]? = []
+
+    /// How many topics and partitions each owner has.
+    private(set) var owners = TopicOwners()
 
     private let placement: Placement
     /// Names by their form without dots, for those that have one to collide with.
@@ -87,8 +91,8 @@ struct TopicRegistry: Sendable {
             self.snapshot.insert(
                 Topic(
                     id: topic.id, name: topic.name, partitionCount: topic.partitionCount,
-                    configuration: topic.configuration, placement: self.placement, bornIn: topic.bornIn,
-                    revision: revision
+                    configuration: topic.configuration, owner: topic.owner, placement: self.placement,
+                    bornIn: topic.bornIn, revision: revision
                 )
             )
         }
@@ -106,8 +110,10 @@ struct TopicRegistry: Sendable {
 
     // MARK: Topics
 
-    /// `newID`: what the topic gets unless its creator gave one.
-    mutating func create(_ wish: TopicSpecification, newID: TopicID) throws(BrokerError) -> Topic {
+    /// `newID`: what the topic gets unless its creator gave one. `owner` is nobody where nobody logs in.
+    mutating func create(
+        _ wish: TopicSpecification, newID: TopicID, for owner: Principal? = nil, caps: OwnerCaps = .none
+    ) throws(BrokerError) -> Topic {
         if let refusal = TopicName.refusal(of: wish.name) { throw .invalidTopicName(refusal) }
         guard self.snapshot.topic(named: wish.name) == nil else {
             throw .topicExists("topic '\(wish.name)' already exists")
@@ -119,8 +125,10 @@ struct TopicRegistry: Sendable {
         guard self.snapshot.topic(id: id) == nil, self.deleted[id] == nil else {
             throw .topicExists("topic id \(id) is or was in use")
         }
+        let partitions = try self.partitionCount(of: wish)
+        try self.check(caps, of: owner, moreTopics: 1, morePartitions: Int(partitions))
         let record = TopicRecord(
-            name: wish.name, partitionCount: try self.partitionCount(of: wish), bornIn: self.placement.epoch,
+            name: wish.name, partitionCount: partitions, bornIn: self.placement.epoch, owner: owner,
             configuration: try self.table.overrides(from: wish.configuration)
         )
         let topic = self.topic(id, record, revision: .none)
@@ -169,6 +177,7 @@ struct TopicRegistry: Sendable {
         }
         let topic = try self.snapshot.topic(reference)
         self.snapshot.remove(topic)
+        self.owners.remove(topic)
         self.changedNames?.append(topic.name)
         self.collisions[TopicName.collisionKey(topic.name)] = nil
         self.deleted[topic.id] = topic.partitionCount
@@ -185,7 +194,8 @@ struct TopicRegistry: Sendable {
         self.change(.delete(key: StoreKey.deleted(id)))
     }
 
-    mutating func grow(_ wish: PartitionGrowth) throws(BrokerError) -> Topic {
+    /// The new partitions count for the topic's owner, whoever asks for them.
+    mutating func grow(_ wish: PartitionGrowth, caps: OwnerCaps = .none) throws(BrokerError) -> Topic {
         let topic = try self.snapshot.topic(.name(wish.topic))
         guard wish.partitions > topic.partitionCount else {
             throw .invalidPartitions("topic '\(topic.name)' has \(topic.partitionCount) partitions already")
@@ -200,6 +210,8 @@ struct TopicRegistry: Sendable {
             }
             try self.check(assignments)
         }
+        try self.check(
+            caps, of: topic.owner, moreTopics: 0, morePartitions: Int(wish.partitions - topic.partitionCount))
         return self.replace(topic, partitionCount: wish.partitions, overrides: topic.configuration.overrides)
     }
 
@@ -226,7 +238,8 @@ struct TopicRegistry: Sendable {
                     Topic(
                         id: topic.id, name: topic.name, partitionCount: topic.partitionCount,
                         configuration: self.table.configuration(of: topic.configuration.overrides),
-                        placement: self.placement, bornIn: topic.bornIn, revision: topic.revision
+                        owner: topic.owner, placement: self.placement, bornIn: topic.bornIn,
+                        revision: topic.revision
                     )
                 )
             }
@@ -249,8 +262,11 @@ struct TopicRegistry: Sendable {
 
     private mutating func replace(_ topic: Topic, partitionCount: Int32, overrides: [String: String]) -> Topic {
         let record = TopicRecord(
-            name: topic.name, partitionCount: partitionCount, bornIn: topic.bornIn, configuration: overrides)
+            name: topic.name, partitionCount: partitionCount, bornIn: topic.bornIn, owner: topic.owner,
+            configuration: overrides)
         let changed = self.topic(topic.id, record, revision: topic.revision)
+        self.owners.remove(topic)
+        self.owners.add(changed)
         self.snapshot.insert(changed)
         self.touched.append(topic.id)
         self.changedNames?.append(topic.name)
@@ -261,14 +277,16 @@ struct TopicRegistry: Sendable {
 
     private mutating func insert(_ topic: Topic) {
         self.snapshot.insert(topic)
+        self.owners.add(topic)
         if TopicName.canCollide(topic.name) { self.collisions[TopicName.collisionKey(topic.name)] = topic.name }
     }
 
     private func topic(_ id: TopicID, _ record: TopicRecord, revision: StoreRevision) -> Topic {
         Topic(
             id: id, name: record.name, partitionCount: record.partitionCount,
-            configuration: self.table.configuration(of: record.configuration), placement: self.placement,
-            bornIn: record.bornIn, revision: revision
+            configuration: self.table.configuration(of: record.configuration),
+            owner: record.owner.map { self.owners.known($0) }, placement: self.placement, bornIn: record.bornIn,
+            revision: revision
         )
     }
 

@@ -57,6 +57,8 @@ public struct TopicHoldings: Hashable, Sendable {
     }
 
     public var topic: String
+    /// Who made the topic, where users log in; nil where that is not known.
+    public var owner: String?
     /// `time`, or `consumed`: records go when all have read them.
     public var mode: String
     /// What is kept for everybody; nil: for ever.
@@ -124,6 +126,7 @@ extension PutSubscriptionRequest {
 extension TopicHoldings {
     init(_ wire: DescribeHoldingsResponse.Topic) {
         self.topic = wire.name
+        self.owner = wire.topicOwner
         self.mode = wire.mode
         self.floor = Duration(wire: wire.floorMs)
         self.ceiling = Duration(wire: wire.ceilingMs)

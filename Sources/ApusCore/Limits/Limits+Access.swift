@@ -7,6 +7,12 @@ extension Limits {
     /// Entities (users, client ids, addresses) that have quotas.
     public static let quotaEntitiesMax = 10_000
 
+    /// Topics that one principal may have made, where users log in (`apus.principal.topics.max`). Enough for one topic
+    /// of every customer of a service; a client that has gone wild stops long before it costs a gibibyte.
+    public static let topicsPerPrincipalMax = 10_000
+    /// Partitions of the topics that one principal has made (`apus.principal.partitions.max`).
+    public static let partitionsPerPrincipalMax = 100_000
+
     /// Records of the audit log that wait to be written; what comes then is counted as lost.
     public static let auditRecordsWaitingMax = 10_000
     /// Records of one batch of the audit log.

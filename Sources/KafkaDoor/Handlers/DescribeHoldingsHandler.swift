@@ -32,6 +32,7 @@ extension DescribeHoldingsResponse.Topic {
         self.name = name
         switch result {
         case .success(let holdings):
+            self.topicOwner = holdings.owner?.text
             self.mode = holdings.mode
             self.floorMs = holdings.floor?.wholeMilliseconds ?? -1
             self.ceilingMs = holdings.ceiling?.wholeMilliseconds ?? -1

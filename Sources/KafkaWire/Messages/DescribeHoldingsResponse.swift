@@ -15,6 +15,7 @@ public struct DescribeHoldingsResponse: KafkaResponse {
         public var name: String = ""
         public var errorCode: KafkaErrorCode = .none
         public var errorMessage: String? = nil
+        public var topicOwner: String? = nil
         public var mode: String = ""
         public var floorMs: Int64 = -1
         public var ceilingMs: Int64 = -1
@@ -58,13 +59,14 @@ extension DescribeHoldingsResponse {
 }
 
 extension DescribeHoldingsResponse.Topic: WireElement {
-    static func wireBytesMin(_ flexible: Bool) -> Int { 39 }
+    static func wireBytesMin(_ flexible: Bool) -> Int { 40 }
 
     init(from reader: inout WireReader, version: Int16) throws(WireError) {
         self.init()
         self.name = try reader.readString(true)
         self.errorCode = try reader.readError()
         self.errorMessage = try reader.readNullableString(true)
+        self.topicOwner = try reader.readNullableString(true)
         self.mode = try reader.readString(true)
         self.floorMs = try reader.readInt64()
         self.ceilingMs = try reader.readInt64()
@@ -78,6 +80,7 @@ extension DescribeHoldingsResponse.Topic: WireElement {
         writer.writeString(self.name, true)
         writer.writeError(self.errorCode)
         writer.writeNullableString(self.errorMessage, true)
+        writer.writeNullableString(self.topicOwner, true)
         writer.writeString(self.mode, true)
         writer.writeInt64(self.floorMs)
         writer.writeInt64(self.ceilingMs)

@@ -26,6 +26,7 @@ struct TopicDescribe: AsyncParsableCommand {
             var summary = self.summary(topic, starts, ends, sizes, settings)
             // A broker of Kafka's knows no subscriptions, and one whose catalogue is away does not say.
             if let holdings = try? await apus.subscriptions.holdings(of: self.name) {
+                summary.add("owner", "Owner", holdings.owner.map { .text($0) } ?? .nothing)
                 let title = holdings.mode == "consumed" ? "Kept until all read it, at most" : "Kept for"
                 summary.add("retention_ms", title, .period(holdings.retention))
                 summary.add("holders", "Held by", Listing.holders(holdings))

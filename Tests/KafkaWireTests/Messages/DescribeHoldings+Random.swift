@@ -23,6 +23,7 @@ extension DescribeHoldingsResponse.Topic {
         self.name = random.string()
         self.errorCode = random.kafkaErrorCode()
         self.errorMessage = random.nullable { $0.string() }
+        self.topicOwner = random.nullable { $0.string() }
         self.mode = random.string()
         self.floorMs = random.integer()
         self.ceilingMs = random.integer()
