@@ -151,6 +151,9 @@ public enum Limits {
     public static let acceptsPerSecondPerAddressMax: Double = 100
     /// New connections at once, in the time in which the rate gives as many.
     public static let acceptBurst = Duration.seconds(3)
+    /// How long a connection waits until it is served because its address is over a quota that somebody made; more are
+    /// turned away. Clients wait ten seconds for their first answer.
+    public static let acceptDelayMax = Duration.seconds(5)
     /// Arrays and objects inside one another in a token or a key set.
     public static let jsonDepthMax = 16
 

@@ -110,8 +110,12 @@ struct QuotaTests {
         #expect(throws: QuotaEntity.Refusal.kind(.accepts)) { try rules.set(.accepts, of: user, to: 1) }
         #expect(throws: QuotaEntity.Refusal.kind(.mutations)) { try rules.set(.mutations, of: address, to: 1) }
         try rules.set(.accepts, of: address, to: 5)
-        #expect(rules.acceptRate(of: try #require(HostAddress("::ffff:10.0.0.1"))) == 5)
-        #expect(rules.acceptRate(of: try #require(HostAddress("10.0.0.2"))) == nil)
+        let named = rules.acceptQuota(of: try #require(HostAddress("::ffff:10.0.0.1")))
+        #expect(named == ConnectionCaps.Quota(rate: 5, isNamed: true))
+        let other = try #require(HostAddress("10.0.0.2"))
+        #expect(rules.acceptQuota(of: other) == nil)
+        try rules.set(.accepts, of: QuotaEntity(address: .others), to: 7)
+        #expect(rules.acceptQuota(of: other) == ConnectionCaps.Quota(rate: 7, isNamed: false))
     }
 
     @Test("a user's clients share the user's rate; other users and other kinds do not")
@@ -226,10 +230,66 @@ struct ConnectionCapsTests {
         #expect(caps.accept(from: try self.host("10.0.2.1"), mustLogIn: false, at: self.start) == .rate)
         let later = self.start.advanced(by: .seconds(1))
         #expect(caps.accept(from: loud, mustLogIn: false, at: later) == nil)
-        // However low a rate is, it lets one in at a time.
-        let slow = try self.host("10.0.3.1")
-        #expect(caps.accept(from: slow, mustLogIn: false, acceptRate: 0.1, at: later) == nil)
-        #expect(caps.accept(from: slow, mustLogIn: false, acceptRate: 0.1, at: later) == .ratePerAddress)
+    }
+
+    @Test("over a quota connections wait their turn, and are turned away when that would take too long")
+    func quotas() throws {
+        let caps = Caps(self.rules { $0.acceptsPerSecondPerAddress = 1 }, at: self.start)
+        let quota = ConnectionCaps.Quota(rate: 2, isNamed: true)
+        for host in try [self.host("10.0.0.1"), self.host("127.0.0.1"), self.host("2001:db8::1")] {
+            func wait(at now: Instant) -> Duration? {
+                try? caps.take(from: host, quota: quota, at: now)
+            }
+            // Three seconds' worth at once, in place of the listener's own rate; then one each half second.
+            #expect((0..<6).map { _ in wait(at: self.start) } == Array(repeating: .zero, count: 6))
+            let waits = (1...10).map { Duration.milliseconds(500 * $0) }
+            #expect((0..<10).map { _ in wait(at: self.start) } == waits)
+            #expect(wait(at: self.start) == nil, "5.5 s")
+            let later = self.start.advanced(by: .seconds(4))
+            #expect(wait(at: later) == .milliseconds(1500))
+        }
+        let other = try self.host("10.0.0.2")
+        #expect(try caps.take(from: other, quota: quota, at: self.start) == .zero)
+    }
+
+    @Test("however low a quota is, it lets one in at a time")
+    func lowQuota() throws {
+        let caps = Caps(at: self.start)
+        let (slow, quota) = (try self.host("10.0.3.1"), ConnectionCaps.Quota(rate: 0.1, isNamed: false))
+        #expect(try caps.take(from: slow, quota: quota, at: self.start) == .zero)
+        #expect(throws: ConnectionCaps.Refusal.ratePerAddress) {
+            try caps.take(from: slow, quota: quota, at: self.start)
+        }
+        let later = self.start.advanced(by: .seconds(6))
+        #expect(try caps.take(from: slow, quota: quota, at: later) == .seconds(4))
+        #expect(caps.quotaCount == 1)
+        // When its debt is paid it is forgotten.
+        _ = try caps.take(from: self.host("127.0.0.1"), quota: nil, at: later.advanced(by: .seconds(60)))
+        #expect(caps.quotaCount == 0)
+    }
+
+    @Test("a quota for all shares one rate in a /64, a quota for an address is that address' own")
+    func quotaPayers() throws {
+        let caps = Caps(at: self.start)
+        let hosts = try (1...2).map { try self.host("2001:db8::\($0)") }
+        let all = ConnectionCaps.Quota(rate: 0.5, isNamed: false)
+        #expect(try hosts.map { try caps.take(from: $0, quota: all, at: self.start) } == [.zero, .seconds(1)])
+        let own = ConnectionCaps.Quota(rate: 0.5, isNamed: true)
+        #expect(try hosts.map { try caps.take(from: $0, quota: own, at: self.start) } == [.zero, .zero])
+    }
+
+    @Test("who is turned away at another bound uses up nothing of his quota")
+    func quotaAndBounds() throws {
+        let caps = Caps(self.rules { $0.perAddress = 1 }, at: self.start)
+        let (host, quota) = (try self.host("10.0.0.1"), ConnectionCaps.Quota(rate: 0.4, isNamed: true))
+        #expect(try caps.take(from: host, quota: quota, at: self.start) == .zero)
+        for _ in 0..<5 {
+            #expect(throws: ConnectionCaps.Refusal.perAddress) {
+                try caps.take(from: host, quota: quota, at: self.start)
+            }
+        }
+        caps.closed(from: host, isWaiting: false)
+        #expect(try caps.take(from: host, quota: quota, at: self.start) == .seconds(2))
     }
 
     @Test("a /64 of IPv6 is one address, loopback is none")
@@ -306,11 +366,24 @@ private final class Caps {
         self.caps = ConnectionCaps(rules, at: now)
     }
 
-    func accept(
-        from host: HostAddress, mustLogIn: Bool, acceptRate: Double? = nil, at now: Instant
-    ) -> ConnectionCaps.Refusal? {
-        self.caps.accept(from: host, mustLogIn: mustLogIn, acceptRate: acceptRate, at: now)
+    /// Nil: it was taken, and at once.
+    func accept(from host: HostAddress, mustLogIn: Bool, at now: Instant) -> ConnectionCaps.Refusal? {
+        do throws(ConnectionCaps.Refusal) {
+            let wait = try self.caps.accept(from: host, mustLogIn: mustLogIn, at: now)
+            if wait != .zero { Issue.record("waits \(wait) without a quota") }
+            return nil
+        } catch {
+            return error
+        }
     }
+
+    func take(
+        from host: HostAddress, quota: ConnectionCaps.Quota?, at now: Instant
+    ) throws(ConnectionCaps.Refusal) -> Duration {
+        try self.caps.accept(from: host, mustLogIn: false, quota: quota, at: now)
+    }
+
+    var quotaCount: Int { self.caps.quotaCount }
 
     func loggedIn() { self.caps.loggedIn() }
     func closed(from host: HostAddress, isWaiting: Bool) { self.caps.closed(from: host, isWaiting: isWaiting) }

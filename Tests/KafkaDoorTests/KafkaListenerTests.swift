@@ -155,6 +155,30 @@ struct KafkaListenerTests {
         }
     }
 
+    @Test("an address with a quota is answered, but not faster than it may connect", .timeLimit(.minutes(20)))
+    func acceptQuota() async throws {
+        try await self.withListener { listener, group in
+            let first = try await self.connect(listener, group)
+            var entity = AlterClientQuotasRequest.Entity()
+            (entity.entityType, entity.entityName) = ("ip", "127.0.0.1")
+            var operation = AlterClientQuotasRequest.Operation()
+            (operation.key, operation.value) = ("connection_creation_rate", 1)
+            var entry = AlterClientQuotasRequest.Entry()
+            (entry.entity, entry.ops) = ([entity], [operation])
+            var request = AlterClientQuotasRequest()
+            request.entries = [entry]
+            #expect(try await first.ask(request, version: 1).entries.map(\.errorCode) == [.none])
+            // Three at once, then one a second: the sixth can not be served before the third second is over.
+            let began = ContinuousClock.now
+            var clients: [TestClient] = []
+            for _ in 0..<6 { clients.append(try await self.connect(listener, group)) }
+            for client in clients {
+                #expect(try await client.ask(ApiVersionsRequest(), version: 0).errorCode == .none)
+            }
+            #expect(ContinuousClock.now - began >= .milliseconds(2990))
+        }
+    }
+
     @Test("a listener that stops takes no more connections and closes those it has")
     func stops() async throws {
         try await self.withListener { listener, group in

@@ -155,7 +155,7 @@ struct SubscriptionApiTests {
         #expect(refused.errorCode == .policyViolation)
         #expect(refused.errorMessage?.contains("at most 4 are allowed (apus.principal.partitions.max)") == true)
         var growth = CreatePartitionsRequest.Topic()
-        (growth.name, growth.count) = ("orders", 5)
+        (growth.name, growth.count, growth.assignments) = ("orders", 5, nil)
         var growing = CreatePartitionsRequest()
         growing.topics = [growth]
         #expect(try bench.ask(growing, version: 3).results.map(\.errorCode) == [.policyViolation])

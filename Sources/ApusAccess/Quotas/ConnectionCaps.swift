@@ -15,12 +15,20 @@ package struct ConnectionCaps: Sendable {
         package init() {}
     }
 
-    package enum Refusal: Hashable, Sendable {
+    package enum Refusal: Error, Hashable, Sendable {
         case total
         case perAddress
         case unauthenticated
         case rate
         case ratePerAddress
+    }
+
+    /// A quota for new connections that somebody made (``QuotaRules/acceptQuota(of:)``).
+    package struct Quota: Hashable, Sendable {
+        /// A second.
+        let rate: Double
+        /// For this very address; else each of those that have none of their own has this rate.
+        let isNamed: Bool
     }
 
     private struct Address {
@@ -33,6 +41,8 @@ package struct ConnectionCaps: Sendable {
     package private(set) var unauthenticated = 0
     private var addresses: [HostAddress: Address] = [:]
     private var bucket: TokenBucket
+    /// Of addresses with a quota.
+    private var quotas: [HostAddress: TokenBucket] = [:]
     private var swept: Instant
 
     package init(_ rules: Rules = Rules(), at now: Instant) {
@@ -44,32 +54,59 @@ package struct ConnectionCaps: Sendable {
 
     /// Addresses that something is remembered of.
     package var addressCount: Int { self.addresses.count }
+    /// Addresses with a quota that something is remembered of.
+    package var quotaCount: Int { self.quotas.count }
 
-    /// Counts a new connection, or says why it is to be closed at once. `acceptRate` is a rule for its address alone
-    /// (``QuotaRules/acceptRate(of:)``). `mustLogIn`: the listener asks for it.
+    /// Counts a new connection and says how long it has to wait until it is served, or why it is to be closed at once.
+    ///
+    /// Only a quota makes anybody wait (KIP-612), at most `Limits.acceptDelayMax`; it stands in the place of the
+    /// listener's own rate for an address, and holds for loopback, too. `mustLogIn`: the listener asks for it.
     package mutating func accept(
-        from host: HostAddress, mustLogIn: Bool, acceptRate: Double? = nil, at now: Instant
-    ) -> Refusal? {
+        from host: HostAddress, mustLogIn: Bool, quota: Quota? = nil, at now: Instant
+    ) throws(Refusal) -> Duration {
         self.sweep(now)
-        if self.connections >= self.rules.total { return .total }
-        if mustLogIn, self.unauthenticated >= self.rules.unauthenticated { return .unauthenticated }
-        if !host.isLoopback {
-            let key = host.payer
-            let rate = acceptRate ?? self.rules.acceptsPerSecondPerAddress
-            var address =
-                self.addresses[key] ?? Address(bucket: TokenBucket(rate: rate, burst: Limits.acceptBurst, at: now))
-            if address.bucket.rate != rate { address.bucket.set(rate: rate, burst: Limits.acceptBurst, at: now) }
-            guard address.connections < self.rules.perAddress else { return .perAddress }
-            let isInTime = address.bucket.takeIfThere(1, at: now)
-            // The overall rate is asked last, so that one address at its own bound takes nothing from the others.
-            guard isInTime else { return .ratePerAddress }
-            guard self.bucket.takeIfThere(1, at: now) else { return .rate }
-            address.connections += 1
-            self.addresses[key] = address
+        if self.connections >= self.rules.total { throw .total }
+        if mustLogIn, self.unauthenticated >= self.rules.unauthenticated { throw .unauthenticated }
+        // All are asked before anything is kept: who is refused at one bound uses up nothing of the others.
+        let address = host.isLoopback ? nil : try self.address(of: host, hasQuota: quota != nil, at: now)
+        let paid = try quota.map { quota throws(Refusal) in try self.pay(quota, for: host, at: now) }
+        if let address {
+            guard self.bucket.takeIfThere(1, at: now) else { throw .rate }
+            self.addresses[host.payer] = address
         }
+        if let paid { self.quotas[paid.payer] = paid.bucket }
         self.connections += 1
         if mustLogIn { self.unauthenticated += 1 }
-        return nil
+        return paid?.wait ?? .zero
+    }
+
+    /// The address with one connection more.
+    private func address(of host: HostAddress, hasQuota: Bool, at now: Instant) throws(Refusal) -> Address {
+        let rate = self.rules.acceptsPerSecondPerAddress
+        var address =
+            self.addresses[host.payer]
+            ?? Address(bucket: TokenBucket(rate: rate, burst: Limits.acceptBurst, at: now))
+        guard address.connections < self.rules.perAddress else { throw .perAddress }
+        if !hasQuota, !address.bucket.takeIfThere(1, at: now) { throw .ratePerAddress }
+        address.connections += 1
+        return address
+    }
+
+    private struct Payment {
+        let payer: HostAddress
+        let bucket: TokenBucket
+        let wait: Duration
+    }
+
+    /// What one more connection comes to by a quota.
+    private func pay(_ quota: Quota, for host: HostAddress, at now: Instant) throws(Refusal) -> Payment {
+        let payer = quota.isNamed ? host : host.payer
+        var bucket = self.quotas[payer] ?? TokenBucket(rate: quota.rate, burst: Limits.acceptBurst, at: now)
+        if bucket.rate != quota.rate { bucket.set(rate: quota.rate, burst: Limits.acceptBurst, at: now) }
+        let wait = bucket.take(1, at: now)
+        // Longer waits no client: it gives up, and comes again.
+        guard wait <= Limits.acceptDelayMax else { throw .ratePerAddress }
+        return Payment(payer: payer, bucket: bucket, wait: wait)
     }
 
     /// A connection that had to log in has done so.
@@ -96,6 +133,10 @@ package struct ConnectionCaps: Sendable {
         self.addresses = self.addresses.filter { entry in
             var bucket = entry.value.bucket
             return entry.value.connections > 0 || !bucket.isFull(at: now)
+        }
+        self.quotas = self.quotas.filter { entry in
+            var bucket = entry.value
+            return !bucket.isFull(at: now)
         }
     }
 }

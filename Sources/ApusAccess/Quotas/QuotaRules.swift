@@ -138,12 +138,15 @@ package struct QuotaRules: Hashable, Sendable {
         return self.fallback(kind, subject)
     }
 
-    /// Connections a second from an address, if there is a rule.
-    package func acceptRate(of address: HostAddress) -> Double? {
-        for who in [QuotaEntity.Who.named(ExactText("\(address)")), .others] {
-            if let rate = self.rates[QuotaEntity(wanted: nil, nil, address: who)]?[.accepts] { return rate }
+    /// The quota for connections from an address, if there is one: its own, else that of all others, loopback included.
+    package func acceptQuota(of address: HostAddress) -> ConnectionCaps.Quota? {
+        // Mostly there are none, and each new connection asks.
+        guard !self.rates.isEmpty else { return nil }
+        func rate(_ who: QuotaEntity.Who) -> Double? {
+            self.rates[QuotaEntity(wanted: nil, nil, address: who)]?[.accepts]
         }
-        return nil
+        if let rate = rate(.named(ExactText("\(address)"))) { return ConnectionCaps.Quota(rate: rate, isNamed: true) }
+        return rate(.others).map { ConnectionCaps.Quota(rate: $0, isNamed: false) }
     }
 
     private func fallback(_ kind: QuotaKind, _ subject: QuotaSubject) -> QuotaLimit? {

@@ -90,7 +90,7 @@ package final class KafkaListener: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let gate = AcceptGate(
                         caps: configuration.caps, mustLogIn: configuration.login != nil || configuration.tls != nil,
-                        logger: logger)
+                        logger: logger, quota: { door.broker.access.quotas.acceptQuota(of: $0) })
                     try channel.pipeline.syncOperations.addHandler(gate)
                 }
             }
