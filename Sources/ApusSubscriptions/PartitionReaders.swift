@@ -68,47 +68,41 @@ package struct PartitionReaders: Sendable {
     /// ceiling lets it, nor longer than its own period, nor after it expires.
     /// - Parameters:
     ///   - end: the high watermark; nothing at or above it is free.
+    ///   - readers: those of one period beside each other, as ``SubscriptionIndex/readers(of:)`` has them.
     ///   - startOfAge: the first offset that is not older than this, by the time index; asked at most once for each
-    ///     different period.
+    ///     run of one period.
     package func free(
         below end: Offset, readers: [Reader], policy: RetentionPolicy, startOfAge: (Duration) -> Offset
     ) -> Offset {
         guard let floor = policy.floor else { return .zero }
         var needed = min(end, startOfAge(floor))
-        var starts: [Duration: Offset] = [:]
-        for reader in readers {
-            var from = self.progress[reader.id]?.position ?? .zero
+        for readers in readers.byPeriod {
+            guard let first = readers.first else { continue }
+            let from = readers.reduce(needed) { min($0, self.progress[$1.id]?.position ?? .zero) }
             guard from < needed else { continue }
-            if let period = reader.period.flatMap({ policy.period(stated: $0) }) {
-                let start = starts[period] ?? startOfAge(period)
-                starts[period] = start
-                from = max(from, start)
-            }
-            needed = min(needed, from)
+            let start = first.period.flatMap { policy.period(stated: $0) }.map(startOfAge) ?? .zero
+            needed = min(needed, max(from, start))
         }
         if let reach = policy.reach, reach > floor { needed = max(needed, min(end, startOfAge(reach))) }
         return min(needed, end)
     }
 
     /// Who has read one record, and who has not.
-    /// - Parameter startOfAge: as for ``free(below:readers:policy:startOfAge:)``.
+    /// - Parameters: as for ``free(below:readers:policy:startOfAge:)``.
     package func count(
         at offset: Offset, readers: [Reader], policy: RetentionPolicy, startOfAge: (Duration) -> Offset
     ) -> ReaderCount {
         var count = ReaderCount(subscriptions: readers.count)
-        var starts: [Duration: Offset] = [:]
-        for reader in readers {
-            if self.hasRead(reader.id, offset) {
-                count.read += 1
-                continue
+        for readers in readers.byPeriod {
+            guard let first = readers.first else { continue }
+            let isLate = policy.window(stated: first.period).map { offset < startOfAge($0) } ?? false
+            for reader in readers {
+                if self.hasRead(reader.id, offset) {
+                    count.read += 1
+                } else {
+                    count.add(reader.id, isLate: isLate)
+                }
             }
-            var isLate = false
-            if let period = policy.window(stated: reader.period) {
-                let start = starts[period] ?? startOfAge(period)
-                starts[period] = start
-                isLate = offset < start
-            }
-            count.add(reader.id, isLate: isLate)
         }
         return count
     }
@@ -189,6 +183,18 @@ extension PartitionReaders.Progress {
             passed += 1
         }
         if passed > 0 { self.acked.removeFirst(passed) }
+    }
+}
+
+extension [Reader] {
+    /// Runs of readers of one period. Ten thousand readers have a few periods, and each is looked up once.
+    package var byPeriod: some Sequence<ArraySlice<Reader>> {
+        sequence(state: self[...]) { rest -> ArraySlice<Reader>? in
+            guard let first = rest.first else { return nil }
+            let run = rest.prefix { $0.period == first.period }
+            rest = rest.dropFirst(run.count)
+            return run
+        }
     }
 }
 

@@ -75,6 +75,26 @@ struct ConnectionWatchTests {
         #expect(found == nil)
     }
 
+    @Test("answers that grew by encryption are more than was written, and are found unread all the same")
+    func encrypted() throws {
+        var watch = ConnectionWatch()
+        watch.wrote(100)
+        let found = try #require(self.firstFinding(&watch, Self.quiet(buffered: 250)))
+        #expect(found.1 == .unread)
+    }
+
+    @Test("all is taken until something is written, and again when nothing is buffered")
+    func taken() {
+        var watch = ConnectionWatch()
+        #expect(watch.isAllTaken)
+        watch.wrote(100)
+        #expect(!watch.isAllTaken)
+        _ = watch.finding(at: 1, Self.quiet(buffered: 40))
+        #expect(!watch.isAllTaken)
+        _ = watch.finding(at: 2, Self.quiet())
+        #expect(watch.isAllTaken)
+    }
+
     @Test("a client is not blamed for bytes that we do not read")
     func heldByUs() {
         var watch = ConnectionWatch()

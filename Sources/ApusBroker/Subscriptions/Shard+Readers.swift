@@ -36,8 +36,8 @@ extension Shard {
         let readers = self.world.subscriptions.view.index.readers(of: slot.topic.name)
         // The widest first: the periods behind the last of them count as the last one does.
         var periods: [Duration] = []
-        for period in readers.lazy.compactMap({ policy.window(stated: $0.period) })
-        where periods.last != period && !periods.contains(period) {
+        for readers in readers.byPeriod {
+            guard let period = policy.window(stated: readers.first?.period), !periods.contains(period) else { continue }
             guard periods.count < Limits.windowPeriodsPerPartitionMax / 2 else { break }
             periods.append(period)
         }

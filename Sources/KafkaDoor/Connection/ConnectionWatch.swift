@@ -62,8 +62,12 @@ struct ConnectionWatch {
         self.plenty = sweep
     }
 
+    /// The peer had taken all of its answers at the last sweep, and none was written since.
+    var isAllTaken: Bool { self.departure.count == self.bytesWritten }
+
     mutating func finding(at sweep: UInt64, _ state: State) -> Finding {
-        let taken = self.bytesWritten - UInt64(state.bytesBuffered)
+        // With TLS more may be buffered than was written: every record has its own overhead.
+        let taken = self.bytesWritten - min(self.bytesWritten, UInt64(max(0, state.bytesBuffered)))
         if state.bytesBuffered == 0 || taken > self.departure.count {
             self.departure = Mark(sweep: sweep, count: taken)
         }
