@@ -23,8 +23,10 @@ extension Broker {
         let published = BrokerPublication(empty)
         let subscriptions = BrokerSubscriptions(
             ports, home: ShardMailbox(loop: loops[0]), grace: table.duration(.subscriptionGrace))
+        let audit = BrokerAudit(isOn: settings.isAuditing ?? settings.isAuthorizing, loop: loops[0], ports: ports)
+        let access = BrokerAccess(settings, ports: ports, loop: loops[0], audit: audit)
         let world = ShardWorld(
-            ports: ports, settings: settings, subscriptions: subscriptions, shardCount: loops.count,
+            ports: ports, settings: settings, subscriptions: subscriptions, access: access, shardCount: loops.count,
             topics: { published.topics }, table: { published.table }
         )
         let tailCache = ByteCount(rawValue: settings.tailCache.rawValue / loops.count)
@@ -38,8 +40,6 @@ extension Broker {
             guard names?.isEmpty != true else { return }
             for shard in shards { shard.mailbox.run { shard.groups.topicsChanged(names) } }
         }
-        let audit = BrokerAudit(isOn: settings.isAuditing ?? settings.isAuthorizing, loop: loops[0], ports: ports)
-        let access = BrokerAccess(settings, ports: ports, loop: loops[0], audit: audit)
         let broker = Broker(
             settings: settings, ports: ports, shards: shards, registry: registry, subscriptions: subscriptions,
             published: published, access: access, audit: audit

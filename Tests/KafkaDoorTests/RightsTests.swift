@@ -1,6 +1,7 @@
 import ApusAccess
 import ApusBroker
 import ApusCore
+import ApusFakes
 import KafkaWire
 import NIOCore
 import NIOEmbedded
@@ -84,6 +85,45 @@ struct RightsTests {
         var cluster = DescribeClusterRequest()
         cluster.includeClusterAuthorizedOperations = true
         #expect(try bench.ask(cluster, version: 1).clusterAuthorizedOperations == 1 << 8 | 1 << 10 | 1 << 11)
+    }
+
+    @Test("a pattern stands for the topics that its member may describe, as the rules are now")
+    func patterns() throws {
+        let bench = try Self.bench("t1", "t2", "secret")
+        let ids = try ["t1", "t2", "secret"].map { try #require(bench.broker.topics.topic(named: $0)).id }
+        try bench.allow(.read, .group, "g")
+        try bench.allow(.describe, .topic, "t", prefixed: true)
+        var find = FindCoordinatorRequest()
+        find.coordinatorKeys = ["g"]
+        try #require(bench.ask(find, version: 4).coordinators.map(\.errorCode) == [.none])
+        var request = ConsumerGroupHeartbeatRequest()
+        (request.groupID, request.memberID, request.memberEpoch) = ("g", "m", 0)
+        request.rebalanceTimeoutMs = 10_000
+        request.topicPartitions = []
+        request.subscribedTopicRegex = ".*"
+        func told() throws -> Set<String>? {
+            // Assignments are not made at the same instant.
+            bench.clock.advance(by: .seconds(1))
+            let answer = try bench.ask(request, version: 1)
+            #expect(answer.errorCode == KafkaErrorCode.none)
+            request.memberEpoch = answer.memberEpoch
+            return answer.assignment.map { Set($0.topicPartitions.map { "\(TopicID($0.topicID))" }) }
+        }
+        #expect(try told() == Set(ids[..<2].map { "\($0)" }))
+        request = ConsumerGroupHeartbeatRequest()
+        (request.groupID, request.memberID, request.memberEpoch) = ("g", "m", request.memberEpoch)
+        request.memberEpoch = 1
+        #expect(try told() == nil)
+        let denial = try DoorBench.rule(.describe, .topic, "t2", .deny)
+        try bench.change([denial])
+        #expect(try told() == ["\(ids[0])"])
+        // Whoever looks into the group is told of topics by his own rights (KAFKA-18813).
+        try bench.allow(.describe, .group, "g")
+        var describe = ConsumerGroupDescribeRequest()
+        describe.groupIDs = ["g"]
+        #expect(try bench.ask(describe, version: 1).groups.map(\.errorCode) == [.none])
+        try bench.change([DoorBench.rule(.describe, .topic, "t1", .deny)])
+        #expect(try bench.ask(describe, version: 1).groups.map(\.errorCode) == [.topicAuthorizationFailed])
     }
 
     @Test("a right that is taken away is missed at the next request of a live connection")

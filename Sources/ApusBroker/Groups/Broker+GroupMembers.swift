@@ -106,7 +106,8 @@ extension Broker {
         }
     }
 
-    /// ConsumerGroupHeartbeat (KIP-848); also DESCRIBE on the topics that it names.
+    /// ConsumerGroupHeartbeat (KIP-848); also DESCRIBE on the topics that it names. Of those that its pattern matches
+    /// it is told of those that it may DESCRIBE.
     package func consumerGroupHeartbeat(
         _ request: ConsumerGroupHeartbeat, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable (Result<ConsumerGroupHeartbeatReply, GroupError>) -> Void
@@ -119,6 +120,7 @@ extension Broker {
             return home.run { then(.failure(.topicAuthorizationFailed)) }
         }
         var named = request
+        named.principal = client.access.isUnrestricted ? nil : client.principal.description
         if request.version == 0, request.member == .none, request.epoch == .join {
             named.freshMember = MemberID(self.uniqueName())
         }

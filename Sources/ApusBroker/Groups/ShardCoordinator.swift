@@ -50,7 +50,7 @@ final class ShardCoordinator: @unchecked Sendable {
 
     var shard: Shard { self.groups.shard }
     var world: ShardWorld { self.groups.shard.world }
-    var topics: GroupTopics { GroupTopics(snapshot: self.world.topics()) }
+    var topics: GroupTopics { GroupTopics(snapshot: self.world.topics(), access: self.world.access) }
     var now: Moment { Moment(instant: self.world.ports.clock.now, wall: self.world.ports.clock.wallTime) }
 
     /// For people and logs.

@@ -248,6 +248,7 @@ final class ShardWorld: Sendable {
     let settings: BrokerSettings
     let space = ShardSpace()
     let subscriptions: BrokerSubscriptions
+    let access: BrokerAccess
     let shardCount: Int
     /// All topics as they are published now.
     let topics: @Sendable () -> TopicSnapshot
@@ -255,12 +256,14 @@ final class ShardWorld: Sendable {
     let table: @Sendable () -> ConfigurationTable
 
     init(
-        ports: BrokerPorts, settings: BrokerSettings, subscriptions: BrokerSubscriptions, shardCount: Int,
-        topics: @escaping @Sendable () -> TopicSnapshot, table: @escaping @Sendable () -> ConfigurationTable
+        ports: BrokerPorts, settings: BrokerSettings, subscriptions: BrokerSubscriptions, access: BrokerAccess,
+        shardCount: Int, topics: @escaping @Sendable () -> TopicSnapshot,
+        table: @escaping @Sendable () -> ConfigurationTable
     ) {
         self.ports = ports
         self.settings = settings
         self.subscriptions = subscriptions
+        self.access = access
         self.shardCount = shardCount
         self.topics = topics
         self.table = table

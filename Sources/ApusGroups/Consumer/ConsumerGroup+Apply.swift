@@ -25,9 +25,7 @@ extension ConsumerGroup {
     }
 
     private mutating func apply(_ profile: ConsumerMember.Profile, of id: MemberID) {
-        let subscription = SubscriptionTable.Subscription(
-            topicNames: profile.topicNames, pattern: profile.topicPattern
-        )
+        let subscription = SubscriptionTable.Subscription(profile)
         let place = self.subscriptions.retain(subscription)
         if let before = self.subscriptionOf.updateValue(place, forKey: id) { self.subscriptions.release(before) }
         var member = self.members[id] ?? ConsumerMember(id: id)

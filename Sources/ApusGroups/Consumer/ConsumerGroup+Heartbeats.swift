@@ -64,7 +64,9 @@ extension ConsumerGroup {
             return nil
         }
         let member = self.members.values[place]
-        guard member.current.epoch == request.epoch, self.isSettled(member) else { return nil }
+        guard member.current.epoch == request.epoch, self.isSettled(member),
+            member.profile.principal == request.principal
+        else { return nil }
         self.members.values[place].session.endsAt = moment.now.advanced(by: moment.settings.sessionTimeout)
         return ConsumerGroupHeartbeatReply(
             member: member.id, epoch: request.epoch, heartbeatInterval: self.interval(of: member, moment)
@@ -74,7 +76,7 @@ extension ConsumerGroup {
     /// Nothing changed that a heartbeat would have to see to.
     private func isQuiet(_ moment: GroupMoment) -> Bool {
         !self.isChanged && !self.topicsMayDiffer && self.patternsPending.isEmpty && self.epoch == self.assignmentEpoch
-            && self.journalRead == moment.journal.end
+            && self.journalRead == moment.journal.end && self.knowsRights(moment)
     }
 
     private mutating func finish(_ batch: inout Batch, _ decision: inout ConsumerGroupDecision, _ moment: GroupMoment) {

@@ -85,9 +85,7 @@ extension ConsumerGroup {
         }
         guard request.topicNames != nil else { return }
         let profile = request.profile(after: self.members[request.member]?.profile)
-        let subscription = SubscriptionTable.Subscription(
-            topicNames: profile.topicNames, pattern: profile.topicPattern
-        )
+        let subscription = SubscriptionTable.Subscription(profile)
         guard self.subscriptions.hasRoom(for: subscription) else {
             throw .invalidRequest("The members of a group may name \(Limits.topicNamesPerGroupMax) topics in all.")
         }
@@ -101,11 +99,13 @@ extension ConsumerGroup {
     /// Notes what the request says of its member.
     private mutating func update(_ request: ConsumerGroupHeartbeat, _ records: inout [ConsumerGroupRecord]) {
         let before = self.members[request.member]?.profile
-        if request.isPlain, before?.client == request.client { return }
+        if request.isPlain, before?.client == request.client, before?.principal == request.principal { return }
         let profile = request.profile(after: before)
         guard profile != before else { return }
         self.persist([.member(self.id, member: request.member, profile)], &records)
-        if profile.topicNames != before?.topicNames || profile.topicPattern != before?.topicPattern || before == nil {
+        if profile.topicNames != before?.topicNames || profile.topicPattern != before?.topicPattern
+            || profile.reader != before?.reader || before == nil
+        {
             self.isChanged = true
         }
         if let pattern = profile.topicPattern, self.patterns[pattern] == nil { self.patternsPending.insert(pattern) }

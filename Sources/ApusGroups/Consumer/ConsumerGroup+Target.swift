@@ -47,13 +47,14 @@ extension ConsumerGroup {
     private func problem(
         _ ids: [(order: String, id: MemberID)], _ topics: any SubscribableTopics
     ) -> AssignmentProblem {
-        let found = self.topicNames.compactMap { topics.topic(named: $0) }.sorted { $0.id < $1.id }
+        // Worked out once for all members that want the same.
+        let names = self.subscriptions.entries.mapValues { self.names(of: $0.subscription, topics) }
+        // What nobody may be told of is nobody's part.
+        let all = self.subscriptions.hasReaders ? Set(names.values.joined()) : self.topicNames
+        let found = all.compactMap { topics.topic(named: $0) }.sorted { $0.id < $1.id }
         var places: [String: Int] = [:]
         for (index, topic) in found.enumerated() { places[topic.name] = index }
-        // Worked out once for all members that want the same.
-        let wanted = self.subscriptions.entries.mapValues { entry in
-            Set(self.names(of: entry.subscription)).compactMap { places[$0] }.sorted()
-        }
+        let wanted = names.mapValues { names in Set(names).compactMap { places[$0] }.sorted() }
         let members = ids.map { order, id in
             AssignmentProblem.Member(
                 order: order, topics: self.subscriptionOf[id].flatMap { wanted[$0] } ?? [],
@@ -63,19 +64,25 @@ extension ConsumerGroup {
         return AssignmentProblem(topics: found, members: members, isHomogeneous: Set(wanted.values).count <= 1)
     }
 
-    /// All topics that members want, whether they exist or not.
+    /// All topics that members want, whether they exist or not, and whether a pattern's reader may be told of them or
+    /// not.
     var topicNames: Set<String> {
         self.subscriptions.patterns.reduce(into: Set(self.subscriptions.topicNames)) { names, pattern in
             names.formUnion(self.patterns[pattern]?.topicNames ?? [])
         }
     }
 
-    private func names(of subscription: SubscriptionTable.Subscription) -> [String] {
-        subscription.topicNames + (subscription.pattern.flatMap { self.patterns[$0]?.topicNames } ?? [])
+    /// Names were checked when they were said; of a pattern's topics its reader gets those that he may be told of.
+    private func names(
+        of subscription: SubscriptionTable.Subscription, _ topics: any SubscribableTopics
+    ) -> [String] {
+        let matched = subscription.pattern.flatMap { self.patterns[$0]?.topicNames } ?? []
+        guard let reader = subscription.reader, !matched.isEmpty else { return subscription.topicNames + matched }
+        return subscription.topicNames + matched.filter(topics.describable(by: reader))
     }
 
-    /// Changes when a topic of the group comes, goes, or gets partitions. Stored, so the same for ever (FNV-1a, 64
-    /// bits).
+    /// Changes when a topic of the group comes, goes, or gets partitions, or a right to be told of one does. Stored, so
+    /// the same for ever (FNV-1a, 64 bits).
     private func hash(of topics: any SubscribableTopics) -> Int64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
@@ -86,11 +93,39 @@ extension ConsumerGroup {
             mix(topic.id.low)
             mix(UInt64(bitPattern: Int64(topic.partitionCount)))
         }
+        for (name, reader) in self.readings(topics) {
+            for text in [reader.principal, reader.host, name] {
+                for byte in text.utf8 { mix(byte) }
+                mix(UInt8(0xFF))
+            }
+        }
         return Int64(bitPattern: hash)
     }
 
-    /// What the journal of topic changes says to this group.
+    /// Which topic each reader gets by a pattern, in order.
+    private func readings(_ topics: any SubscribableTopics) -> [(name: String, reader: TopicReader)] {
+        guard self.subscriptions.hasReaders else { return [] }
+        var readings: [TopicReader: Set<String>] = [:]
+        for entry in self.subscriptions.entries.values {
+            guard let reader = entry.subscription.reader else { continue }
+            readings[reader, default: []].formUnion(self.names(of: entry.subscription, topics))
+        }
+        return readings.sorted { $0.key < $1.key }.flatMap { reader, names in
+            names.sorted().map { (name: $0, reader: reader) }
+        }
+    }
+
+    /// Whether the rights are those by which the group's patterns were looked up.
+    func knowsRights(_ moment: GroupMoment) -> Bool {
+        !self.subscriptions.hasReaders || self.rightsRead == moment.topics.rightsVersion
+    }
+
+    /// What the journal of topic changes, and the rights of now, say to this group.
     private mutating func catchUp(with moment: GroupMoment) {
+        if !self.knowsRights(moment) {
+            self.rightsRead = moment.topics.rightsVersion
+            self.topicsMayDiffer = true
+        }
         let changes = moment.journal.since(self.journalRead)
         self.journalRead = moment.journal.end
         guard case .these(let names) = changes else {

@@ -45,6 +45,8 @@ package struct ConsumerGroup: Sendable {
 
     /// How far the group has read the journal of topic changes; nil when it must look at all its topics.
     var journalRead: Int?
+    /// The rights by which patterns were looked up last; nil when they must be looked up again.
+    var rightsRead: Int64?
     /// Members or subscriptions changed, and the group epoch did not grow yet.
     var isChanged = false
     /// A topic of the group may have changed.

@@ -77,6 +77,7 @@ extension ConsumerGroupHeartbeat {
         if let pattern = self.topicPattern { profile.topicPattern = pattern.isEmpty ? nil : pattern }
         if let assignor = self.assignor { profile.assignor = assignor }
         profile.client = self.client
+        profile.principal = self.principal
         return profile
     }
 

@@ -22,6 +22,8 @@ package struct ConsumerGroupHeartbeat: Hashable, Sendable {
     /// What the member has now.
     package var owned: PartitionSet?
     package var client: ClientIdentity
+    /// Whose rights decide which topics a pattern stands for, as `User:alice`; nil: all topics may be told of.
+    package var principal: String?
     /// The version of the request.
     package var version: Int16
     /// An id for a member that brings none. From the Randomness port; only looked at for version 0.

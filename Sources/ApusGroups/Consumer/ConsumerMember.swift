@@ -13,6 +13,8 @@ package struct ConsumerMember: Hashable, Sendable {
         package var instance: InstanceID?
         package var rack: String?
         package var client = ClientIdentity(clientID: "", host: "")
+        /// Who it is, as `User:alice`, where that decides what it may be told of; nil: it may be told of all topics.
+        package var principal: String?
         /// Ascending, without repeats.
         package var topicNames: [String] = []
         /// Nil for none.
@@ -21,6 +23,12 @@ package struct ConsumerMember: Hashable, Sendable {
         package var assignor: String?
 
         package init() {}
+
+        /// For whom the pattern is looked up, if there is one.
+        var reader: TopicReader? {
+            guard self.topicPattern != nil, let principal = self.principal else { return nil }
+            return TopicReader(principal: principal, host: self.client.host)
+        }
     }
 
     /// How far the member has come; the record `currentAssignment`.

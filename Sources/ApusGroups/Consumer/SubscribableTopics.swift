@@ -10,6 +10,10 @@ package protocol SubscribableTopics {
     func topic(id: TopicID) -> SubscribableTopic?
     /// All names that a pattern may match: internal topics are not among them. In any order.
     func forEachName(_ body: (String) -> Void)
+    /// Moves whenever ``describable(by:)`` may answer otherwise.
+    var rightsVersion: Int64 { get }
+    /// Which topics somebody may be told of, by name.
+    func describable(by reader: TopicReader) -> (String) -> Bool
 }
 
 package struct SubscribableTopic: Hashable, Sendable {

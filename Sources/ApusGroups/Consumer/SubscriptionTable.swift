@@ -8,6 +8,14 @@ struct SubscriptionTable: Sendable {
     struct Subscription: Hashable, Sendable {
         var topicNames: [String]
         var pattern: String?
+        /// Nil: the pattern stands for all topics that it matches.
+        var reader: TopicReader?
+
+        init(_ profile: ConsumerMember.Profile) {
+            self.topicNames = profile.topicNames
+            self.pattern = profile.topicPattern
+            self.reader = profile.reader
+        }
     }
 
     private var ids: [Subscription: Int] = [:]
@@ -18,6 +26,11 @@ struct SubscriptionTable: Sendable {
     private var patternCounts: [String: Int] = [:]
     /// Names in all lists together.
     private var namesHeld = 0
+    /// Subscriptions whose topics are a matter of somebody's rights.
+    private var readersHeld = 0
+
+    /// Whether rights decide about any of them.
+    var hasReaders: Bool { self.readersHeld > 0 }
 
     var patterns: Dictionary<String, Int>.Keys { self.patternCounts.keys }
 
@@ -46,6 +59,7 @@ struct SubscriptionTable: Sendable {
         self.namesHeld += subscription.topicNames.count
         for name in subscription.topicNames { self.nameCounts[name, default: 0] += 1 }
         if let pattern = subscription.pattern { self.patternCounts[pattern, default: 0] += 1 }
+        if subscription.reader != nil { self.readersHeld += 1 }
         return id
     }
 
@@ -61,6 +75,7 @@ struct SubscriptionTable: Sendable {
         self.namesHeld -= entry.subscription.topicNames.count
         for name in entry.subscription.topicNames { Self.decrease(&self.nameCounts, name) }
         if let pattern = entry.subscription.pattern { Self.decrease(&self.patternCounts, pattern) }
+        if entry.subscription.reader != nil { self.readersHeld -= 1 }
     }
 
     private static func decrease(_ counts: inout [String: Int], _ name: String) {

@@ -158,8 +158,14 @@ extension ConsumerMember.Profile {
         self.topicPattern = try reader.readNullableString(true)
         self.rebalanceTimeout = .milliseconds(try reader.readInt32())
         self.assignor = try reader.readNullableString(true)
-        // Tag 0 is what a classic member said; there are none in our consumer groups.
-        try reader.skipTaggedFields()
+        var principal: String?
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            // Tag 0 is what a classic member said; there are none in our consumer groups.
+            guard tag == Self.principalTag else { return false }
+            principal = try reader.readString(true)
+            return true
+        }
+        self.principal = principal
     }
 }
 

@@ -152,8 +152,16 @@ extension ConsumerMember.Profile {
         writer.writeNullableString(self.topicPattern, true)
         writer.writeInt32(Int32(clamping: self.rebalanceTimeout.wholeMilliseconds))
         writer.writeNullableString(self.assignor, true)
-        writer.writeNoTaggedFields()
+        var section = writer.beginTaggedFields()
+        if let principal = self.principal {
+            writer.writeTaggedField(Self.principalTag, in: &section) { $0.writeString(principal, true) }
+        }
     }
+}
+
+extension ConsumerMember.Profile {
+    /// Ours, far above Kafka's, which takes them from 0 on; its brokers pass over it.
+    static let principalTag = 32_000
 }
 
 extension ConsumerMember.Current {

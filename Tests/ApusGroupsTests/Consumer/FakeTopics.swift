@@ -8,6 +8,9 @@ struct FakeTopics: SubscribableTopics {
     private var byName: [String: SubscribableTopic] = [:]
     private var names: [TopicID: String] = [:]
     private var idNext: UInt64 = 1
+    private(set) var rightsVersion: Int64 = 0
+    /// Topics that a principal may not be told of.
+    private var hidden: [String: Set<String>] = [:]
 
     init(_ topics: KeyValuePairs<String, Int32> = [:]) {
         for (name, partitions) in topics { self.set(name, partitions) }
@@ -18,6 +21,17 @@ struct FakeTopics: SubscribableTopics {
     func topic(named name: String) -> SubscribableTopic? { self.byName[name] }
     func topic(id: TopicID) -> SubscribableTopic? { self.names[id].flatMap { self.byName[$0] } }
     func forEachName(_ body: (String) -> Void) { for name in self.byName.keys { body(name) } }
+
+    func describable(by reader: TopicReader) -> (String) -> Bool {
+        let hidden = self.hidden[reader.principal] ?? []
+        return { !hidden.contains($0) }
+    }
+
+    /// What a principal may not be told of from now on.
+    mutating func hide(_ names: Set<String>, from principal: String) {
+        self.rightsVersion += 1
+        self.hidden[principal] = names
+    }
 
     /// Creates the topic, or gives it partitions.
     mutating func set(_ name: String, _ partitions: Int32) {
