@@ -38,6 +38,125 @@ struct ConfigurationTests {
         #expect(TopicOption.byBrokerName.count == TopicOption.allCases.count)
     }
 
+    private static func isRefused(_ error: BrokerError?, naming options: [String]) -> Bool {
+        guard case .invalidConfiguration(let text) = error else { return false }
+        return options.allSatisfy { text.contains("'\($0)") }
+    }
+
+    @Test(
+        "what comes to nothing is refused with the names of both settings, when a topic is made and when it is changed",
+        arguments: [
+            (
+                ["apus.retention.mode": "consumed", "cleanup.policy": "compact"],
+                ["apus.retention.mode", "cleanup.policy"]
+            ),
+            (
+                ["apus.retention.mode": "consumed", "cleanup.policy": "compact,delete"],
+                ["apus.retention.mode", "cleanup.policy"]
+            ),
+            (["apus.retention.mode": "consumed", "retention.ms": "-1"], ["apus.retention.mode", "retention.ms"]),
+            (
+                ["apus.retention.ceiling.ms": "1000", "retention.ms": "1001"],
+                ["apus.retention.ceiling.ms", "retention.ms"]
+            ),
+            (["apus.retention.ceiling.ms": "1000"], ["apus.retention.ceiling.ms", "retention.ms"]),
+            (
+                ["apus.retention.ceiling.ms": "1000", "retention.ms": "-1"],
+                ["apus.retention.ceiling.ms", "retention.ms"]
+            ),
+            (
+                ["cleanup.policy": "compact", "min.compaction.lag.ms": "2", "max.compaction.lag.ms": "1"],
+                ["min.compaction.lag.ms", "max.compaction.lag.ms"]
+            ),
+        ])
+    func contradictions(_ wish: [String: String], _ names: [String]) throws {
+        let world = try TestBroker()
+        let configuration = wish.mapValues { Optional($0) }
+        let made = world.createAll([TopicSpecification(name: "t", configuration: configuration)])
+        guard case .failure(let error) = made.first else { return #expect(Bool(false), "\(wish) was taken") }
+        #expect(Self.isRefused(error, naming: names), "\(error)")
+        try world.create("u")
+        let changes = wish.sorted { $0.key < $1.key }.map { ConfigurationChange.set(name: $0.key, value: $0.value) }
+        #expect(Self.isRefused(self.alter(world, .topic("u"), .change(changes)), naming: names))
+        #expect(Self.isRefused(self.alter(world, .topic("u"), .replace(configuration)), naming: names))
+        #expect(world.broker.topics.topic(named: "u")?.configuration.overrides.isEmpty == true)
+    }
+
+    @Test("what makes sense is taken: a floor above the default ceiling, both without end, and both at once")
+    func sense() throws {
+        let world = try TestBroker()
+        let year = "31536000000"
+        try world.create("long", ["retention.ms": year])
+        try world.create("forever", ["retention.ms": "-1"])
+        try world.create("endless", ["retention.ms": "-1", "apus.retention.ceiling.ms": "-1"])
+        try world.create("same", ["retention.ms": "1000", "apus.retention.ceiling.ms": "1000"])
+        try world.create("read", ["retention.ms": "0", "apus.retention.mode": "consumed"])
+        // One after the other it is refused, together it is taken.
+        let alone = ConfigurationAlteration.change([.set(name: "retention.ms", value: year)])
+        #expect(Self.isRefused(self.alter(world, .topic("same"), alone), naming: ["retention.ms"]))
+        let both = ConfigurationAlteration.change([
+            .set(name: "retention.ms", value: year), .set(name: "apus.retention.ceiling.ms", value: year),
+        ])
+        #expect(self.alter(world, .topic("same"), both) == nil)
+    }
+
+    @Test("a broker's defaults are held to the same, at its start and while it runs, by the broker's names")
+    func brokerContradictions() throws {
+        func refusal(_ configuration: [String: String]) -> BrokerError? {
+            do {
+                _ = try TestBroker(configuration: configuration)
+                return nil
+            } catch {
+                return error as? BrokerError
+            }
+        }
+        let contradictions: [([String: String], [String])] = [
+            (
+                ["apus.retention.mode": "consumed", "log.cleanup.policy": "compact"],
+                ["apus.retention.mode", "log.cleanup.policy"]
+            ),
+            (["apus.retention.ceiling.ms": "1000"], ["apus.retention.ceiling.ms", "log.retention.ms"]),
+            (
+                ["group.min.session.timeout.ms": "20000", "group.max.session.timeout.ms": "10000"],
+                ["group.min.session.timeout.ms", "group.max.session.timeout.ms"]
+            ),
+            (
+                ["group.consumer.heartbeat.interval.ms": "46000"],
+                ["group.consumer.heartbeat.interval.ms", "group.consumer.session.timeout.ms"]
+            ),
+        ]
+        for (configuration, names) in contradictions {
+            #expect(Self.isRefused(refusal(configuration), naming: names), "\(configuration)")
+            let world = try TestBroker()
+            let changes = configuration.sorted { $0.key < $1.key }
+                .map { ConfigurationChange.set(name: $0.key, value: $0.value) }
+            for broker in [nil, BrokerID(rawValue: 7)] {
+                #expect(Self.isRefused(self.alter(world, .broker(broker), .change(changes)), naming: names))
+            }
+        }
+    }
+
+    @Test("what an older version took is read and kept, and refused when it is changed")
+    func olderContradiction() throws {
+        let store = FakeCoordinatorStore()
+        let id = TopicID(high: 1, low: 1)
+        let record = TopicRecord(
+            name: "t", partitionCount: 1, bornIn: .zero,
+            configuration: ["apus.retention.mode": "consumed", "cleanup.policy": "compact"])
+        store.commit(
+            StoreTransaction(changes: [
+                .put(key: StoreKey.topic(id), value: record.encoded()),
+                .put(key: StoreKey.name("t"), value: Array(id.description.utf8)),
+            ])
+        ) { _ in }
+        let world = try TestBroker(store: store)
+        #expect(world.broker.topics.topic(named: "t")?.configuration.compaction != nil)
+        let change = ConfigurationAlteration.change([.set(name: "segment.bytes", value: "20000")])
+        #expect(Self.isRefused(self.alter(world, .topic("t"), change), naming: ["apus.retention.mode"]))
+        let repair = ConfigurationAlteration.change([.delete(name: "apus.retention.mode")])
+        #expect(self.alter(world, .topic("t"), repair) == nil)
+    }
+
     @Test("everything is described, with where each value comes from")
     func described() throws {
         let world = try TestBroker(configuration: ["log.retention.ms": "5000"])

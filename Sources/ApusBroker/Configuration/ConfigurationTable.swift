@@ -30,6 +30,7 @@ struct ConfigurationTable: Sendable {
         self.started = started
         self.facts = facts
         self.topicDefaults = TopicConfiguration(overrides: [:]) { started[$0.brokerName] ?? $0.definition.value }
+        try self.checkBroker()
     }
 
     /// Takes what the store holds. Values that this version does not allow any more are left out, not obeyed.
@@ -58,7 +59,8 @@ struct ConfigurationTable: Sendable {
             guard let value else { continue }
             overrides[name] = try Self.allowedTopicValue(name, value)
         }
-        return try self.consistent(overrides)
+        try self.checkTopic(overrides)
+        return overrides
     }
 
     /// A topic's overrides after an alteration.
@@ -80,19 +82,9 @@ struct ConfigurationTable: Sendable {
                     overrides[option.name] = nil
                 }
             }
-            return try self.consistent(overrides)
+            try self.checkTopic(overrides)
+            return overrides
         }
-    }
-
-    /// Options that are each allowed may contradict one another.
-    private func consistent(_ overrides: [String: String]) throws(BrokerError) -> [String: String] {
-        if let compaction = self.configuration(of: overrides).compaction, let lagMax = compaction.lagMax,
-            compaction.lagMin > lagMax
-        {
-            throw .invalidConfiguration(
-                "'\(TopicOption.compactionLagMin.name)' must not be above '\(TopicOption.compactionLagMax.name)'")
-        }
-        return overrides
     }
 
     func describe(_ topic: Topic) -> [ConfigurationEntry] {
@@ -145,8 +137,15 @@ struct ConfigurationTable: Sendable {
             if let new { try Self.check(change.name, new, definition) }
             values[change.name] = new
         }
+        var trial = self
+        trial.load(
+            allBrokers: broker == nil ? values : self.allBrokers, thisBroker: broker == nil ? self.thisBroker : values)
+        try trial.checkBroker()
         return values
     }
+
+    /// Whether somebody said what a broker's option is to be.
+    func isSet(_ name: String) -> Bool { (self.broker(name)?.source ?? .default) != .default }
 
     /// `broker` nil: the values set for all brokers in the store, and no others.
     func describe(_ broker: BrokerID?) throws(BrokerError) -> [ConfigurationEntry] {
