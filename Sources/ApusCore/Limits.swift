@@ -233,8 +233,10 @@ public enum Limits {
     public static let groupNewMemberWaitMax = Duration.seconds(300)
     /// Members of one group, those included that were given a name and have not come with it yet.
     public static let groupMembersMax = 10_000
-    /// Groups that one coordinator keeps, those included that are nothing but positions.
-    public static let groupsPerCoordinatorMax = 100_000
+    /// Groups of the classic protocol that one coordinator keeps, and groups that have positions. With 50 coordinators
+    /// a million groups in all, ten times what the catalogue takes as subscriptions. A group with one member takes some
+    /// KiB, so what clients can make a broker keep stays within a few GiB.
+    public static let groupsPerCoordinatorMax = 20_000
     /// Bytes of a group's name, which stands in front of each of its positions. Kafka allows 32 KiB.
     public static let groupNameBytesMax = 255
     /// Characters of a static member's name (Kafka's number).
@@ -370,8 +372,8 @@ public enum Limits {
     public static let topicNamesPerMemberMax = 10_000
     /// Topics that the members of one group name in different lists, all together.
     public static let topicNamesPerGroupMax = 100_000
-    /// Consumer groups of one partition of `__consumer_offsets`.
-    public static let consumerGroupsMax = 100_000
+    /// Consumer groups (KIP-848) of one partition of `__consumer_offsets`: as many as `groupsPerCoordinatorMax`.
+    public static let consumerGroupsMax = 20_000
     /// Changes of topics that groups can catch up with one by one; a group further behind looks at all its topics.
     public static let topicChangesKept = 10_000
     /// Regular expressions of one group's members.

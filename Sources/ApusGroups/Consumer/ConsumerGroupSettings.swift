@@ -12,6 +12,8 @@ package struct ConsumerGroupSettings: Hashable, Sendable {
     package var movingTime = Limits.consumerGroupMovingTime
     /// Members of one group (Kafka's `group.consumer.max.size`).
     package var membersMax = Limits.consumerGroupMembersMax
+    /// Groups of one coordinator.
+    package var groupsMax = Limits.consumerGroupsMax
     /// For each member of a group, the time that passes at least between two computations of its target assignment. So
     /// groups cost the same part of a core at most, however large they are and however often their members change.
     package var assignmentPausePerMember = Limits.assignmentPausePerMember

@@ -155,7 +155,7 @@ package struct ConsumerGroups: Sendable {
     private func checkNew(_ request: ConsumerGroupHeartbeat, _ classic: ClassicGroup) throws(GroupError) {
         guard request.epoch == .join else { throw .unknownMember }
         guard classic != .inUse else { throw .groupNotFound }
-        guard self.groups.count < Limits.consumerGroupsMax else { throw .tooManyGroups }
+        guard self.groups.count < self.settings.groupsMax else { throw .tooManyGroups }
     }
 
     // MARK: Topics

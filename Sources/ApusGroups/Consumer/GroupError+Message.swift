@@ -15,7 +15,8 @@ extension GroupError {
             "The assignors are: \(Assignor.allCases.map(\.rawValue).joined(separator: ", "))."
         case .groupFull: "The group has as many members as it may."
         case .groupNotFound: "There is no consumer group of this name."
-        case .tooManyGroups: "There are \(Limits.consumerGroupsMax) groups here, and no room for more."
+        case .tooManyGroups:
+            "The group's coordinator has as many groups as it may. Delete groups that nobody needs."
         case .unsupportedVersion: "This version cannot carry a member epoch."
         default: nil
         }

@@ -332,4 +332,24 @@ struct HeartbeatTests {
         bench.groups.apply(.target(GroupBench.name, .init(epoch: GroupEpoch(rawValue: .max), computedAt: bench.wall)))
         #expect(bench.join("a") == "a@2147483647 []")
     }
+
+    @Test("a coordinator has as many groups as it may; those that are there go on, and one that goes makes room")
+    func manyGroups() throws {
+        var bench = GroupBench { $0.groupsMax = 2 }
+        func join(_ group: String, _ bench: inout GroupBench) -> String {
+            var request = GroupBench.joining("m")
+            request.group = GroupID(group)
+            return bench.send(request)
+        }
+        #expect(join("a", &bench).hasPrefix("m@1"))
+        #expect(join("b", &bench).hasPrefix("m@1"))
+        #expect(join("c", &bench) == "POLICY_VIOLATION")
+        #expect(GroupError.tooManyGroups.message?.contains("Delete groups") == true)
+        #expect(join("a", &bench).hasPrefix("m@1"))
+        var leaving = GroupBench.request("m", -1)
+        leaving.group = GroupID("b")
+        #expect(bench.send(leaving) == "m@-1")
+        _ = try bench.groups.delete(GroupID("b"))
+        #expect(join("c", &bench).hasPrefix("m@1"))
+    }
 }
