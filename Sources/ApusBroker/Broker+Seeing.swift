@@ -1,3 +1,4 @@
+import ApusCore
 import ApusAccess
 
 /// What of the cluster a client sees.

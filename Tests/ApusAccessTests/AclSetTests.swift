@@ -8,7 +8,7 @@ import Testing
 func acl(_ text: String) throws -> Acl {
     var words = text.split(separator: " ").map(String.init)
     try #require(words.count >= 4)
-    let permission: AclPermission = words[0] == "deny" ? .deny : .allow
+    let permission: AccessPermission = words[0] == "deny" ? .deny : .allow
     let host = words[words.count - 1].hasPrefix("@") ? String(words.removeLast().dropFirst()) : "*"
     let operation = try #require(AccessOperation.allCases.first { "\($0)" == words[2] })
     let parts = words[3].split(separator: "=", maxSplits: 1).map(String.init)

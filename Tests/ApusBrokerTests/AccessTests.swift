@@ -11,7 +11,7 @@ struct AccessTests {
     private static let alice = Principal(user: "alice") ?? .anonymous
 
     private static func rule(
-        _ operation: AccessOperation, _ topic: ExactText, _ permission: AclPermission = .allow
+        _ operation: AccessOperation, _ topic: ExactText, _ permission: AccessPermission = .allow
     ) throws -> Acl {
         try Acl(ResourcePattern(.topic, .literal, topic), self.alice, .any, operation, permission)
     }

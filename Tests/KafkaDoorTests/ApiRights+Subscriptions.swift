@@ -1,3 +1,4 @@
+import ApusCore
 import ApusAccess
 import KafkaWire
 

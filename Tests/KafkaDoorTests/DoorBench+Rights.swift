@@ -56,7 +56,7 @@ extension DoorBench {
 
     static func rule(
         _ operation: AccessOperation, _ type: ResourceType, _ name: String, prefixed: Bool = false,
-        _ permission: AclPermission = .allow, from host: AclHost = .any, for principal: Principal = DoorBench.alice
+        _ permission: AccessPermission = .allow, from host: AclHost = .any, for principal: Principal = DoorBench.alice
     ) throws -> Acl {
         try Acl(
             ResourcePattern(type, prefixed ? .prefixed : .literal, ExactText(name)), principal, host, operation,

@@ -236,7 +236,7 @@ struct RightsTests {
             creation.principal = "User:alice"
             creation.host = "*"
             creation.operation = AccessOperation.write.rawValue
-            creation.permissionType = AclPermission.allow.rawValue
+            creation.permissionType = AccessPermission.allow.rawValue
             creations.append(creation)
         }
         var request = CreateAclsRequest()

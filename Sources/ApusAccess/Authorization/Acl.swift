@@ -32,13 +32,6 @@ package struct ResourcePattern: Hashable, Sendable {
     }
 }
 
-package enum AclPermission: Int8, Comparable, Sendable {
-    case deny = 2
-    case allow = 3
-
-    package static func < (left: AclPermission, right: AclPermission) -> Bool { left.rawValue < right.rawValue }
-}
-
 /// From where: any host, or one.
 package enum AclHost: Hashable, Comparable, Sendable, CustomStringConvertible {
     case any
@@ -97,11 +90,11 @@ package struct Acl: Hashable, Sendable {
     package let principal: Principal
     package let host: AclHost
     package let operation: AccessOperation
-    package let permission: AclPermission
+    package let permission: AccessPermission
 
     package init(
         _ pattern: ResourcePattern, _ principal: Principal, _ host: AclHost = .any, _ operation: AccessOperation,
-        _ permission: AclPermission = .allow
+        _ permission: AccessPermission = .allow
     ) throws(AclRefusal) {
         if let refusal = Self.refusal(of: pattern) { throw refusal }
         self.pattern = pattern
@@ -124,7 +117,7 @@ package struct Acl: Hashable, Sendable {
         guard let operation = AccessOperation(rawValue: wire.operation) else {
             throw .code("operation", wire.operation)
         }
-        guard let permission = AclPermission(rawValue: wire.permission) else {
+        guard let permission = AccessPermission(rawValue: wire.permission) else {
             throw .code("permission", wire.permission)
         }
         let pattern = ResourcePattern(type, kind, ExactText(wire.name))

@@ -1,3 +1,5 @@
+package import ApusCore
+
 /// Which ACLs DescribeAcls shows and DeleteAcls removes (KIP-290). What is nil is any.
 package struct AclFilter: Hashable, Sendable {
     package enum PatternKind: Hashable, Sendable {
@@ -14,7 +16,7 @@ package struct AclFilter: Hashable, Sendable {
     package var principal: ExactText?
     package var host: String?
     package var operation: AccessOperation?
-    package var permission: AclPermission?
+    package var permission: AccessPermission?
 
     /// Shows everything.
     package init() {
@@ -45,7 +47,7 @@ package struct AclFilter: Hashable, Sendable {
             if self.operation == nil { throw .code("operation", operation) }
         }
         if permission != Self.any {
-            self.permission = AclPermission(rawValue: permission)
+            self.permission = AccessPermission(rawValue: permission)
             if self.permission == nil { throw .code("permission", permission) }
         }
         self.name = name.map { ExactText($0) }

@@ -1,3 +1,5 @@
+import ApusCore
+
 /// What rights are about, with Kafka's codes.
 package enum ResourceType: Int8, CaseIterable, Comparable, Sendable {
     case topic = 2
@@ -47,28 +49,7 @@ package struct Resource: Hashable, Sendable {
     package static let cluster = Resource(.cluster, Self.clusterName)
 }
 
-/// What somebody wants to do, with Kafka's codes.
-package enum AccessOperation: Int8, CaseIterable, Comparable, Sendable {
-    /// In an ACL: every operation.
-    case all = 2
-    case read = 3
-    case write = 4
-    case create = 5
-    case delete = 6
-    case alter = 7
-    case describe = 8
-    case clusterAction = 9
-    case describeConfigs = 10
-    case alterConfigs = 11
-    case idempotentWrite = 12
-    case createTokens = 13
-    case describeTokens = 14
-    case twoPhaseCommit = 15
-
-    package static func < (left: AccessOperation, right: AccessOperation) -> Bool {
-        left.rawValue < right.rawValue
-    }
-
+extension AccessOperation {
     var bit: OperationSet { OperationSet(rawValue: 1 << Int32(self.rawValue)) }
 
     /// What an ACL of this operation allows: whoever may read a topic may also see that it is there.

@@ -1,3 +1,4 @@
+import ApusCore
 package import ApusAccess
 package import NIOCore
 

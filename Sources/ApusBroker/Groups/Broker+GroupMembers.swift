@@ -1,3 +1,4 @@
+import ApusCore
 import ApusAccess
 package import ApusGroups
 import KafkaWire

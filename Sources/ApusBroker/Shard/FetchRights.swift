@@ -1,3 +1,4 @@
+import ApusCore
 import ApusAccess
 
 /// Whether a fetch that waited may still have what it asked for.

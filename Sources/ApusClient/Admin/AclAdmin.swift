@@ -1,3 +1,4 @@
+import ApusCore
 import KafkaWire
 
 /// Rules of who may do what. Got from ``ApusClient/acls``.

@@ -1,56 +1,10 @@
+public import ApusCore
 import KafkaWire
 
 /// One rule of access: this principal, from this host, may (or must not) do this with what the resource covers.
 public struct AclRule: Hashable, Sendable {
-    public enum Permission: Int8, Sendable, CustomStringConvertible {
-        case deny = 2
-        case allow = 3
-
-        public var description: String { self == .allow ? "allow" : "deny" }
-    }
-
-    /// What may be done. With Kafka's codes.
-    public enum Operation: Int8, CaseIterable, Sendable, CustomStringConvertible {
-        case all = 2
-        case read = 3
-        case write = 4
-        case create = 5
-        case delete = 6
-        case alter = 7
-        case describe = 8
-        case clusterAction = 9
-        case describeConfigs = 10
-        case alterConfigs = 11
-        case idempotentWrite = 12
-        case createTokens = 13
-        case describeTokens = 14
-        case twoPhaseCommit = 15
-
-        /// As Kafka's tools write it, in small letters: `describe-configs`.
-        public var description: String {
-            switch self {
-            case .all: "all"
-            case .read: "read"
-            case .write: "write"
-            case .create: "create"
-            case .delete: "delete"
-            case .alter: "alter"
-            case .describe: "describe"
-            case .clusterAction: "cluster-action"
-            case .describeConfigs: "describe-configs"
-            case .alterConfigs: "alter-configs"
-            case .idempotentWrite: "idempotent-write"
-            case .createTokens: "create-tokens"
-            case .describeTokens: "describe-tokens"
-            case .twoPhaseCommit: "two-phase-commit"
-            }
-        }
-
-        public init?(_ text: String) {
-            guard let operation = Self.allCases.first(where: { $0.description == text }) else { return nil }
-            self = operation
-        }
-    }
+    public typealias Permission = AccessPermission
+    public typealias Operation = AccessOperation
 
     /// What a rule is about.
     public struct Resource: Hashable, Sendable {

@@ -1,3 +1,4 @@
+import ApusCore
 package import ApusClient
 
 /// Rules as they are typed: `alice`, `read,write`, `topic:orders-*`.

@@ -1,3 +1,4 @@
+import ApusCore
 import ApusClient
 import ApusCommand
 import ArgumentParser
