@@ -112,7 +112,9 @@ let fuzzing: [Target] =
         .target(name: "CFuzz", path: "Fuzz/CFuzz"),
         .executableTarget(
             name: "apus-fuzz",
-            dependencies: ["CFuzz", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "KafkaWire", nioCore],
+            dependencies: [
+                "CFuzz", "ApusAccess", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "KafkaWire", nioCore,
+            ],
             path: "Fuzz/Targets",
             swiftSettings: house
         ),

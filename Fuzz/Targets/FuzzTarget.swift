@@ -21,6 +21,8 @@ struct FuzzTarget: Sendable {
     static let proportional: @Sendable (Int) -> Int = { Self.heapBytesFixed + $0 * Self.heapBytesPerByteMax }
 
     static let all: [FuzzTarget] = [
-        .requests, .responses, .frames, .batches, .segments, .indexes, .states, .groupRecords, .groupHeartbeats,
+        .requests, .responses, .frames, .batches, .segments, .indexes, .states, .compacted,
+        .groupRecords, .groupHeartbeats, .groupRequests, .logins, .keys, .certificates, .accessRecords,
+        .accessStore,
     ]
 }

@@ -43,7 +43,7 @@ extension FuzzTarget {
         name: "states",
         isProportional: true,
         heapBytesMax: FuzzTarget.proportional,
-        seeds: { LogSeeds.files.state },
+        seeds: { LogSeeds.files.state + CompactedSeeds.states },
         run: { bytes in
             LogSeeds.asItIsAndSigned(bytes) { buffer in
                 guard let state = LogState(from: buffer) else { return }
@@ -54,7 +54,7 @@ extension FuzzTarget {
 }
 
 /// Real files to begin with, and the way back from mutated bytes to files that hold.
-private enum LogSeeds {
+enum LogSeeds {
     static let identity = LogIdentity(
         TopicPartition(topic: TopicID(high: 1, low: 2), partition: PartitionIndex(rawValue: 0))
     )
@@ -70,11 +70,17 @@ private enum LogSeeds {
         try? disk.createDirectory(self.identity.directory)
         disk.replace(self.name, with: segment)
         guard
-            var log = try? Log.open(
+            let log = try? Log.open(
                 identity: self.identity, configuration: LogConfiguration(), on: disk, cleanShutdown: cleanShutdown,
                 wall: self.wall, seed: 1
             ).log
         else { return }
+        self.use(log, on: disk)
+    }
+
+    /// Reads what can be read, and writes on.
+    static func use(_ log: Log, on disk: SimulatedDisk) {
+        var log = log
         var next = log.startOffset
         while next < log.endOffset, let read = try? log.read(from: next, below: log.endOffset, upTo: .kibibytes(4)) {
             guard let result = try? read.run(on: disk), let last = result.batches.last,
@@ -133,8 +139,8 @@ private enum LogSeeds {
     }()
 
     /// Gives every batch that still has a header a right CRC and a right seal.
-    static func sign(_ body: inout ByteBuffer) {
-        let seed = Seal.seed(salt: self.header.salt)
+    static func sign(_ body: inout ByteBuffer, salt: UInt64 = Self.header.salt) {
+        let seed = Seal.seed(salt: salt)
         var position = 0
         while position + Seal.byteCount + RecordBatchHeader.byteCount <= body.readableBytes {
             guard
