@@ -193,13 +193,15 @@ struct VerbTests {
                 #expect(read.map(\.offset) == [Offset(rawValue: 1)])
                 #expect(read.first?.message.value == ByteBuffer(string: "v"))
                 #expect(read.first?.message.headers.map(\.name) == ["h"])
-                #expect(broker.readMemory.used == .zero)
                 try await broker.deleteTopic(.id(id))
                 await #expect(throws: BrokerError.unknownTopicID) { try await broker.read(topic: .id(id), from: .zero) }
             }
             while isOver.value == nil { await loop.run() }
             try await group.waitForAll()
         }
+        // Not where it was read: the answer leaves before the loop gives back what it had set aside for the read.
+        await loop.run()
+        #expect(broker.readMemory.used == .zero)
         await loop.shutdownGracefully()
     }
 }

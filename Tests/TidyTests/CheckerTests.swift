@@ -22,6 +22,19 @@ struct CheckerTests {
         #expect(SourceFile(path: "Sources/ApusLog/A.swift", text: text).words.last?.line == 5)
     }
 
+    @Test("a key that stands twice in one dictionary literal is found, and nothing else is")
+    func keysTwice() {
+        let text = """
+            let a = ["x": 1, "y": [2: 3, 2: 4], .one: f("x", [.one: 1]),
+                // again
+                "x": 5, .one: 6]
+            let b = [c ? "x" : "y", d ? "x" : "z"] as [String: [String: Int]]
+            let c = ["x": 1, "\\(x)": 2, "\\(x)": 3, "[,": 4, "X": 5]
+            """
+        let found = Literals.findings(in: self.thinking(text))
+        #expect(found.map(\.line) == [1, 3, 3])
+    }
+
     @Test(
         "an import outside the table is found",
         arguments: [

@@ -51,6 +51,11 @@ struct TidyTests {
         self.expectNone(Tree.handwritten.flatMap { Shape.findings(in: $0) })
     }
 
+    @Test("no dictionary literal has a key twice")
+    func literals() {
+        self.expectNone(Tree.files.flatMap { Literals.findings(in: $0) })
+    }
+
     @Test("every test has a sentence for a name")
     func sentences() {
         self.expectNone(
