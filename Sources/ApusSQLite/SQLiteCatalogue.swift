@@ -9,7 +9,7 @@ import Synchronization
 /// the order in which it was asked; commits that come while one is being synced share the next sync. A file that takes
 /// no changes is opened all the same, and says so to whoever wants one.
 package final class SQLiteCatalogue: Catalogue {
-    private enum Request: Sendable {
+    enum Request: Sendable {
         case write(CatalogueBatch.Write, changes: Int)
         case read(@Sendable (Database) -> Void)
         case watch(CatalogueWatcher, after: CatalogueVersion)
@@ -22,7 +22,9 @@ package final class SQLiteCatalogue: Catalogue {
 
     /// Nothing can be changed: the file, its directory or its file system does not let us.
     package let isReadOnly: Bool
-    private let line: SQLiteLine<Request, CatalogueError>
+    /// Why it takes no changes any more, until it is opened again.
+    package var failure: CatalogueError? { self.line.failure }
+    let line: SQLiteLine<Request, CatalogueError>
     private let watches: Mutex<Watches>
     private let caps: CatalogueCaps
 
@@ -39,7 +41,7 @@ package final class SQLiteCatalogue: Catalogue {
         } catch let damage as CatalogueDamage {
             throw .damaged(path: path, damage.text)
         } catch {
-            throw .unavailable(path: path, "\(error)")
+            throw SQLiteStoreError(error, at: path)
         }
         self.isReadOnly = opened.isReadOnly
         self.line = SQLiteLine(opened.database)

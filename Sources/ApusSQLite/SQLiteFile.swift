@@ -38,7 +38,8 @@ enum SQLiteFile {
         configuration.foreignKeysEnabled = format.hasForeignKeys
         configuration.readonly = isReadOnly
         do {
-            let database = try DatabaseQueue(path: path, configuration: configuration)
+            let database = try DatabaseQueue(
+                path: self.name(of: path, isReadOnly: isReadOnly), configuration: configuration)
             try database.writeWithoutTransaction { database in
                 let version = try self.check(database, path, format)
                 if isReadOnly {
@@ -51,17 +52,30 @@ enum SQLiteFile {
                 }
             }
             return database
-        } catch let error as SQLiteStoreError {
-            throw error
-        } catch let error as DatabaseError where [.SQLITE_CORRUPT, .SQLITE_NOTADB].contains(error.resultCode) {
-            throw .damaged(path: path, error.message ?? "no message")
-        } catch let error as DatabaseError
-            where [.SQLITE_READONLY, .SQLITE_CANTOPEN, .SQLITE_PERM].contains(error.resultCode)
-        {
-            throw .readOnly(path: path, error.message ?? "no message")
         } catch {
-            throw .unavailable(path: path, "\(error)")
+            throw SQLiteStoreError(error, at: path)
         }
+    }
+
+    /// What SQLite is told to open.
+    ///
+    /// On a file system that takes no changes SQLite can not make the shared memory that goes with a log, and would not
+    /// even read. Where there is no log, there is nothing to be shared: then it is told that nothing changes.
+    private static func name(of path: String, isReadOnly: Bool) -> String {
+        // SQLite keeps the log beside the file itself, not beside a link to it.
+        var path = path
+        if let real = realpath(path, nil) {
+            path = String(cString: real)
+            free(real)
+        }
+        let directory = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+        var log = stat()
+        guard isReadOnly, access(directory, W_OK) != 0, stat(path + "-wal", &log) != 0 || log.st_size == 0 else {
+            return path
+        }
+        // In a URI these have a meaning (RFC 3986).
+        let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
+        return "file:\(escaped)?immutable=1"
     }
 
     /// Changes nothing. Answers the format's version, 0 for an empty file.

@@ -27,7 +27,7 @@ struct ServerParts: Sendable {
     private var journal: JournaledDisk?
     private var hasBallast = false
     private var store: SQLiteCoordinatorStore?
-    private var catalogue: SQLiteCatalogue?
+    private var catalogue: ReopeningCatalogue?
     private var loops: MultiThreadedEventLoopGroup?
     private var threads: DiskThreads?
     private var broker: Broker?
@@ -164,8 +164,11 @@ struct ServerParts: Sendable {
             do throws(SQLiteStoreError) {
                 return try SQLiteCoordinatorStore(at: directory.storePath, mustExist: directory.identity != nil)
             } catch {
-                if case .unavailable = error { throw ServerError(.disk, "\(error)", cause: error) }
-                throw ServerError(.dataRefused, "\(error)", cause: error)
+                switch error {
+                case .unavailable, .locked, .full: throw ServerError(.disk, "\(error)", cause: error)
+                case .missing, .foreign, .newerFormat, .damaged, .readOnly:
+                    throw ServerError(.dataRefused, "\(error)", cause: error)
+                }
             }
         }
         self.store = store
@@ -235,7 +238,7 @@ struct ServerParts: Sendable {
         settings.configuration = configuration.brokerOptions
         settings.isAuthorizing = configuration.isAuthenticating
         settings.superUsers = try ServerSecurity.superUsers(configuration)
-        let catalogue = try await self.openCatalogue(directory)
+        let catalogue = try await self.openCatalogue(directory, clock)
         let ports = BrokerPorts(
             disk: threads, store: store, catalogue: catalogue, clock: clock, randomness: SystemRandomness(),
             logger: self.logger)
@@ -259,21 +262,23 @@ struct ServerParts: Sendable {
     }
 
     /// Whatever is wrong with it is no reason not to start: what needs it says why it does not work.
-    private mutating func openCatalogue(_ directory: DataDirectory) async throws(ServerError) -> any Catalogue {
-        let opened = try await self.blocking { () throws(ServerError) in
-            Result { () throws(SQLiteStoreError) in try SQLiteCatalogue(at: directory.cataloguePath) }
-        }
-        switch opened {
-        case .success(let catalogue):
-            if catalogue.isReadOnly {
-                self.logger.warning("the catalogue takes no changes", metadata: ["file": "\(directory.cataloguePath)"])
+    private mutating func openCatalogue(
+        _ directory: DataDirectory, _ clock: SystemClock
+    ) async throws(ServerError) -> any Catalogue {
+        let (path, logger) = (directory.cataloguePath, self.logger)
+        let catalogue = try await self.blocking { () throws(ServerError) in
+            ReopeningCatalogue(at: path, clock: clock) { opened in
+                guard !opened.isReadOnly else { return }
+                logger.notice("the catalogue was opened again and takes changes", metadata: ["file": "\(path)"])
             }
-            self.catalogue = catalogue
-            return catalogue
-        case .failure(let error):
-            self.logger.error("the catalogue can not be opened", metadata: ["reason": "\(error)"])
-            return UnopenedCatalogue(error)
         }
+        if let problem = catalogue.problem {
+            logger.error(
+                "the catalogue takes no changes or can not be opened; tried again when it is needed",
+                metadata: ["file": "\(path)", "reason": "\(problem)"])
+        }
+        self.catalogue = catalogue
+        return catalogue
     }
 
     private mutating func listen(

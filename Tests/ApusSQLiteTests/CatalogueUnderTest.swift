@@ -6,11 +6,15 @@ import Synchronization
 /// Every catalogue there is: the same suite holds for each.
 enum CatalogueUnderTest: CaseIterable, Sendable {
     case sqlite
+    /// As a broker has it.
+    case reopening
     case fake
 
     func make(in directory: TemporaryDirectory, caps: CatalogueCaps = CatalogueCaps()) throws -> any Catalogue {
         switch self {
         case .sqlite: try SQLiteCatalogue(at: directory.file("catalogue.sqlite"), caps: caps)
+        case .reopening:
+            ReopeningCatalogue(at: directory.file("catalogue.sqlite"), caps: caps, clock: SimulatedClock())
         case .fake: FakeCatalogue(caps: caps)
         }
     }

@@ -62,7 +62,7 @@ enum Arrows {
             ]
         ),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
-        Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "GRDB"])),
+        Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "Dispatch", "GRDB"])),
         Part(
             "ApusClient", .doing,
             [

@@ -156,11 +156,12 @@ extension BrokerAnswer {
         case .resourceNotFound: error.code = .unknownSubscription
         case .duplicateResource: error.code = .subscriptionExists
         case .invalidUpdateVersion: error.code = .conflict
-        case .brokerNotAvailable: error.code = .catalogue
+        case .brokerNotAvailable, .throttlingQuotaExceeded: error.code = .catalogue
         default: return error
         }
         if let message { error.message = message }
-        error.isRetryable = false
+        // Somebody holds the catalogue's lock: he lets go of it, as a rule.
+        error.isRetryable = code == .throttlingQuotaExceeded
         return error
     }
 }

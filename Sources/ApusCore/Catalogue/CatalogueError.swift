@@ -41,12 +41,19 @@ extension CatalogueError: CustomStringConvertible {
         case .ownsSubscriptions(let name, let count):
             "consumer '\(name)' still owns \(count) subscription\(count == 1 ? "" : "s")"
         case .tooMany(let what, let limit): "\(what): at most \(limit)"
-        case .busy(let text): "the catalogue is locked by another process: \(text)"
-        case .full(let text): "no room for the catalogue: \(text)"
-        case .readOnly(let text): "the catalogue takes no changes: \(text)"
-        case .corrupt(let text): "the catalogue is damaged: \(text)"
-        case .unavailable(let text): "the catalogue cannot be used: \(text)"
-        case .unknown(let text): "the catalogue may or may not have made the change: \(text)"
+        case .busy(let text):
+            "the catalogue is locked by another process: \(text). Nothing was changed; end that process, or try again"
+        case .full(let text):
+            "no room for the catalogue: \(text). Nothing was changed; free some space on its file system, then try "
+                + "again"
+        case .readOnly(let text):
+            "the catalogue takes no changes: \(text). Nothing was changed; let the broker write to the file and its "
+                + "directory, then try again"
+        case .corrupt(let text):
+            "the catalogue is damaged: \(text). Nothing was changed; stop the broker and put the file back from a copy"
+        case .unavailable(let text):
+            "the catalogue cannot be used: \(text). Nothing was changed; the broker tries again by itself"
+        case .unknown(let text): "the catalogue may or may not have made the change: \(text). Look before trying again"
         }
     }
 }
