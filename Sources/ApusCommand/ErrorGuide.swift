@@ -154,7 +154,9 @@ package enum ErrorGuide {
         "REQUEST_TIMED_OUT": "not done in time; it may be done all the same",
         "MESSAGE_TOO_LARGE": "a batch over max.message.bytes",
         "OFFSET_METADATA_TOO_LARGE": "more than 4,096 bytes of text beside a position",
-        "COORDINATOR_LOAD_IN_PROGRESS": "the group's coordinator reads what it knew before the broker's start",
+        "COORDINATOR_LOAD_IN_PROGRESS":
+            "the group's coordinator reads what it knew before the broker's start; if that lasts, the broker's log "
+            + "says what keeps it and what to do",
         "COORDINATOR_NOT_AVAILABLE": "the group has no coordinator at the moment",
         "NOT_COORDINATOR": "another broker coordinates the group, or nobody has asked for its coordinator yet",
         "ILLEGAL_GENERATION": "the group has shared out anew; the member joins again",

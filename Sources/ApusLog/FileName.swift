@@ -18,6 +18,8 @@ enum FileName: Hashable {
     case knownEnd
     /// Put there by whoever accepts that loss.
     case acceptedLoss
+    /// Put there by whoever accepts that damaged records of groups are passed over (``LogIdentity/acceptedDamage``).
+    case acceptedDamage
     /// Half-made: something was being replaced when the process ended. Never read, always removed.
     case temporary
     case unknown
@@ -26,6 +28,7 @@ enum FileName: Hashable {
     static let markerName = "has-state"
     static let knownEndName = "known-end"
     static let acceptedLossName = "accept-loss"
+    static let acceptedDamageName = "accept-damage"
 
     /// A compacted segment has a name of its own, so that a reader of the old file never finds the new one under it.
     static func segmentName(_ base: Offset, _ generation: UInt32 = 0) -> String {
@@ -48,6 +51,8 @@ enum FileName: Hashable {
             self = .knownEnd
         } else if name == Self.acceptedLossName {
             self = .acceptedLoss
+        } else if name == Self.acceptedDamageName {
+            self = .acceptedDamage
         } else if name.hasSuffix(".temporary") {
             self = .temporary
         } else if let base = Self.base(of: name, suffix: ".segment") {

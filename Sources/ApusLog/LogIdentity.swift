@@ -10,6 +10,10 @@ package struct LogIdentity: Hashable, Sendable {
         self.topicPartition = topicPartition
         self.directory = TopicDirectory.path(of: topicPartition.topic).appending("\(topicPartition.partition)")
     }
+
+    /// Whoever owns the records may take this file's being there for the word to go on without those that are damaged.
+    /// The log itself only leaves it alone.
+    package var acceptedDamage: DiskPath { self.directory.appending(FileName.acceptedDamageName) }
 }
 
 /// What a topic's configuration says about its logs. May be changed while the log is open: it holds from the next

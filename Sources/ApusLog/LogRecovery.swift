@@ -155,7 +155,7 @@ struct LogRecovery {
             case .segment(let base): self.segments.append(base)
             case .compacted(let base, let generation):
                 self.compacted.append(CompactedFile(base: base, generation: generation))
-            case .index: break
+            case .index, .acceptedDamage: break
             case .state: self.hasState = true
             case .marker: self.hasMarker = true
             case .knownEnd: self.hasKnownEnd = true

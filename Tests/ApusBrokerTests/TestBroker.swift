@@ -24,6 +24,7 @@ final class TestBroker {
         catalogue: FakeCatalogue = FakeCatalogue(), clock: SimulatedClock = SimulatedClock(), seed: UInt64 = 1,
         incarnation: Int32 = 1, wasClean: Bool = true,
         tailCache: ByteCount = .mebibytes(4), configuration: [String: String] = [:],
+        logger: Logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
         change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.disk = disk
@@ -41,8 +42,7 @@ final class TestBroker {
         change(&settings)
         let ports = BrokerPorts(
             disk: self.queue, store: store, catalogue: catalogue, clock: clock,
-            randomness: SeededRandomness(seed: seed),
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+            randomness: SeededRandomness(seed: seed), logger: logger
         )
         let opened = Once<Result<Broker, BrokerError>>()
         Broker.open(settings, ports: ports, shards: [self.loop], on: self.loop) { opened.put($0) }

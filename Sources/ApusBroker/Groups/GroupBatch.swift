@@ -23,28 +23,46 @@ enum GroupBatch {
         return (writes, builder.finish())
     }
 
-    /// The group records from `offset` on in what was read of the partition, and the offset behind them.
+    /// What a piece of the partition says.
+    struct Piece {
+        var records: [GroupRecord] = []
+        /// The offset behind it.
+        var next: Offset
+        /// Batches whose records are none, although they were written so: damage that was signed.
+        var losses: [GroupLoss] = []
+    }
+
+    /// The group records from `offset` on in what was read of the partition.
     ///
-    /// - Throws: when the bytes are no batches: what was read was checked, so this is damage that was signed.
-    static func records(
-        in batches: [ByteBuffer], from offset: Offset
-    ) throws(WireError) -> (records: [GroupRecord], next: Offset) {
-        var found: [GroupRecord] = []
-        var next = offset
+    /// - Throws: when the bytes are no batches. The log checked that they are.
+    static func records(in batches: [ByteBuffer], from offset: Offset) throws(WireError) -> Piece {
+        var piece = Piece(next: offset)
         for bytes in batches {
             var bytes = bytes
             while let batch = try RecordBatch.read(from: &bytes) {
+                let first = max(piece.next, Offset(rawValue: batch.header.baseOffset))
                 let end = batch.header.baseOffset.addingReportingOverflow(Int64(batch.header.lastOffsetDelta) + 1)
-                if !end.overflow { next = max(next, Offset(rawValue: end.partialValue)) }
+                if !end.overflow { piece.next = max(piece.next, Offset(rawValue: end.partialValue)) }
                 guard !batch.header.attributes.isControl else { continue }
-                var records = try batch.records()
-                while let record = try records.next() {
-                    // Without a key it is none of ours, and nothing can be said of it.
-                    guard record.offset >= offset.rawValue, let key = record.key else { continue }
-                    found.append(GroupRecord(key: key, value: record.value))
+                do throws(WireError) {
+                    piece.records += try self.records(of: batch, from: offset)
+                } catch {
+                    let what = "the batch at offset \(batch.header.baseOffset) can not be read: \(error)"
+                    piece.losses.append(GroupLoss(offsets: min(first, piece.next)..<piece.next, what: what))
                 }
             }
         }
-        return (found, next)
+        return piece
+    }
+
+    private static func records(of batch: RecordBatch, from offset: Offset) throws(WireError) -> [GroupRecord] {
+        var found: [GroupRecord] = []
+        var records = try batch.records()
+        while let record = try records.next() {
+            // Without a key it is none of ours, and nothing can be said of it.
+            guard record.offset >= offset.rawValue, let key = record.key else { continue }
+            found.append(GroupRecord(key: key, value: record.value))
+        }
+        return found
     }
 }

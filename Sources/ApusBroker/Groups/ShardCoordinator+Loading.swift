@@ -7,14 +7,17 @@ import NIOCore
 extension ShardCoordinator {
     /// Reads the partition from its start to its end, piece by piece, and lets the groups come alive then. Meanwhile
     /// everybody is told that it loads.
-    func load() {
+    ///
+    /// - Parameter salvage: set when it is read over damage.
+    func load(_ salvage: GroupSalvage? = nil) {
         self.coordinator = self.world.newCoordinator()
         self.phase = .loading
         self.unreadable = (0, "")
+        self.salvage = salvage
         self.read(from: .zero, wait: .zero)
     }
 
-    private func read(from offset: Offset, wait: Duration) {
+    func read(from offset: Offset, wait: Duration) {
         guard case .loading = self.phase else { return }
         guard let topic = self.world.topic(self.topicID) else { return self.failed("the topic is gone") }
         let wish = FetchEntry(
@@ -40,18 +43,21 @@ extension ShardCoordinator {
         if case .offsetOutOfRange(let start, _)? = result.error, start > offset {
             return self.read(from: start, wait: .zero)
         }
-        if let error = result.error { return self.failed("\(error)") }
+        if let error = result.error { return self.meet(error, at: offset) }
         guard !result.batches.isEmpty else { return self.finishIfAtEnd(offset) }
         do {
-            let (records, next) = try GroupBatch.records(in: result.batches, from: offset)
-            for record in records { self.load(record) }
-            self.read(from: max(next, Offset(rawValue: offset.rawValue + 1)), wait: .zero)
+            let piece = try GroupBatch.records(in: result.batches, from: offset)
+            if let loss = piece.losses.first, self.salvage == nil { return self.meet(loss) }
+            for loss in piece.losses { self.salvage?.lose(loss) }
+            for record in piece.records { self.load(record) }
+            self.read(from: max(piece.next, offset.next), wait: .zero)
         } catch {
             self.failed("\(error)")
         }
     }
 
     private func load(_ record: GroupRecord) {
+        self.salvage?.keep(record)
         do throws(GroupRecordError) {
             try self.coordinator.load(record)
         } catch {
@@ -71,6 +77,8 @@ extension ShardCoordinator {
                 if partition.highWatermark < partition.log.endOffset {
                     return self.read(from: offset, wait: .seconds(1))
                 }
+                if let salvage = self.salvage { return self.putInOrder(salvage, end: offset) }
+                self.dropAcceptance()
                 self.finish()
             } catch {
                 self.failed("\(error)")
@@ -78,8 +86,9 @@ extension ShardCoordinator {
         }
     }
 
-    private func finish() {
+    func finish() {
         self.phase = .live
+        self.salvage = nil
         if self.unreadable.count > 0 {
             self.world.ports.logger.warning(
                 "records of groups say nothing to us and are left alone",
@@ -94,11 +103,14 @@ extension ShardCoordinator {
         self.groups.loadNext()
     }
 
-    private func failed(_ reason: String) {
+    /// - Parameter next: what an operator can do about it.
+    func failed(_ reason: String, next: String? = nil) {
         guard !self.groups.isClosed else { return }
-        self.world.ports.logger.error(
-            "groups can not be loaded; tried again", metadata: ["partition": "\(self.label)", "reason": "\(reason)"])
+        var metadata: Logger.Metadata = ["partition": "\(self.label)", "reason": "\(reason)"]
+        if let next { metadata["next"] = "\(next)" }
+        self.world.ports.logger.error("groups can not be loaded; tried again", metadata: metadata)
         self.coordinator = self.world.newCoordinator()
+        self.salvage = nil
         self.rest()
         self.groups.loadNext()
     }

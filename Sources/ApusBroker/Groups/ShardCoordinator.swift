@@ -33,6 +33,8 @@ final class ShardCoordinator: @unchecked Sendable {
     var seenAt: [GroupID: Instant] = [:]
     /// Records that were passed over, and why the last of them.
     var unreadable: (count: Int, last: String) = (0, "")
+    /// Set while the partition is read over damage that an operator accepted.
+    var salvage: GroupSalvage?
     /// Doubles with each failure in a row.
     var reloadPause = Limits.groupReloadPause.lowerBound
 

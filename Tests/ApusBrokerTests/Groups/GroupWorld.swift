@@ -17,13 +17,16 @@ final class GroupWorld {
     private let configuration: [String: String]
     private var incarnation: Int32 = 1
     private(set) var bench: TestBroker
+    /// What all brokers of this world logged.
+    let logbook = Logbook()
 
     /// - Parameter delay: milliseconds that an empty group waits after its first member.
     init(seed: UInt64 = 1, delay: Int = 0, topic partitions: Int32 = 6) throws {
         self.seed = seed
         self.configuration = ["group.initial.rebalance.delay.ms": String(delay)]
         self.bench = try TestBroker(
-            disk: self.disk, store: self.store, clock: self.clock, seed: seed, configuration: self.configuration
+            disk: self.disk, store: self.store, clock: self.clock, seed: seed, configuration: self.configuration,
+            logger: self.logbook.logger
         )
         try self.bench.create("t", partitions: partitions)
         #expect(self.find(["g"]) == [nil])
@@ -32,14 +35,19 @@ final class GroupWorld {
     var broker: Broker { self.bench.broker }
 
     /// The broker dies where it stands, and another begins on what the disk has.
-    func crash(_ salt: UInt64 = 0) throws {
+    ///
+    /// - Parameter between: what happens to the disk while no broker runs.
+    func crash(_ salt: UInt64 = 0, _ between: () throws -> Void = {}) throws {
         self.bench.queue.dropAll()
         self.disk.crash(seed: self.seed &+ salt)
+        try between()
         try self.begin(wasClean: false)
     }
 
-    func restart() throws {
+    /// - Parameter between: as for ``crash(_:_:)``.
+    func restart(_ between: () throws -> Void = {}) throws {
         #expect(try self.bench.close())
+        try between()
         try self.begin(wasClean: true)
     }
 
@@ -47,7 +55,8 @@ final class GroupWorld {
         self.incarnation += 1
         self.bench = try TestBroker(
             disk: self.disk, store: self.store, clock: self.clock, seed: self.seed &+ UInt64(self.incarnation),
-            incarnation: self.incarnation, wasClean: wasClean, configuration: self.configuration
+            incarnation: self.incarnation, wasClean: wasClean, configuration: self.configuration,
+            logger: self.logbook.logger
         )
         self.bench.settle()
     }
