@@ -1,5 +1,6 @@
 """The systems Apus is measured beside, with the configuration that is theirs for the same promise."""
 
+import asyncio
 import json
 import os
 import re
@@ -54,6 +55,29 @@ class Redis(Peer):
             connection.settimeout(60)
             connection.sendall(b"FLUSHALL\r\n")
             connection.recv(64)
+
+    def pings(self, connections, every, seconds):
+        """Answers the percentage of a core that so many connections cost, each with one PING every so many seconds."""
+        async def rest(number, times):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            await asyncio.sleep(every * (1 + number / connections))
+            for _ in range(times):
+                writer.write(b"PING\r\n")
+                await reader.readline()
+                await asyncio.sleep(every)
+            writer.close()
+
+        async def spent():
+            times = 1 + -(-seconds // every)
+            resting = [asyncio.create_task(rest(number, times)) for number in range(connections)]
+            await asyncio.sleep(2 * every)
+            before, began = cpu_seconds(self.pid), time.monotonic()
+            await asyncio.sleep(seconds - every)
+            used = (cpu_seconds(self.pid) - before) / (time.monotonic() - began)
+            await asyncio.gather(*resting)
+            return 100 * used
+
+        return asyncio.run(spent())
 
     def publish(self, bytes_each, records, connections, window):
         self.forget()
