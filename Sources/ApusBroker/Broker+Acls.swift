@@ -45,6 +45,11 @@ extension Broker {
         guard client.allows(.alter, on: .cluster) else {
             return home.run { then(.failure(.clusterAuthorizationFailed)) }
         }
+        // Each is held against every rule, on the event loop.
+        guard filters.count <= Limits.aclFiltersPerRequestMax else {
+            let most = Limits.aclFiltersPerRequestMax
+            return home.run { then(.failure(.invalidRequest("\(filters.count) filters at once, at most \(most)"))) }
+        }
         let audit = self.audit
         self.access.commit(on: loop) { records in
             let rules = records.rules

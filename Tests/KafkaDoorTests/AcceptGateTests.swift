@@ -21,9 +21,9 @@ struct AcceptGateTests {
             self.server = EmbeddedChannel(loop: self.loop)
         }
 
-        func open() throws {
+        func open(_ caps: ConnectionCaps.Rules = ConnectionCaps.Rules(), mustLogIn: Bool = false) throws {
             let gate = AcceptGate(
-                caps: ConnectionCaps.Rules(), mustLogIn: false, logger: LogLines().logger,
+                caps: caps, mustLogIn: mustLogIn, logger: LogLines().logger,
                 quota: { [unowned self] in self.rules.acceptQuota(of: $0) }, now: { [clock] in clock.now })
             try self.server.pipeline.syncOperations.addHandlers([gate, self.passed])
         }
@@ -68,6 +68,36 @@ struct AcceptGateTests {
             #expect(stage.passed.channels.last == ObjectIdentifier(late))
             #expect(stage.passed.channels.count == 5 + index)
         }
+    }
+
+    @Test("who does not log in makes room for the next, the oldest first, after a moment of peace")
+    func makesRoom() throws {
+        let stage = Stage()
+        var caps = ConnectionCaps.Rules()
+        caps.unauthenticated = 3
+        try stage.open(caps, mustLogIn: true)
+        func closed(_ channels: [EmbeddedChannel]) -> [Bool] { channels.map { $0.closeFuture.isFulfilled } }
+        let silent = try (0..<3).map { _ in try stage.connect(from: "10.0.0.1") }
+        // They have come just now: whoever comes next is turned away.
+        let early = try stage.connect(from: "10.0.0.2")
+        stage.loop.run()
+        #expect(closed(silent + [early]) == [false, false, false, true])
+        // The first one logs in, and stays.
+        stage.server.pipeline.fireUserInboundEventTriggered(AcceptGate.LoggedIn(channel: ObjectIdentifier(silent[0])))
+        let second = try stage.connect(from: "10.0.0.2")
+        stage.pass(.seconds(2))
+        let third = try stage.connect(from: "10.0.0.2")
+        stage.loop.run()
+        #expect(closed(silent + [second, third]) == [false, true, false, false, false])
+        let fourth = try stage.connect(from: "10.0.0.2")
+        stage.loop.run()
+        #expect(closed(silent + [second, third, fourth]) == [false, true, true, false, false, false])
+        // A close makes room once.
+        second.close(promise: nil)
+        stage.loop.run()
+        let others = try (0..<2).map { _ in try stage.connect(from: "10.0.0.3") }
+        stage.loop.run()
+        #expect(closed(others) == [false, true])
     }
 
     @Test("who would wait too long is turned away")

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import KafkaWire
@@ -17,9 +18,10 @@ struct FetchSessionsTests {
 
     private static func request(
         id: Int32 = 0, epoch: Int32 = 0, byID: Bool = false, _ entries: [FetchEntry],
-        forgotten: [PartitionReference] = []
+        forgotten: [PartitionReference] = [], owner: Principal = .anonymous
     ) -> FetchSessions.Request {
-        FetchSessions.Request(id: id, epoch: epoch, isByID: byID, entries: entries, forgotten: forgotten)
+        FetchSessions.Request(
+            id: id, epoch: epoch, isByID: byID, entries: entries, forgotten: forgotten, owner: owner)
     }
 
     private static func result(
@@ -50,6 +52,21 @@ struct FetchSessionsTests {
     private static func code(_ plan: FetchSessions.Plan) -> KafkaErrorCode? {
         guard case .refused(let code) = plan else { return nil }
         return code
+    }
+
+    @Test("another principal's session is not known, and can not be ended")
+    func owners() throws {
+        var sessions = FetchSessions(countMax: 10)
+        let id = Self.begun(3, &sessions)
+        let mallory = try #require(Principal(user: "mallory"))
+        for epoch in [1, 2, 7] as [Int32] {
+            let plan = sessions.plan(Self.request(id: id, epoch: epoch, [], owner: mallory), at: 1, newID: { 1 })
+            #expect(Self.code(plan) == .fetchSessionIDNotFound)
+        }
+        _ = sessions.plan(Self.request(id: id, epoch: -1, [], owner: mallory), at: 1, newID: { 1 })
+        _ = sessions.plan(Self.request(id: id, epoch: 0, [], owner: mallory), at: 1, newID: { 1 })
+        let plan = sessions.plan(Self.request(id: id, epoch: 1, []), at: 1, newID: { 1 })
+        #expect(Self.partitions(plan) == [0, 1, 2])
     }
 
     @Test("epoch 0 begins a session, and the next fetch names nothing and gets everything in it")

@@ -222,7 +222,8 @@ struct GroupsTests {
         let bench = try self.bench()
         _ = try bench.ask(self.sync(self.joined(bench)), version: 5)
         var request = DescribeGroupsRequest()
-        request.groups = ["g", "none"]
+        // What is named twice is told once.
+        request.groups = ["g", "none", "g", "g"]
         request.includeAuthorizedOperations = true
         let groups = try bench.ask(request, version: version).groups
         #expect(groups.map(\.groupState) == ["Stable", "Dead"])

@@ -29,7 +29,7 @@ final class LoginBench {
 
     init(
         mechanisms: Set<SaslMechanism> = Set(SaslMechanism.allCases), inClear: Bool = true, lifetime: Duration? = nil,
-        from address: String = "127.0.0.1"
+        from address: String = "127.0.0.1", superUsers: Set<Principal> = []
     ) throws {
         var users = ScramUsers(mockSecret: Secret(repeatElement(7, count: 32)))
         for hash in ScramHash.allCases {
@@ -49,7 +49,11 @@ final class LoginBench {
             }
         }
         self.bench = try DoorBench(
-            remoteAddress: address, change: { $0.isAuthorizing = true }, login: login,
+            remoteAddress: address,
+            change: {
+                $0.isAuthorizing = true
+                $0.superUsers = superUsers
+            }, login: login,
             loginEnded: { report in
                 let words =
                     switch report.outcome {

@@ -295,6 +295,24 @@ struct ReauthenticationTests {
         #expect(login.reports.value?.last == "failed: sessionExpired")
     }
 
+    @Test("a fetch that waited for another until its session was over is not served")
+    func heldFetch() throws {
+        let alice = try #require(Principal(user: "alice"))
+        let login = try LoginBench(lifetime: .seconds(5), superUsers: [alice])
+        try login.logIn()
+        try login.bench.create("t")
+        var fetch = try login.bench.fetch("t", version: 11)
+        fetch.minBytes = 1
+        fetch.maxWaitMs = 3_000
+        for _ in 0..<4 { try login.bench.send(fetch, version: 11) }
+        login.bench.advance(seconds: 4)
+        #expect(try login.bench.replies().count == 1)
+        #expect(login.bench.isOpen)
+        login.bench.advance(seconds: 30)
+        #expect(try login.bench.replies().count == 1)
+        #expect(!login.bench.isOpen)
+    }
+
     @Test("a session that has run out may still be renewed")
     func late() throws {
         let login = try LoginBench(lifetime: .seconds(5))

@@ -262,6 +262,23 @@ struct RightsTests {
         #expect(try Self.code(bench, produceTo: "t-9999") == .topicAuthorizationFailed)
     }
 
+    @Test("more filters than are held against all rules at once are refused, and nothing is removed")
+    func tooManyFilters() throws {
+        let bench = try Self.bench("t")
+        try bench.allow("t", .write)
+        let before = bench.broker.access.acls.acls.count
+        var filter = DeleteAclsRequest.Filter()
+        filter.resourceTypeFilter = 1
+        filter.patternTypeFilter = 1
+        filter.operation = 1
+        filter.permissionType = 1
+        var removal = DeleteAclsRequest()
+        removal.filters = Array(repeating: filter, count: Limits.aclFiltersPerRequestMax + 1)
+        let refused = try bench.asRoot { try bench.ask(removal, version: 3) }
+        #expect(refused.filterResults.allSatisfy { $0.errorCode == .invalidRequest && $0.matchingAcls.isEmpty })
+        #expect(before > 0 && bench.broker.access.acls.acls.count == before)
+    }
+
     @Test("rules that can not be are refused one by one, and the others are made")
     func oddRules() throws {
         let bench = try Self.bench()

@@ -48,6 +48,14 @@ struct TopicsTests {
         }
     }
 
+    @Test("a topic that is asked for twice is told once", arguments: [0, 8, 13] as [Int16])
+    func twice(version: Int16) throws {
+        let bench = try DoorBench()
+        try bench.create("a")
+        let told = try bench.ask(Self.metadata(["a", "none", "a", "none", "a"]), version: version).topics
+        #expect(told.map(\.name) == ["a", "none"])
+    }
+
     @Test("a broker is where its client came to, or where its listener says", arguments: [0, 13] as [Int16])
     func endpoint(version: Int16) throws {
         let bench = try DoorBench()

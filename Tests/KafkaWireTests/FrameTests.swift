@@ -54,6 +54,21 @@ struct FrameTests {
         }
     }
 
+    @Test("what would be longer than any client reads becomes no frame")
+    func overlong() {
+        func described(_ members: Int) -> [ByteBuffer] {
+            var group = DescribeGroupsResponse.Group()
+            var member = DescribeGroupsResponse.Member()
+            member.memberMetadata = ByteBuffer(repeating: 7, count: 1 << 20)
+            group.members = Array(repeating: member, count: members)
+            var response = DescribeGroupsResponse()
+            response.groups = [group]
+            return Frame.encode(response, version: 5, correlationID: 1)
+        }
+        #expect(described(3).reduce(0) { $0 + $1.readableBytes } > 3 << 20)
+        #expect(described(600).isEmpty)
+    }
+
     @Test("a response survives its frame, with tagged fields in its header only where they belong")
     func responseFrame() throws {
         for (version, headerBytes) in [(Int16(8), 4), (9, 5)] {

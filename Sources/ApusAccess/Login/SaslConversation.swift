@@ -60,6 +60,11 @@ package struct SaslConversation: Sendable {
         return !session.isExpired(at: now)
     }
 
+    /// Whether what came in the session may still run: also while it is being renewed.
+    package func isInSession(at now: Instant) -> Bool {
+        self.session.map { !$0.isExpired(at: now) } ?? false
+    }
+
     /// When to give up on a client that has not logged in; nil once it has.
     package var deadline: Instant? {
         self.session == nil ? self.began.advanced(by: Limits.loginWaitMax) : nil

@@ -140,7 +140,7 @@ final class BrokerConnection: ChannelInboundHandler, RemovableChannelHandler, @u
         }
         var pieces = Frame.encode(
             request, version: version, correlationID: self.nextCorrelationID(), clientID: self.clientID)
-        guard let last = pieces.popLast() else { preconditionFailure("a frame has at least its length") }
+        guard let last = pieces.popLast() else { return then(.failure(self.tooLong)) }
         for piece in pieces { context.write(self.wrapOutboundOut(piece), promise: nil) }
         let written = context.eventLoop.makePromise(of: Void.self)
         let lost = self.error(.connectionLost, "the connection went away", isRetryable: true, isIndefinite: true)
@@ -180,10 +180,17 @@ final class BrokerConnection: ChannelInboundHandler, RemovableChannelHandler, @u
             return answer(.failure(self.error(.connectionLost, "there is no connection").unsent))
         }
         let correlationID = self.nextCorrelationID()
-        self.calls.append(Call(correlationID: correlationID, deadline: deadline, answer: answer))
         let pieces = Frame.encode(request, version: version, correlationID: correlationID, clientID: self.clientID)
+        guard !pieces.isEmpty else { return answer(.failure(self.tooLong)) }
+        self.calls.append(Call(correlationID: correlationID, deadline: deadline, answer: answer))
         for piece in pieces { context.write(self.wrapOutboundOut(piece), promise: nil) }
         self.sweepLater()
+    }
+
+    /// Nothing of it was sent, and it would be the same again.
+    private var tooLong: ApusError {
+        self.error(.invalidArgument, "a request over \(WireLimits.frameBytesWrittenMax) bytes: ask for less at once")
+            .unsent
     }
 
     private func nextCorrelationID() -> Int32 {

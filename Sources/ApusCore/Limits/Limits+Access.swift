@@ -1,5 +1,10 @@
 // Rights, users, quotas and the audit log.
 extension Limits {
+    /// Filters of one DeleteAcls: each is held against every rule there is.
+    public static let aclFiltersPerRequestMax = 1000
+    /// A connection has so long to log in before it makes room for another, when too many have not logged in.
+    public static let loginUndisturbed = Duration.seconds(2)
+
     /// Requests to change rights, users or quotas that one commit to the coordinator store takes.
     public static let accessRequestsPerCommitMax = 1_000
     /// How often such a request is decided again because another broker was faster, before it is refused.

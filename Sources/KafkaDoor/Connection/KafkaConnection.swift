@@ -256,6 +256,12 @@ final class KafkaConnection: ChannelDuplexHandler {
             var call = self.fetchesHeld.popFirst()
         else { return false }
         self.isFetchRunning = true
+        // It was let in when it came; its session may have ended since.
+        guard self.isAdmitted || self.login?.admitsHeld ?? true else {
+            self.fill(call.place, with: [])
+            self.close(because: "a fetch was held for longer than its session")
+            return true
+        }
         self.pace.asked(at: .now())
         self.run(&call)
         return true

@@ -78,6 +78,10 @@ struct Exchange<Response: KafkaResponse>: Sendable {
 
     func answer(_ response: Response) {
         let frame = Frame.encode(response, version: self.version, correlationID: self.correlationID)
+        // Nobody would read it, and the client learns more from a closed connection than from silence.
+        guard !frame.isEmpty else {
+            return self.close(because: "\(Response.apiKey): an answer over \(WireLimits.frameBytesWrittenMax) bytes")
+        }
         self.connection.value.answer(self.place, with: frame)
     }
 

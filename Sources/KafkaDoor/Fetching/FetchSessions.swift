@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import KafkaWire
@@ -26,6 +27,8 @@ struct FetchSessions {
         var isByID: Bool
         var entries: [FetchEntry]
         var forgotten: [PartitionReference]
+        /// Who asks: nobody else's sessions are known to him.
+        var owner: Principal
     }
 
     fileprivate struct Partition {
@@ -41,6 +44,7 @@ struct FetchSessions {
         /// The epoch that the next fetch must have.
         var epoch: Int32
         var isByID: Bool
+        let owner: Principal
         var partitions: [Partition] = []
         var places: [PartitionReference: Int] = [:]
         /// Where the next fetch begins, so that partitions that always have much to give do not starve the others.
@@ -68,14 +72,20 @@ struct FetchSessions {
     mutating func plan(_ request: Request, at sweep: UInt64, newID: () -> Int32) -> Plan {
         switch request.epoch {
         case Self.epochNone:
-            self.remove(request.id)
+            self.end(request)
             return .whole(id: 0, request.entries)
         case Self.epochFirst:
-            self.remove(request.id)
+            self.end(request)
             return .whole(id: self.begin(request, at: sweep, newID: newID), request.entries)
         default:
             return self.continued(request, at: sweep)
         }
+    }
+
+    /// The session that a request names goes, if it is his who asks.
+    private mutating func end(_ request: Request) {
+        guard self.sessions[request.id]?.owner == request.owner else { return }
+        self.remove(request.id)
     }
 
     /// The new session's number, or 0 when there is no room for one.
@@ -85,7 +95,7 @@ struct FetchSessions {
         else { return 0 }
         var id = newID()
         while id <= 0 || self.sessions[id] != nil { id = newID() }
-        var session = Session(epoch: 1, isByID: request.isByID, lastUsed: sweep)
+        var session = Session(epoch: 1, isByID: request.isByID, owner: request.owner, lastUsed: sweep)
         for entry in request.entries { session.put(entry) }
         // A partition named twice would have two places; such a request gets its answer and no session.
         guard session.partitions.count == request.entries.count else { return 0 }
@@ -95,7 +105,9 @@ struct FetchSessions {
     }
 
     private mutating func continued(_ request: Request, at sweep: UInt64) -> Plan {
-        guard var session = self.sessions[request.id] else { return .refused(.fetchSessionIDNotFound) }
+        guard var session = self.sessions[request.id], session.owner == request.owner else {
+            return .refused(.fetchSessionIDNotFound)
+        }
         guard session.isByID == request.isByID else { return .refused(.fetchSessionTopicIDError) }
         guard session.epoch == request.epoch else { return .refused(.invalidFetchSessionEpoch) }
         let before = session.partitions.count

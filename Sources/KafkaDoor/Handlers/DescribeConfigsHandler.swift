@@ -8,7 +8,10 @@ enum DescribeConfigsHandler: ApiHandler {
 
     static func handle(_ request: inout DescribeConfigsRequest, _ exchange: Exchange<DescribeConfigsResponse>) {
         var response = DescribeConfigsResponse()
-        for resource in request.resources {
+        let resources = request.resources.eachOnce {
+            Named(type: $0.resourceType, name: $0.resourceName)
+        }
+        for resource in resources {
             var result = DescribeConfigsResponse.Result()
             result.resourceType = resource.resourceType
             result.resourceName = resource.resourceName
@@ -27,6 +30,11 @@ enum DescribeConfigsHandler: ApiHandler {
             response.results.append(result)
         }
         exchange.answer(response)
+    }
+
+    private struct Named: Hashable {
+        var type: Int8
+        var name: String
     }
 
     private static func entries(

@@ -7,13 +7,16 @@ enum DescribeProducersHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 0...0
 
     static func handle(_ request: inout DescribeProducersRequest, _ exchange: Exchange<DescribeProducersResponse>) {
-        let topics = request.topics
+        var topics = request.topics.eachOnce(by: \.name)
+        for place in topics.indices {
+            topics[place].partitionIndexes = topics[place].partitionIndexes.eachOnce { $0 }
+        }
         let partitions = topics.flatMap { topic in
             topic.partitionIndexes.map {
                 PartitionReference(topic: .name(topic.name), partition: PartitionIndex(rawValue: $0))
             }
         }
-        exchange.broker.describeProducers(partitions, client: exchange.client, on: exchange.loop) { results in
+        exchange.broker.describeProducers(partitions, client: exchange.client, on: exchange.loop) { [topics] results in
             var results = results[...]
             var response = DescribeProducersResponse()
             response.topics = topics.map { topic in

@@ -26,7 +26,7 @@ enum FetchHandler: ApiHandler {
         let session = FetchSessions.Request(
             id: request.sessionID, epoch: exchange.version >= self.versionSessions ? request.sessionEpoch : -1,
             isByID: exchange.version >= self.versionByID, entries: asked,
-            forgotten: self.forgotten(request, exchange.version)
+            forgotten: self.forgotten(request, exchange.version), owner: exchange.client.principal
         )
         let sweep = exchange.sweep
         let plan = exchange.withSessions {

@@ -6,8 +6,8 @@ import NIOCore
 /// Metadata (3): brokers, topics, and who leads what.
 ///
 /// Which topics: in version 0 an empty list is all of them; later null is all and empty is none. From version 12 on
-/// they may be named by id (KIP-516). A topic that is not there is made when the client allows it and the broker does;
-/// the answer waits for it, so that the client need not ask again.
+/// they may be named by id (KIP-516). A topic that is named twice is answered once. A topic that is not there is made
+/// when the client allows it and the broker does; the answer waits for it, so that the client need not ask again.
 enum MetadataHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 0...13
 
@@ -15,7 +15,9 @@ enum MetadataHandler: ApiHandler {
 
     static func handle(_ request: inout MetadataRequest, _ exchange: Exchange<MetadataResponse>) {
         let wantsAll = exchange.version == 0 ? request.topics?.isEmpty ?? true : request.topics == nil
-        let asked = request.topics ?? []
+        let asked = (request.topics ?? []).eachOnce { topic in
+            topic.name.map { TopicReference.name($0) } ?? .id(TopicID(topic.topicID))
+        }
         var response = self.frame(request, exchange)
         let tells = request.includeTopicAuthorizedOperations
         if wantsAll {

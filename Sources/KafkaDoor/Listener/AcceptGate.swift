@@ -1,5 +1,6 @@
 import ApusAccess
 import ApusCore
+import DequeModule
 import Logging
 import NIOCore
 
@@ -23,13 +24,31 @@ final class AcceptGate: ChannelInboundHandler {
     private let now: () -> Instant
     private let logger: Logger
     /// Connections that have not logged in yet.
-    private var waiting: Set<ObjectIdentifier> = []
+    private var waiting: [ObjectIdentifier: Accepted] = [:]
+    /// They again, in the order in which they came; who has logged in or is gone is passed over.
+    private var arrivals: Deque<Accepted> = []
     /// Accepted connections whose time has not come: nothing is made for them and nothing is read from them before.
     private var held: [ObjectIdentifier: Held] = [:]
     /// Connections are being turned away. One line for each such time, not for each try.
     private var isTurningAway = false
     /// When it was said last that connections wait.
     private var holdingTold: Instant?
+
+    /// One that is counted. Kept until it is closed, so that its identity is nobody else's meanwhile.
+    private final class Accepted {
+        let channel: any Channel
+        let host: HostAddress
+        let since: Instant
+        var isWaiting: Bool
+        var isCounted = true
+
+        init(_ channel: any Channel, from host: HostAddress, at since: Instant, isWaiting: Bool) {
+            self.channel = channel
+            self.host = host
+            self.since = since
+            self.isWaiting = isWaiting
+        }
+    }
 
     private struct Held {
         let channel: any Channel
@@ -55,8 +74,7 @@ final class AcceptGate: ChannelInboundHandler {
         let host = HostAddress(address) ?? .loopback
         let wait: Duration
         do throws(ConnectionCaps.Refusal) {
-            wait = try self.caps.accept(
-                from: host, mustLogIn: self.mustLogIn, quota: self.quota(host), at: self.now())
+            wait = try self.accept(from: host)
         } catch {
             if !self.isTurningAway {
                 self.isTurningAway = true
@@ -67,13 +85,47 @@ final class AcceptGate: ChannelInboundHandler {
         }
         self.isTurningAway = false
         let id = ObjectIdentifier(child)
-        if self.mustLogIn { self.waiting.insert(id) }
-        child.closeFuture.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in
-            self.caps.closed(from: host, isWaiting: self.waiting.remove(id) != nil)
+        let accepted = Accepted(child, from: host, at: self.now(), isWaiting: self.mustLogIn)
+        if self.mustLogIn {
+            self.waiting[id] = accepted
+            self.arrivals.append(accepted)
         }
+        child.closeFuture.hop(to: context.eventLoop).assumeIsolated().whenComplete { _ in self.forget(accepted) }
         guard wait > .zero else { return context.fireChannelRead(data) }
         self.tellHolding(address)
         self.hold(child, id, for: wait, context)
+    }
+
+    /// When too many have not logged in, the one that has taken longest makes room, if it had its time: those who
+    /// never will log in could keep all others out for as long as they stay. Not sooner, or a storm of honest clients
+    /// would push one another out for ever.
+    private func accept(from host: HostAddress) throws(ConnectionCaps.Refusal) -> Duration {
+        let (quota, now) = (self.quota(host), self.now())
+        do throws(ConnectionCaps.Refusal) {
+            return try self.caps.accept(from: host, mustLogIn: self.mustLogIn, quota: quota, at: now)
+        } catch .unauthenticated {
+            guard let oldest = self.arrivals.first, now.since(oldest.since) >= Limits.loginUndisturbed else {
+                throw .unauthenticated
+            }
+            self.forget(oldest)
+            oldest.channel.close(promise: nil)
+            return try self.caps.accept(from: host, mustLogIn: self.mustLogIn, quota: quota, at: now)
+        }
+    }
+
+    /// It is closed, or will be.
+    private func forget(_ accepted: Accepted) {
+        guard accepted.isCounted else { return }
+        accepted.isCounted = false
+        self.caps.closed(from: accepted.host, isWaiting: accepted.isWaiting)
+        self.waiting[ObjectIdentifier(accepted.channel)] = nil
+        self.loggedIn(accepted)
+    }
+
+    /// It waits no more.
+    private func loggedIn(_ accepted: Accepted) {
+        accepted.isWaiting = false
+        while let first = self.arrivals.first, !first.isWaiting { self.arrivals.removeFirst() }
     }
 
     /// Hands the connection on when its time has come.
@@ -106,6 +158,8 @@ final class AcceptGate: ChannelInboundHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         guard let event = event as? LoggedIn else { return context.fireUserInboundEventTriggered(event) }
-        if self.waiting.remove(event.channel) != nil { self.caps.loggedIn() }
+        guard let accepted = self.waiting.removeValue(forKey: event.channel) else { return }
+        self.caps.loggedIn()
+        self.loggedIn(accepted)
     }
 }

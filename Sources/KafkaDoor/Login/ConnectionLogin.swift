@@ -17,4 +17,7 @@ struct ConnectionLogin {
 
     /// Whether a request that is none of a login's may run now.
     var admits: Bool { self.conversation.serves(at: self.listener.clock.now) }
+
+    /// Whether one may run now that came earlier, and was held back.
+    var admitsHeld: Bool { self.conversation.isInSession(at: self.listener.clock.now) }
 }

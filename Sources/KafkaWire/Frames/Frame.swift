@@ -33,6 +33,8 @@ public enum Frame {
 
     // MARK: Whole frames
 
+    /// The buffers of a frame, its length in front; none if it would be longer than
+    /// ``WireLimits/frameBytesWrittenMax``.
     /// - Precondition: `version` is one of `Request.versions`.
     public static func encode<Request: KafkaRequest>(
         _ request: Request, version: Int16, correlationID: Int32, clientID: String?
@@ -44,6 +46,8 @@ public enum Frame {
         return writer.finish()
     }
 
+    /// The buffers of a frame, its length in front; none if it would be longer than
+    /// ``WireLimits/frameBytesWrittenMax``.
     /// - Precondition: `version` is one of `Response.versions`.
     public static func encode<Response: KafkaResponse>(
         _ response: Response, version: Int16, correlationID: Int32

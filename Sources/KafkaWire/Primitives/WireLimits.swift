@@ -5,6 +5,8 @@ public enum WireLimits {
     public static let taggedFieldsMax = 64
     /// Bytes of a frame when the caller names no limit: 8 MiB.
     public static let frameBytesMax = 8 << 20
+    /// Bytes of a frame that is written: 256 MiB. Clients take a hundred million unless they are told otherwise.
+    public static let frameBytesWrittenMax = 256 << 20
     /// Headers of one record that are decoded.
     public static let recordHeadersMax = 65_536
     /// Bytes a `records` field must have for the writer to share rather than copy it: 4 KiB.

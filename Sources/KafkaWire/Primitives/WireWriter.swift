@@ -15,6 +15,8 @@ public struct WireWriter: ~Copyable {
     /// Shared buffers, each with the place in the block that it comes before.
     private var shared: [(at: Int, ByteBuffer)] = []
     private var sharedByteCount = 0
+    /// More was written than a frame may have; what came since begins anew and goes nowhere.
+    private var isOverlong = false
 
     /// Bytes of the length in front of a frame.
     private static let lengthByteCount = Frame.lengthByteCount
@@ -32,11 +34,11 @@ public struct WireWriter: ~Copyable {
     /// Bytes of the frame so far, its length field included.
     public var byteCount: Int { self.count + self.sharedByteCount }
 
-    /// The frame, with its length in front, as buffers to be written one after another.
-    /// - Precondition: the frame is shorter than 2 GiB.
+    /// The frame, with its length in front, as buffers to be written one after another; none if it would be longer
+    /// than ``WireLimits/frameBytesWrittenMax``, which nobody would read.
     public consuming func finish() -> [ByteBuffer] {
         let length = self.byteCount - Self.lengthByteCount
-        precondition(length <= Int(Int32.max), "a frame longer than its length field can say")
+        guard !self.isOverlong, length <= WireLimits.frameBytesWrittenMax else { return [] }
         self.bytes.storeBytes(of: Int32(length).bigEndian, as: Int32.self)
         let block = ByteBuffer(bytes: UnsafeRawBufferPointer(start: self.bytes, count: self.count))
         if self.shared.isEmpty { return [block] }
@@ -78,7 +80,14 @@ public struct WireWriter: ~Copyable {
 
     @inline(never)
     private mutating func grow(_ count: Int) {
-        self.capacity = max(self.capacity * 2, self.count + count)
+        if self.count + count > WireLimits.frameBytesWrittenMax {
+            self.isOverlong = true
+            self.count = Self.lengthByteCount
+            self.shared = []
+            self.sharedByteCount = 0
+        }
+        guard self.count + count > self.capacity else { return }
+        self.capacity = max(min(self.capacity * 2, WireLimits.frameBytesWrittenMax), self.count + count)
         let larger = UnsafeMutableRawPointer.allocate(byteCount: self.capacity, alignment: 16)
         larger.copyMemory(from: self.bytes, byteCount: self.count)
         self.bytes.deallocate()

@@ -10,7 +10,10 @@ enum ConsumerGroupDescribeHandler: ApiHandler {
     static func handle(
         _ request: inout ConsumerGroupDescribeRequest, _ exchange: Exchange<ConsumerGroupDescribeResponse>
     ) {
-        let groups = request.groupIDs.prefix(Limits.groupsPerRequestMax).map { GroupID($0) }
+        guard request.groupIDs.count <= Limits.groupsPerRequestMax else {
+            return exchange.close(because: "ConsumerGroupDescribe of \(request.groupIDs.count) groups")
+        }
+        let groups = request.groupIDs.map { GroupID($0) }.eachOnce { $0 }
         let tellsOperations = request.includeAuthorizedOperations
         exchange.broker.consumerGroupDescribe(groups, client: exchange.client, on: exchange.loop) { results in
             var response = ConsumerGroupDescribeResponse()

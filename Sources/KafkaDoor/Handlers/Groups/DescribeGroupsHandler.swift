@@ -12,7 +12,10 @@ enum DescribeGroupsHandler: ApiHandler {
     private static let versionNotFound: Int16 = 6
 
     static func handle(_ request: inout DescribeGroupsRequest, _ exchange: Exchange<DescribeGroupsResponse>) {
-        let groups = request.groups.prefix(Limits.groupsPerRequestMax).map { GroupID($0) }
+        guard request.groups.count <= Limits.groupsPerRequestMax else {
+            return exchange.close(because: "DescribeGroups of \(request.groups.count) groups")
+        }
+        let groups = request.groups.map { GroupID($0) }.eachOnce { $0 }
         let tellsOperations = request.includeAuthorizedOperations
         exchange.broker.describeGroups(groups, client: exchange.client, on: exchange.loop) { results in
             var response = DescribeGroupsResponse()

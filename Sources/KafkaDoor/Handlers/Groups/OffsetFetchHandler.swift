@@ -23,20 +23,21 @@ enum OffsetFetchHandler: ApiHandler {
         let byID = exchange.version >= self.versionByID
         let queries =
             exchange.version >= self.versionGroups
-            ? request.groups.map { group in
+            ? request.groups.eachOnce(by: \.groupID).map { group in
                 PositionQuery(
                     group: GroupID(group.groupID), member: group.memberID.map { MemberID($0) },
                     memberEpoch: GroupEpoch(rawValue: group.memberEpoch),
                     partitions: group.topics?.flatMap { topic in
                         self.partitions(
                             TopicReference(name: topic.name, id: topic.topicID, byID: byID), topic.partitionIndexes)
-                    }
+                    }.eachOnce { $0 }
                 )
             }
             : [
                 PositionQuery(
                     group: GroupID(request.groupID),
-                    partitions: request.topics?.flatMap { self.partitions(.name($0.name), $0.partitionIndexes) }
+                    partitions: request.topics?
+                        .flatMap { self.partitions(.name($0.name), $0.partitionIndexes) }.eachOnce { $0 }
                 )
             ]
         exchange.broker.fetchOffsets(queries, client: exchange.client, on: exchange.loop) { results in
