@@ -265,7 +265,7 @@ struct RightsTests {
     @Test("more filters than are held against all rules at once are refused, and nothing is removed")
     func tooManyFilters() throws {
         let bench = try Self.bench("t")
-        try bench.allow("t", .write)
+        try bench.allow(.write, .topic, "t")
         let before = bench.broker.access.acls.acls.count
         var filter = DeleteAclsRequest.Filter()
         filter.resourceTypeFilter = 1
