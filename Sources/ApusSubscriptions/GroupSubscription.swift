@@ -10,7 +10,10 @@ package enum GroupSubscription {
     package enum Decision: Hashable, Sendable {
         /// The catalogue says so already.
         case known
-        case commit(CatalogueTransaction)
+        /// `leftOut` topics are more than a subscription names.
+        case commit(CatalogueTransaction, leftOut: Int)
+        /// It names as many topics as it may, and the group reads more.
+        case full(leftOut: Int)
         /// The name is a queue's: its records are handed out one by one, and a group must not read them in order.
         case isQueue
         /// The catalogue can not hold it (a name of 300 bytes, say). The group works, and is not listed.
@@ -26,45 +29,59 @@ package enum GroupSubscription {
         at now: Timestamp
     ) -> Decision {
         var changes: [CatalogueChange] = []
+        let leftOut: Int
         if let known = index.subscription(named: name) {
             guard known.subscription.delivery == .stream else { return .isQueue }
             guard known.subscription.origin == .group else { return .known }
-            guard topics.contains(where: { !known.subscription.interest.matches(topic: $0) }) else { return .known }
+            let news = topics.filter { !known.subscription.interest.matches(topic: $0) }
+            guard !news.isEmpty else { return .known }
+            // Somebody stands up for a pattern; what a group does by itself never makes one, nor makes one wider.
+            guard known.subscription.interest.pattern == nil else { return .full(leftOut: news.count) }
             var wider = known.subscription
-            wider.interest = self.interest(in: topics.union(wider.interest.names), before: wider.interest.pattern)
+            (wider.interest, leftOut) = self.interest(in: news, besides: wider.interest.names)
+            guard leftOut < news.count else { return .full(leftOut: leftOut) }
             changes.append(.putSubscription(wider, expecting: known.version))
         } else {
             if index.consumer(named: owner) == nil {
                 changes.append(.putConsumer(Consumer(name: owner), expecting: .none))
             }
+            let interest: TopicInterest
+            (interest, leftOut) = self.interest(in: topics, besides: [])
             changes.append(
                 .putSubscription(
                     Subscription(
-                        name: name, owner: owner, interest: self.interest(in: topics, before: nil),
-                        expiry: Limits.groupSubscriptionExpiry, origin: .group),
+                        name: name, owner: owner, interest: interest, expiry: Limits.groupSubscriptionExpiry,
+                        origin: .group),
                     expecting: .none))
         }
         let transaction = CatalogueTransaction(changes, by: owner, at: now, reason: "consumer group")
         do throws(InvalidField) {
             try transaction.validate()
-            return .commit(transaction)
+            return .commit(transaction, leftOut: leftOut)
         } catch {
             return .refused(error)
         }
     }
 
-    /// More topics than a subscription may name become the shortest pattern that has them all.
-    private static func interest(in topics: Set<String>, before pattern: TopicPattern?) -> TopicInterest {
-        if topics.count <= Limits.topicsPerSubscriptionMax, pattern == nil { return .names(topics) }
-        var names = topics
-        if let pattern { names.insert(pattern.prefix) }
-        let first = names.min() ?? ""
-        let last = names.max() ?? ""
-        // Sorted, what the first and the last share is shared by all between.
-        let shared = zip(first.utf8, last.utf8).prefix { $0 == $1 }.map(\.0)
-        let prefix = String(decoding: shared, as: UTF8.self)
-        // A pattern of a topic's own characters is always one; names that are none are refused by the validation.
-        guard let wider = try? TopicPattern(prefix + "*") else { return .names(topics) }
-        return .pattern(wider)
+    /// What fits of the names, in order. Never a pattern: it would make the group a reader of topics that it did not
+    /// name, may not read, or that are not there yet, and where reading frees they would wait for it.
+    private static func interest(
+        in news: Set<String>, besides known: [String]
+    ) -> (interest: TopicInterest, leftOut: Int) {
+        let room = max(0, Limits.topicsPerSubscriptionMax - known.count)
+        guard news.count > room else { return (.names(known + news), 0) }
+        return (.names(known + news.sorted().prefix(room)), news.count - room)
+    }
+
+    /// Whether it is as the group itself made it: then it goes when the group is deleted.
+    package static func isAsMade(_ subscription: Subscription) -> Bool {
+        subscription.origin == .group && subscription.period == nil
+            && subscription.expiry == Limits.groupSubscriptionExpiry && subscription.filter == nil
+            && subscription.deadLetterTopic == nil && subscription.pushEndpoint == nil
+    }
+
+    /// A change of what was there: as long as nobody states what it reads, that stays the group's to say.
+    package static func origin(of wish: Subscription, before known: Subscription) -> Subscription.Origin {
+        wish.interest == known.interest ? known.origin : .declared
     }
 }

@@ -45,6 +45,11 @@ package struct PartitionReaders: Sendable {
         self.progress[id] = progress
     }
 
+    package var isEmpty: Bool { self.progress.isEmpty }
+
+    /// Those of which something is known, in no order.
+    package var ids: some Sequence<SubscriptionID> { self.progress.keys }
+
     /// It is gone; it waits for nothing any more.
     package mutating func forget(_ id: SubscriptionID) {
         self.progress[id] = nil

@@ -37,6 +37,25 @@ package struct SubscriptionIndex: Sendable {
         for entry in page.items { self.put(entry) }
     }
 
+    /// Puts what was read anew in place of what was known, but for what was committed after the read began: the watch
+    /// that follows tells of that again.
+    /// - Parameter version: of the first page that was read.
+    /// - Returns: the subscriptions that are gone.
+    package mutating func reload(_ loaded: SubscriptionIndex, readAt version: CatalogueVersion) -> [SubscriptionID] {
+        let before = self
+        self = loaded
+        self.version = max(self.version, before.version)
+        var gone: [SubscriptionID] = []
+        for entry in before.entries.values {
+            if entry.version > version {
+                self.put(entry)
+            } else if self.entries[entry.id] == nil {
+                gone.append(entry.id)
+            }
+        }
+        return gone
+    }
+
     /// - Parameter receipt: as the watch told it, in order.
     package mutating func apply(_ receipt: CatalogueReceipt) {
         for outcome in receipt.outcomes {

@@ -111,7 +111,7 @@ struct SubscriptionLifeTests {
         world.broker.subscriptions.groupSeen("g", owner: self.alice, topics: ["t"])
         world.settle()
         let id = try #require(self.known("g", world)).id
-        #expect(world.broker.shards[0].readers.partitions[place]?.position(of: id) == Offset(rawValue: 5))
+        #expect(world.broker.shards[0].readers[place].position(of: id) == Offset(rawValue: 5))
     }
 
     @Test("deleting a group removes the subscription it made; a declared one stays and has read nothing")
@@ -135,7 +135,7 @@ struct SubscriptionLifeTests {
         world.settle()
         #expect(self.known("made", world) == nil)
         #expect(self.known("declared", world)?.id == id)
-        #expect(world.broker.shards[0].readers.partitions[place]?.position(of: id) == nil)
+        #expect(world.broker.shards[0].readers[place].position(of: id) == nil)
     }
 
     @Test(
@@ -179,5 +179,72 @@ struct SubscriptionLifeTests {
         }
         world.settle()
         #expect(world.broker.subscriptions.view.index.readers(of: "t").count == 20)
+    }
+
+    @Test("a group that was given a period still says itself what it reads, until somebody else does")
+    func changed() throws {
+        let world = try TestBroker()
+        for topic in ["orders", "payments", "returns"] { try world.create(topic) }
+        let subscriptions = world.broker.subscriptions
+        subscriptions.groupSeen("billing", owner: self.alice, topics: ["orders"])
+        world.settle()
+        func change(_ body: (inout Subscription) -> Void) throws {
+            let known = try #require(self.known("billing", world))
+            // As a door makes it: the request does not say how it came to be.
+            var wish = known.subscription
+            wish.origin = .declared
+            body(&wish)
+            let answer = Once<Result<RegisteredSubscription, BrokerError>>()
+            world.broker.put(
+                SubscriptionWish(wish, expecting: known.version), client: .embedded, on: world.loop
+            ) { answer.put($0) }
+            world.settle()
+            _ = try #require(answer.value).get()
+        }
+        try change { $0.period = TestBroker.hour * 12 }
+        subscriptions.groupSeen("billing", owner: self.alice, topics: ["payments"])
+        world.settle()
+        #expect(self.known("billing", world)?.subscription.interest.names == ["orders", "payments"])
+        try world.commit("billing", 0, topic: "returns")
+        #expect(self.known("billing", world)?.subscription.interest.names == ["orders", "payments", "returns"])
+        // What was stated outlives the group.
+        subscriptions.groupDeleted("billing")
+        world.settle()
+        #expect(self.known("billing", world)?.subscription.period == TestBroker.hour * 12)
+        try change { $0.interest = .names(["orders"]) }
+        #expect(self.known("billing", world)?.subscription.origin == .declared)
+        subscriptions.groupSeen("billing", owner: self.alice, topics: ["payments"])
+        world.settle()
+        #expect(self.known("billing", world)?.subscription.interest.names == ["orders"])
+    }
+
+    @Test("a position that waited for its group to be known does not take the place of a newer one")
+    func overtaken() throws {
+        let world = try TestBroker()
+        let topic = try world.create("t")
+        let place = TopicPartition(topic: topic.id, partition: .init(rawValue: 0))
+        let subscriptions = world.broker.subscriptions
+        subscriptions.groupSeen("g", owner: self.alice, topics: ["t"])
+        world.settle()
+        let id = try #require(self.known("g", world)).id
+        subscriptions.tell([(place, Offset(rawValue: 9))], of: id)
+        subscriptions.tell([(place, Offset(rawValue: 5))], of: id, areOld: true)
+        world.settle()
+        #expect(world.broker.shards[0].readers[place].position(of: id) == Offset(rawValue: 9))
+    }
+
+    @Test("of readers that went nothing is left, and partitions that they were alone in go with them")
+    func forgotten() {
+        var readers = ShardReaders()
+        let places = (0..<4).map { TopicPartition(topic: TopicID(high: 1, low: 1), partition: .init(rawValue: $0)) }
+        let (first, second) = (SubscriptionID(rawValue: 1), SubscriptionID(rawValue: 2))
+        for place in places { readers.committed(first, place, Offset(rawValue: 5)) }
+        readers.began(second, places[0], at: Offset(rawValue: 3))
+        #expect(readers.forget([first, SubscriptionID(rawValue: 9)]) == Set(places))
+        #expect(readers.count == 1)
+        #expect(readers[places[0]].position(of: second) == Offset(rawValue: 3))
+        readers.drop(places[0])
+        #expect(readers.count == 0)
+        #expect(readers.forget([second]).isEmpty)
     }
 }

@@ -17,7 +17,7 @@ struct GroupSubscriptionTests {
     private func run(
         _ decision: GroupSubscription.Decision, _ catalogue: FakeCatalogue, _ index: inout SubscriptionIndex
     ) {
-        guard case .commit(let transaction) = decision else {
+        guard case .commit(let transaction, _) = decision else {
             Issue.record("nothing to commit: \(decision)")
             return
         }
@@ -76,20 +76,49 @@ struct GroupSubscriptionTests {
         #expect(field.field == "name")
     }
 
-    @Test("a group of more topics than can be named gets the shortest pattern that has them all")
+    @Test("a group of more topics than can be named keeps the first of them, and never becomes a reader of a pattern")
     func manyTopics() {
         let catalogue = FakeCatalogue()
         var index = SubscriptionIndex()
-        let topics = Set((0...1000).map { "eu.orders.\($0)" })
-        self.run(self.decide(index, "g", topics), catalogue, &index)
-        func pattern() -> String? {
-            index.subscription(named: SubscriptionName("g"))?.subscription.interest.pattern?.text
+        let topics = (0...1000).map { "orders.\(10_000 + $0)" }
+        let first = self.decide(index, "g", Set(topics))
+        guard case .commit(_, let leftOut) = first else {
+            Issue.record("nothing to commit: \(first)")
+            return
         }
-        #expect(pattern() == "eu.orders.*")
-        #expect(self.decide(index, "g", ["eu.orders.new"]) == .known)
-        self.run(self.decide(index, "g", ["eu.payments"]), catalogue, &index)
-        #expect(pattern() == "eu.*")
-        self.run(self.decide(index, "g", ["us.orders"]), catalogue, &index)
-        #expect(pattern() == "*")
+        #expect(leftOut == 1)
+        self.run(first, catalogue, &index)
+        var interest: TopicInterest? {
+            index.subscription(named: SubscriptionName("g"))?.subscription.interest
+        }
+        #expect(interest == .names(topics.dropLast()))
+        #expect(self.decide(index, "g", ["orders.10003"]) == .known)
+        // No room, whatever it is called.
+        #expect(self.decide(index, "g", ["a", "us.orders"]) == .full(leftOut: 2))
+    }
+
+    @Test("a pattern that somebody gave a group is not made wider by what the group reads")
+    func pattern() throws {
+        var index = SubscriptionIndex()
+        index.apply(.put(.sample(1, "g", pattern: try TopicPattern("eu.*"), origin: .group)))
+        #expect(self.decide(index, "g", ["eu.orders"]) == .known)
+        #expect(self.decide(index, "g", ["us.orders"]) == .full(leftOut: 1))
+    }
+
+    @Test("a group's topics stay its own to say until somebody states topics or a pattern")
+    func origin() throws {
+        let made = RegisteredSubscription.sample(1, "g", expiry: .days(7), origin: .group).subscription
+        #expect(GroupSubscription.isAsMade(made))
+        var wish = made
+        wish.origin = .declared
+        wish.period = .hours(3)
+        #expect(GroupSubscription.origin(of: wish, before: made) == .group)
+        wish.interest = .names(["orders", "payments"])
+        #expect(GroupSubscription.origin(of: wish, before: made) == .declared)
+        wish.interest = .pattern(try TopicPattern("orders"))
+        #expect(GroupSubscription.origin(of: wish, before: made) == .declared)
+        var stated = made
+        stated.period = .hours(3)
+        #expect(!GroupSubscription.isAsMade(stated))
     }
 }

@@ -167,4 +167,26 @@ struct SubscriptionIndexTests {
             #expect(time / rounds < .milliseconds(100), "\(what): \(time / rounds)")
         }
     }
+
+    @Test("read anew, only what is gone as of then is gone: who was registered meanwhile stays")
+    func reloaded() {
+        var index = SubscriptionIndex()
+        let kept = RegisteredSubscription.sample(1, "kept", version: 1)
+        let removed = RegisteredSubscription.sample(2, "removed", version: 2)
+        // Made and changed by answers to commits while the pages were on their way.
+        let late = RegisteredSubscription.sample(3, "late", version: 6)
+        var changed = RegisteredSubscription.sample(4, "changed", topics: ["old"], version: 3)
+        let before = changed
+        changed.version = CatalogueVersion(rawValue: 7)
+        changed.subscription.interest = .names(["new"])
+        for entry in [kept, removed, late, changed] { index.apply(.put(entry, at: entry.version.rawValue)) }
+        var loaded = SubscriptionIndex()
+        loaded.load(CataloguePage([kept, before]))
+        #expect(index.reload(loaded, readAt: CatalogueVersion(rawValue: 5)) == [removed.id])
+        #expect(index.subscription(named: late.subscription.name) == late)
+        #expect(index.subscription(named: changed.subscription.name) == changed)
+        #expect(index.readers(of: "old").isEmpty && index.readers(of: "new").map(\.id) == [changed.id])
+        #expect(index.subscription(named: removed.subscription.name) == nil)
+        #expect(index.version == CatalogueVersion(rawValue: 7))
+    }
 }

@@ -1,5 +1,5 @@
-import ApusCore
 import ApusAccess
+import ApusCore
 package import ApusGroups
 import KafkaWire
 package import NIOCore
@@ -26,10 +26,11 @@ extension Broker {
             case .failure(let error):
                 home.run { then(.failure(JoinRefusal(error: error, member: named.member))) }
             case .success(let coordinator):
-                coordinator.ask { [subscriptions = self.subscriptions] reply in
+                coordinator.ask { [self] reply in
                     guard case .classic(.join(let result)) = reply else { preconditionFailure("not what was asked") }
                     if case .success = result {
-                        subscriptions.groupSeen(group.rawValue, owner: client.principal, topics: named.topicNames)
+                        self.subscriptions.groupSeen(
+                            group.rawValue, owner: client.principal, topics: self.readable(named.topicNames, client))
                     }
                     home.run { then(result) }
                 } _: { coordinator, token, now, actions in
@@ -129,19 +130,44 @@ extension Broker {
             switch found {
             case .failure(let error): home.run { then(.failure(error)) }
             case .success(let coordinator):
-                coordinator.heartbeat(named) { [subscriptions = self.subscriptions] reply in
+                coordinator.heartbeat(named) { [self] reply in
                     guard case .consumer(let result) = reply else { preconditionFailure("not what was asked") }
-                    if case .success = result {
-                        if let topics = named.topicNames {
-                            subscriptions.groupSeen(named.group.rawValue, owner: client.principal, topics: topics)
-                        } else {
+                    if case .success(let answer) = result {
+                        if named.topicNames == nil, answer.assignment == nil {
                             coordinator.seen(named.group, client.principal)
+                        } else {
+                            let topics = self.names(of: answer.assignment ?? .empty) + (named.topicNames ?? [])
+                            self.subscriptions.groupSeen(
+                                named.group.rawValue, owner: client.principal, topics: self.readable(topics, client))
                         }
                     }
                     home.run { then(result) }
                 }
             }
         }
+    }
+}
+
+extension Broker {
+    /// Of topics that a member names, those that are there and that it may read. To name a topic must not be enough to
+    /// become its reader: where reading frees, what a group has not read stays. No refusal: nothing was asked for.
+    fileprivate func readable(_ names: [String], _ client: ClientContext) -> [String] {
+        let topics = self.topics
+        var readable: Set<String> = []
+        for name in names.prefix(Limits.topicNamesPerMemberMax) {
+            // The topic's own string is kept, not the request's.
+            guard let known = topics.topic(named: name)?.name, !readable.contains(known),
+                client.mayList(.read, on: Resource(.topic, ExactText(known)))
+            else { continue }
+            readable.insert(known)
+        }
+        return Array(readable)
+    }
+
+    /// What a member was given to read: also topics that it did not name itself, or that came later.
+    fileprivate func names(of partitions: PartitionSet) -> [String] {
+        let topics = self.topics
+        return Set(partitions.map(\.topic)).compactMap { topics.topic(id: $0)?.name }
     }
 }
 

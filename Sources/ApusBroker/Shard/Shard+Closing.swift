@@ -11,7 +11,7 @@ extension Shard {
             let id = TopicPartition(topic: topic, partition: PartitionIndex(rawValue: index))
             // Its files go. A topic that is made anew with the same id begins at zero.
             if self.ends[id] != nil || self.world.settings.ends[id] != nil { self.ends[id] = .zero }
-            self.readers.partitions[id] = nil
+            self.readers.drop(id)
             guard let slot = self.slots[id] else { continue }
             let isWithDisk: Bool
             switch slot.state {

@@ -16,6 +16,10 @@ extension Broker {
     ) {
         let home = self.mailbox(of: loop)
         let view = self.subscriptions.view
+        var wish = wish
+        if let known = view.index.subscription(named: wish.subscription.name)?.subscription {
+            wish.subscription.origin = GroupSubscription.origin(of: wish.subscription, before: known)
+        }
         let subscription = wish.subscription
         let transaction: CatalogueTransaction
         do throws(BrokerError) {

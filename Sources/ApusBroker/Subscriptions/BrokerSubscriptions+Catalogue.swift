@@ -69,17 +69,18 @@ extension BrokerSubscriptions {
 
     private func loaded(_ load: Load) {
         guard !self.isStopped, let catalogue = self.catalogue else { return }
-        let before = self.view
-        let gone = before.index.all.filter { load.index[id: $0.id] == nil }
+        let before = self.view.knowledge
         for page in load.pages { self.expiries.load(page) }
-        self.expiries.forget(gone.map(\.id))
-        self.publish { view in
-            view.index = load.index
+        // Only here, on the home loop, is the index changed: nothing comes between.
+        var index = self.view.index
+        let gone = index.reload(load.index, readAt: load.version ?? .none)
+        self.expiries.forget(gone)
+        self.publish(claiming: nil) { view in
+            view.index = index
             view.knowledge = .read
         }
-        for entry in gone { self.forget(entry.id) }
-        for entry in load.index.all { self.claim(entry) }
-        if case .unread(.some) = before.knowledge { self.logger.notice("the catalogue can be read again") }
+        self.forget(gone)
+        if case .unread(.some) = before { self.logger.notice("the catalogue can be read again") }
         let box = SubscriptionsBox(self)
         self.watch = catalogue.watch(after: load.version ?? .none) { event in
             // Never here: the catalogue must not be called back from its own telling.
@@ -91,7 +92,7 @@ extension BrokerSubscriptions {
     private func failedToLoad(_ error: CatalogueError) {
         let before = self.view.knowledge
         if before != .read, before != .unread(error) {
-            self.publish { $0.knowledge = .unread(error) }
+            self.publish(claiming: []) { $0.knowledge = .unread(error) }
             self.logger.error(
                 "the catalogue can not be read: nothing goes that a subscription might hold, and none can be changed",
                 metadata: ["reason": "\(error)"])
@@ -111,31 +112,25 @@ extension BrokerSubscriptions {
     /// watch.
     func apply(_ receipt: CatalogueReceipt) {
         self.expiries.apply(receipt)
-        self.publish { $0.index.apply(receipt) }
+        var news: [RegisteredSubscription] = []
+        var gone: [SubscriptionID] = []
         for outcome in receipt.outcomes {
             switch outcome {
-            case .subscription(let entry): self.claim(entry)
-            case .subscriptionRemoved(_, let id): self.forget(id)
+            case .subscription(let entry): news.append(entry)
+            case .subscriptionRemoved(_, let id): gone.append(id)
             case .consumer, .consumerRemoved: break
             }
         }
+        self.publish(claiming: news) { $0.index.apply(receipt) }
+        self.forget(gone)
     }
 
-    /// Positions that came before the catalogue knew whose they are.
-    private func claim(_ entry: RegisteredSubscription) {
-        let positions = self.shared.withLock { shared in
-            let positions = shared.unclaimed.removeValue(forKey: entry.subscription.name) ?? [:]
-            shared.unclaimedCount -= positions.count
-            return positions
+    private func forget(_ ids: [SubscriptionID]) {
+        guard !ids.isEmpty else { return }
+        self.shared.withLock { shared in
+            for id in ids { shared.topicsRead[id] = nil }
         }
-        guard !positions.isEmpty else { return }
-        self.positionsChanged(
-            of: entry.subscription.name.text, positions.map { ($0.key, $0.value) }, isLoading: true)
-    }
-
-    private func forget(_ id: SubscriptionID) {
-        self.shared.withLock { $0.topicsRead[id] = nil }
-        for shard in self.shards { shard.mailbox.run { shard.forgetReader(id) } }
+        for shard in self.shards { shard.mailbox.run { shard.forgetReaders(ids) } }
     }
 
     // MARK: Time

@@ -11,18 +11,8 @@ extension BrokerSubscriptions {
     /// Takes over the groups that were seen.
     func registerSeen() {
         guard !self.isStopped, case .read = self.view.knowledge else { return }
-        let seen = self.shared.withLock { shared in
-            let seen = shared.seen
-            shared.seen = [:]
-            return seen
-        }
-        for (name, group) in seen {
-            if self.registering[name] != nil {
-                self.registering[name]?.topics.formUnion(group.topics)
-            } else if self.registering.count < Limits.groupsUnregisteredMax {
-                self.registering[name] = group
-            }
-        }
+        let seen = self.shared.withLock { $0.seen.take() }
+        self.registering.add(seen)
         self.register()
     }
 
@@ -31,22 +21,28 @@ extension BrokerSubscriptions {
         guard !self.isStopped, let catalogue = self.catalogue, case .read = self.view.knowledge else { return }
         let index = self.view.index
         let now = self.now()
-        for (name, group) in self.registering where !self.inFlight.contains(name) {
-            guard self.inFlight.count < Limits.groupRegistrationsInFlightMax else { return }
+        // Taken out behind the walk, which a change would have to copy.
+        var done: [SubscriptionName] = []
+        for (name, group) in self.registering.all where !self.inFlight.contains(name) {
+            guard self.inFlight.count < Limits.groupRegistrationsInFlightMax else { break }
             switch GroupSubscription.decide(
                 group: name, topics: group.topics, owner: group.owner, index: index, at: now)
             {
             case .known, .isQueue:
-                self.registering[name] = nil
+                done.append(name)
+            case .full(let leftOut):
+                done.append(name)
+                self.tellLeftOut(leftOut, name)
             case .refused(let field):
-                self.registering[name] = nil
+                done.append(name)
                 self.logger.warning(
                     "a consumer group can not be a subscription",
                     metadata: ["group": "\(name.text.limited)", "reason": "\(field)"])
-            case .commit(let transaction):
+            case .commit(let transaction, let leftOut):
                 let isNewOwner = transaction.changes.count > 1
                 // Its first group makes an owner known; the others wait for that.
                 if isNewOwner, !self.ownersInFlight.insert(group.owner).inserted { continue }
+                if leftOut > 0 { self.tellLeftOut(leftOut, name) }
                 self.inFlight.insert(name)
                 catalogue.commit(transaction) { answer in
                     self.home.loop.execute {
@@ -57,6 +53,21 @@ extension BrokerSubscriptions {
                 }
             }
         }
+        for name in done { self.registering.remove(name) }
+    }
+
+    /// At most once a minute, whichever group it is.
+    private func tellLeftOut(_ count: Int, _ name: SubscriptionName) {
+        if let at = self.leftOutToldAt, self.seconds &- at < 60 { return }
+        self.leftOutToldAt = self.seconds
+        self.logger.warning(
+            """
+            a consumer group reads more topics than a subscription names: the others do not wait for it. Whoever may \
+            read them all can give it a pattern.
+            """,
+            metadata: [
+                "group": "\(name.text.limited)", "named": "\(Limits.topicsPerSubscriptionMax)", "others": "\(count)",
+            ])
     }
 
     private func registered(_ name: SubscriptionName, _ answer: Result<CatalogueReceipt, CatalogueError>) {
@@ -67,12 +78,11 @@ extension BrokerSubscriptions {
             self.apply(receipt)
             self.register()
         case .failure(let error):
-            let attempts = (self.registering[name]?.attempts ?? 0) + 1
-            self.registering[name]?.attempts = attempts
+            let attempts = self.registering.refused(name)
             var isWorthAnother = error.isRetryable
             if case .conflict = error { isWorthAnother = true }
             if case .unknown = error { isWorthAnother = true }
-            if !isWorthAnother || attempts >= Self.attemptsMax { self.registering[name] = nil }
+            if !isWorthAnother || attempts >= Self.attemptsMax { self.registering.remove(name) }
             if !self.isRefusalTold {
                 self.isRefusalTold = true
                 self.logger.warning(
@@ -87,17 +97,18 @@ extension BrokerSubscriptions {
 
     /// The group was deleted.
     func unregister(_ name: SubscriptionName) {
-        self.registering[name] = nil
+        self.registering.remove(name)
         self.shared.withLock { shared in
-            shared.seen[name] = nil
+            shared.seen.remove(name)
             let positions = shared.unclaimed.removeValue(forKey: name) ?? [:]
             shared.unclaimedCount -= positions.count
         }
         guard !self.isStopped, let catalogue = self.catalogue,
             let known = self.view.index.subscription(named: name)
         else { return }
-        guard known.subscription.origin == .group else {
-            for shard in self.shards { shard.mailbox.run { shard.forgetReader(known.id) } }
+        // What somebody stated of it outlives the group.
+        guard GroupSubscription.isAsMade(known.subscription) else {
+            for shard in self.shards { shard.mailbox.run { shard.forgetReaders([known.id]) } }
             return
         }
         let removal = CatalogueTransaction(

@@ -20,19 +20,12 @@ package final class BrokerSubscriptions: @unchecked Sendable {
         /// Used since the last second.
         var used: Set<SubscriptionName> = []
         /// Seen, and not what the catalogue says.
-        var seen: [SubscriptionName: SeenGroup] = [:]
+        var seen = SeenGroups()
         /// Positions of those the catalogue does not know yet.
         var unclaimed: [SubscriptionName: [TopicPartition: Offset]] = [:]
         var unclaimedCount = 0
         /// Topics that a group is known to read, so that a commit need not look at names.
         var topicsRead: [SubscriptionID: Set<TopicID>] = [:]
-    }
-
-    /// A consumer group as its members made it known.
-    struct SeenGroup {
-        var owner: ConsumerName
-        var topics: Set<String>
-        var attempts = 0
     }
 
     let catalogue: (any Catalogue)?
@@ -55,11 +48,13 @@ package final class BrokerSubscriptions: @unchecked Sendable {
     var seconds: UInt32 = 0
     var loadAgainAt: UInt32?
     /// Groups on their way into the catalogue, or that wait to go there again.
-    var registering: [SubscriptionName: SeenGroup] = [:]
+    var registering = SeenGroups()
     var inFlight: Set<SubscriptionName> = []
     var ownersInFlight: Set<ConsumerName> = []
     var registerAgainAt: UInt32?
     var isRefusalTold = false
+    /// The second in which somebody was told last of groups that read more than they can name.
+    var leftOutToldAt: UInt32?
 
     init(_ ports: BrokerPorts, home: ShardMailbox, grace: Duration) {
         self.catalogue = ports.catalogue
@@ -85,25 +80,28 @@ package final class BrokerSubscriptions: @unchecked Sendable {
 
     /// A consumer group is there: somebody joined it, or gave a sign of life. Counts as a use. A group that the
     /// catalogue does not know, or that reads a topic it did not read before, is written there soon after.
+    /// - Parameter topics: those that there are, and that the member may read: what a group has not read may be held.
     package func groupSeen(_ group: String, owner: Principal, topics: [String]) {
         guard self.catalogue != nil else { return }
         let name = SubscriptionName(group)
+        // Outside the lock, which all shards share: a request may name thousands.
+        let news = self.news(of: name, topics)
         let isFirst = self.shared.withLock { shared in
             self.noteUse(of: name, in: &shared)
-            if let known = shared.view.index.subscription(named: name)?.subscription,
-                known.origin != .group || topics.allSatisfy({ known.interest.matches(topic: $0) })
-            {
-                return false
-            }
+            guard let news else { return false }
             let isFirst = shared.seen.isEmpty
-            if shared.seen[name] != nil {
-                shared.seen[name]?.topics.formUnion(topics)
-            } else if shared.seen.count < Limits.groupsUnregisteredMax {
-                shared.seen[name] = SeenGroup(owner: ConsumerName(owner.description), topics: Set(topics))
-            }
+            shared.seen.add(name, owner: ConsumerName(owner.description), topics: news)
             return isFirst && !shared.seen.isEmpty
         }
         if isFirst { self.home.loop.execute { self.registerSeen() } }
+    }
+
+    /// What the catalogue has to hear of a group; nil: nothing.
+    private func news(of name: SubscriptionName, _ topics: [String]) -> Set<String>? {
+        guard let known = self.view.index.subscription(named: name)?.subscription else { return Set(topics) }
+        guard known.origin == .group else { return nil }
+        let news = Set(topics).filter { !known.interest.matches(topic: $0) }
+        return news.isEmpty ? nil : news
     }
 
     /// Positions of a group as they are durable now, and those that were found while its coordinator was loaded. Told
@@ -146,8 +144,7 @@ package final class BrokerSubscriptions: @unchecked Sendable {
         }
         guard !news.isEmpty else { return }
         if shared.seen.isEmpty { self.home.loop.execute { self.registerSeen() } }
-        let seen = SeenGroup(owner: known.subscription.owner, topics: news)
-        shared.seen[known.subscription.name, default: seen].topics.formUnion(news)
+        shared.seen.add(known.subscription.name, owner: known.subscription.owner, topics: news)
     }
 
     /// The group and its positions were deleted. Its subscription goes with it if the group made it; one that somebody
@@ -173,28 +170,50 @@ package final class BrokerSubscriptions: @unchecked Sendable {
     }
 
     /// Hands positions to the shards that own the partitions.
-    func tell(_ positions: [(TopicPartition, Offset)], of id: SubscriptionID) {
+    /// - Parameter areOld: they waited to be claimed. Newer ones may have overtaken them, and stay.
+    func tell(_ positions: [(TopicPartition, Offset)], of id: SubscriptionID, areOld: Bool = false) {
         guard let world = self.shards.first?.world else { return }
         if self.shards.count == 1 {
             let shard = self.shards[0]
-            return shard.mailbox.run { shard.positionsChanged(of: id, positions) }
+            return shard.mailbox.run { shard.positionsChanged(of: id, positions, areOld: areOld) }
         }
         for (index, part) in Dictionary(grouping: positions, by: { world.shardIndex(of: $0.0) }) {
             let shard = self.shards[index]
-            shard.mailbox.run { shard.positionsChanged(of: id, part) }
+            shard.mailbox.run { shard.positionsChanged(of: id, part, areOld: areOld) }
         }
     }
 
     // MARK: Home loop
 
-    /// Puts another view in force.
-    func publish(_ change: (inout SubscriptionView) -> Void) {
-        let generation = self.shared.withLock { shared in
+    /// Puts another view in force, and hands on the positions of those that it makes known. Both at once: from then on
+    /// a group's positions go straight to the shards, and must find none that waits.
+    /// - Parameter news: the subscriptions that may be new; nil: any.
+    func publish(claiming news: [RegisteredSubscription]?, _ change: (inout SubscriptionView) -> Void) {
+        let (generation, claims) = self.shared.withLock { shared in
             change(&shared.view)
             shared.view.generation += 1
-            return shared.view.generation
+            return (shared.view.generation, self.claims(of: news, in: &shared))
         }
         self.generationNow.store(generation, ordering: .releasing)
+        for claim in claims { self.tell(claim.positions, of: claim.id, areOld: true) }
+    }
+
+    /// Positions that came before the catalogue knew whose they are.
+    private func claims(
+        of news: [RegisteredSubscription]?, in shared: inout Shared
+    ) -> [(id: SubscriptionID, positions: [(TopicPartition, Offset)])] {
+        guard !shared.unclaimed.isEmpty else { return [] }
+        var claims: [(id: SubscriptionID, positions: [(TopicPartition, Offset)])] = []
+        for name in news.map({ $0.map(\.subscription.name) }) ?? Array(shared.unclaimed.keys) {
+            guard let known = shared.view.index.subscription(named: name),
+                let kept = shared.unclaimed.removeValue(forKey: name)
+            else { continue }
+            shared.unclaimedCount -= kept.count
+            let positions = kept.map { ($0.key, $0.value) }
+            self.noteTopics(of: positions, known, in: &shared)
+            claims.append((known.id, positions))
+        }
+        return claims
     }
 
     func now() -> Timestamp {

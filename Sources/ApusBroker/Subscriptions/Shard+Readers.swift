@@ -43,7 +43,7 @@ extension Shard {
         }
         let wanted = periods
         self.findStarts(of: wanted, slot) { [unowned self] in
-            let known = self.readers.partitions[slot.id] ?? PartitionReaders()
+            let known = self.readers[slot.id]
             then(
                 .success(
                     known.count(at: offset, readers: readers, policy: policy) { period in
@@ -60,7 +60,7 @@ extension Shard {
             do throws(BrokerError) {
                 let slot = try result.get()
                 guard let partition = slot.partition else { throw .unknownTopicOrPartition }
-                let known = self.readers.partitions[slot.id] ?? PartitionReaders()
+                let known = self.readers[slot.id]
                 let policy = slot.topic.configuration.retentionPolicy
                 let now = self.readRetentionClock()
                 let parts = partition.log.parts

@@ -7,7 +7,9 @@ import Logging
 ///
 /// Owner: the shard; touched on its loop only.
 struct ShardReaders {
-    var partitions: [TopicPartition: PartitionReaders] = [:]
+    private var partitions: [TopicPartition: PartitionReaders] = [:]
+    /// Where each has a position, so that one that goes is looked for nowhere else.
+    private var places: [SubscriptionID: Set<TopicPartition>] = [:]
     /// Partitions that may have become free behind a position since the last second.
     var moved: Set<TopicPartition> = []
     /// The partitions of `__consumer_offsets` whose positions were all told.
@@ -19,6 +21,46 @@ struct ShardReaders {
         self.coordinators = count
     }
 
+    subscript(partition: TopicPartition) -> PartitionReaders { self.partitions[partition] ?? PartitionReaders() }
+
+    /// Partitions of which something is kept.
+    var count: Int { self.partitions.count }
+
+    mutating func committed(_ id: SubscriptionID, _ partition: TopicPartition, _ offset: Offset) {
+        self.partitions[partition, default: PartitionReaders()].committed(id, offset)
+        self.places[id, default: []].insert(partition)
+    }
+
+    /// Nothing once a position is known.
+    mutating func began(_ id: SubscriptionID, _ partition: TopicPartition, at offset: Offset) {
+        self.partitions[partition, default: PartitionReaders()].began(id, at: offset)
+        self.places[id, default: []].insert(partition)
+    }
+
+    /// Subscriptions are gone, or their positions are.
+    /// - Returns: where they had one.
+    mutating func forget(_ ids: [SubscriptionID]) -> Set<TopicPartition> {
+        var left: Set<TopicPartition> = []
+        for id in ids {
+            guard let places = self.places.removeValue(forKey: id) else { continue }
+            for place in places {
+                self.partitions[place]?.forget(id)
+                if self.partitions[place]?.isEmpty == true { self.partitions[place] = nil }
+            }
+            left.formUnion(places)
+        }
+        return left
+    }
+
+    /// The partition is gone.
+    mutating func drop(_ partition: TopicPartition) {
+        guard let readers = self.partitions.removeValue(forKey: partition) else { return }
+        for id in readers.ids {
+            self.places[id]?.remove(partition)
+            if self.places[id]?.isEmpty == true { self.places[id] = nil }
+        }
+    }
+
     /// Every position that there was at the start is known.
     var hasHeardAll: Bool { self.coordinators.map { self.heard.count >= Int($0) } ?? false }
 }
@@ -28,9 +70,14 @@ extension Shard {
         self.readers.coordinatorLoaded(partition, of: count)
     }
 
-    func positionsChanged(of id: SubscriptionID, _ positions: [(TopicPartition, Offset)]) {
+    /// - Parameter areOld: what was told since counts for more.
+    func positionsChanged(of id: SubscriptionID, _ positions: [(TopicPartition, Offset)], areOld: Bool = false) {
         for (partition, offset) in positions {
-            self.readers.partitions[partition, default: PartitionReaders()].committed(id, offset)
+            if areOld {
+                self.readers.began(id, partition, at: offset)
+            } else {
+                self.readers.committed(id, partition, offset)
+            }
             guard let slot = self.slots[partition], slot.topic.configuration.retentionPolicy.mode == .consumed,
                 let end = slot.partition?.log.oldestSegmentEnd, offset >= end
             else { continue }
@@ -38,12 +85,10 @@ extension Shard {
         }
     }
 
-    /// A subscription is gone, or its positions are.
-    func forgetReader(_ id: SubscriptionID) {
-        for partition in self.readers.partitions.keys {
-            self.readers.partitions[partition]?.forget(id)
-            // It may have been the one that the others waited for.
-            if self.slots[partition] != nil { self.readers.moved.insert(partition) }
+    /// Subscriptions are gone, or their positions are. They may have been those that others waited for.
+    func forgetReaders(_ ids: [SubscriptionID]) {
+        for partition in self.readers.forget(ids) where self.slots[partition] != nil {
+            self.readers.moved.insert(partition)
         }
     }
 
@@ -102,7 +147,7 @@ extension Shard {
             // The topic or its readers are others now: the next second asks again.
             slot.topic.configuration.retentionPolicy == policy, slot.generation == self.world.subscriptions.generation
         else { return }
-        let known = self.readers.partitions[slot.id] ?? PartitionReaders()
+        let known = self.readers[slot.id]
         let free = known.free(below: end, readers: readers, policy: policy) { slot.windows.last($0) ?? .zero }
         guard let dropped = slot.partition?.free(below: free, wall: self.readRetentionClock()) else { return }
         self.markDirty(slot)

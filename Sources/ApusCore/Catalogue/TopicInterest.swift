@@ -29,9 +29,20 @@ public struct TopicInterest: Hashable, Sendable {
 
     public func matches(topic: String) -> Bool {
         switch self.kind {
-        case .names(let names): names.contains(topic)
+        case .names(let names): Self.contains(topic, in: names)
         case .pattern(let pattern): pattern.matches(topic: topic)
         }
+    }
+
+    /// By halves: a request may name thousands, and each is looked for among a thousand.
+    private static func contains(_ topic: String, in names: [String]) -> Bool {
+        var low = 0
+        var high = names.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if names[middle].utf8.lexicographicallyPrecedes(topic.utf8) { low = middle + 1 } else { high = middle }
+        }
+        return low < names.count && names[low].utf8.elementsEqual(topic.utf8)
     }
 }
 

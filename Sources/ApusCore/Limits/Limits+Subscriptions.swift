@@ -14,6 +14,8 @@ extension Limits {
     /// Consumer groups that wait to be written into the catalogue; who comes meanwhile is taken at its next sign of
     /// life.
     public static let groupsUnregisteredMax = 20_000
+    /// Topics that they name together. Sixteen bytes each, and a little: the names are the topics' own.
+    public static let topicsUnregisteredMax = 500_000
     /// Groups of which the catalogue is told at the same time.
     public static let groupRegistrationsInFlightMax = 256
     /// Positions kept of groups that the catalogue does not know yet.

@@ -32,8 +32,6 @@ struct SubscriptionSet: AsyncParsableCommand {
             let before = try await apus.subscriptions.describe(self.name)
             var wish = before
             try self.fields.apply(to: &wish.subscription)
-            // Somebody stands up for it from now on.
-            wish.subscription.origin = .declared
             let after = try await apus.subscriptions.change(
                 wish, validateOnly: self.dryRun, reason: self.fields.reason)
             return (before.subscription, after.subscription)
