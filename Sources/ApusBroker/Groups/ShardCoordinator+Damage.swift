@@ -19,13 +19,23 @@ extension ShardCoordinator {
         guard let topic = self.world.topic(self.topicID) else { return self.failed("the topic is gone") }
         self.shard.withSlot(of: topic, self.partition) { [unowned self] slot in
             guard case .loading = self.phase else { return }
-            // A log that failed says itself what can be done about it.
-            guard let log = (try? slot.get())?.partition?.log, log.failure == nil,
-                let damage = log.damage.first(where: { $0.offsets.contains(offset) })
-            else { return self.failed("\(error)") }
+            // A log that failed says itself what can be done about it, and what is not open is opened again.
+            guard let log = (try? slot.get())?.partition?.log, log.failure == nil else {
+                return self.failed("\(error)")
+            }
+            guard let damage = log.damage.first(where: { $0.offsets.contains(offset) }) else {
+                return self.failed("\(error)", next: Self.wayOutOfUnreadable)
+            }
             self.meet(GroupLoss(offsets: offset..<damage.offsets.upperBound, what: "\(damage)"))
         }
     }
+
+    /// What the disk does not give back is not damage yet: it may the next time.
+    private static let wayOutOfUnreadable = """
+        it is tried again by itself; where the disk can not read the file any more (the kernel's log says so), stop \
+        the broker and put a copy in its place, with zeros for what can not be read (dd bs=4096 conv=noerror,sync): \
+        that is damage then, and the next error says what to do
+        """
 
     /// Reads over it if that was accepted.
     func meet(_ loss: GroupLoss) {
