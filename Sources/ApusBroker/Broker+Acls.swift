@@ -19,16 +19,23 @@ extension Broker {
         guard client.allows(.alter, on: .cluster) else { return home.run { then(.clusterAuthorizationFailed) } }
         let audit = self.audit
         self.access.commit(on: loop) { records -> AccessDraft<[Acl]?> in
-            let known = Set(records.rules)
-            let new = Set(acls).subtracting(known).sorted()
-            guard known.count + new.count <= Limits.aclsMax else { return AccessDraft([], answer: nil) }
-            let changes = new.map { StoreChange.put(key: AclRecord.key(of: $0), value: AclRecord.encoded($0)) }
+            var new: [Acl] = []
+            var keys: Set<String> = []
+            var changes: [StoreChange] = []
+            for acl in acls {
+                let value = AclRecord.encoded(acl)
+                let key = AclRecord.key(ofValue: value)
+                guard records.rule(under: key) == nil, keys.insert(key).inserted else { continue }
+                new.append(acl)
+                changes.append(.put(key: key, value: value))
+            }
+            guard records.aclCount + new.count <= Limits.aclsMax else { return AccessDraft([], answer: nil) }
             return AccessDraft(changes, answer: new)
+        } done: { made in
+            for acl in made ?? [] { audit.note(.createAcl, "\(acl)", by: client) }
         } then: { result in
             switch result {
-            case .success(let made?):
-                for acl in made { audit.note(.createAcl, "\(acl)", by: client) }
-                then(nil)
+            case .success(_?): then(nil)
             case .success(nil): then(.policyViolation("there are at most \(Limits.aclsMax) rules"))
             case .failure(let error): then(error)
             }
@@ -52,18 +59,18 @@ extension Broker {
         }
         let audit = self.audit
         self.access.commit(on: loop) { records in
-            let rules = records.rules
-            let found = filters.map { filter in rules.filter { filter.shows($0) }.sorted() }
-            var keys = Set(found.joined().map { AclRecord.key(of: $0) })
+            let found = filters.map { records.rules(shownBy: $0) }
+            var keys = Set(found.joined().map(\.key))
             if filters.contains(AclFilter()) {
                 keys.formUnion(records.unreadable.filter { $0.hasPrefix(AclRecord.prefix) })
             }
-            return AccessDraft(keys.sorted().map { .delete(key: $0) }, answer: found)
-        } then: { (result: Result<[[Acl]], BrokerError>) in
-            if case .success(let found) = result {
-                for acl in Set(found.joined()).sorted() { audit.note(.deleteAcl, "\(acl)", by: client) }
-            }
-            then(result)
+            return AccessDraft(keys.sorted().map { .delete(key: $0) }, answer: found.map { $0.map(\.acl) })
+        } done: { (found: [[Acl]]) in
+            // What two filters showed is gone once.
+            var told: Set<Acl> = []
+            for acl in found.joined() where told.insert(acl).inserted { audit.note(.deleteAcl, "\(acl)", by: client) }
+        } then: {
+            then($0)
         }
     }
 }

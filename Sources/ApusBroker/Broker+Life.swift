@@ -5,10 +5,12 @@ import ApusLog
 extension Broker {
     /// Reads the registry and answers with a broker that serves. Opens no partition: that happens at its first use.
     ///
-    /// - Parameter loops: each becomes one shard. The broker uses them until ``close(on:then:)`` has answered.
+    /// - Parameters:
+    ///   - loops: each becomes one shard. The broker uses them until ``close(on:then:)`` has answered.
+    ///   - aside: for work that may take long and must not hold up a shard; in use as long. Nil: the first shard's.
     package static func open(
-        _ settings: BrokerSettings, ports: BrokerPorts, shards loops: [any EventLoop], on loop: any EventLoop,
-        then: @escaping @Sendable (Result<Broker, BrokerError>) -> Void
+        _ settings: BrokerSettings, ports: BrokerPorts, shards loops: [any EventLoop], aside: (any EventLoop)? = nil,
+        on loop: any EventLoop, then: @escaping @Sendable (Result<Broker, BrokerError>) -> Void
     ) {
         precondition(!loops.isEmpty, "a broker needs a loop")
         let table: ConfigurationTable
@@ -24,7 +26,7 @@ extension Broker {
         let subscriptions = BrokerSubscriptions(
             ports, home: ShardMailbox(loop: loops[0]), grace: table.duration(.subscriptionGrace))
         let audit = BrokerAudit(isOn: settings.isAuditing ?? settings.isAuthorizing, loop: loops[0], ports: ports)
-        let access = BrokerAccess(settings, ports: ports, loop: loops[0], audit: audit)
+        let access = BrokerAccess(settings, ports: ports, aside: aside ?? loops[0], audit: audit)
         let world = ShardWorld(
             ports: ports, settings: settings, subscriptions: subscriptions, access: access, shardCount: loops.count,
             topics: { published.topics }, table: { published.table }
@@ -65,13 +67,21 @@ extension Broker {
         access.start { error in
             if let error { return loop.execute { then(.failure(error)) } }
             access.onChange { for shard in shards { shard.mailbox.run { shard.rightsChanged() } } }
-            for shard in shards { shard.mailbox.run { shard.startSeconds() } }
-            for (topic, partitions) in registry.deleted { self.removeFiles(of: topic, partitions) }
-            // So that nobody reads before windows are known; a catalogue that can not be read delays no more.
-            self.subscriptions.start {
-                self.loadGroups()
-                loop.execute { then(.success(self)) }
-            }
+            shards[0].mailbox.run { self.begin(after: registry, on: loop, then: then) }
+        }
+    }
+
+    /// The rules were read, too.
+    private func begin(
+        after registry: TopicRegistry, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<Broker, BrokerError>) -> Void
+    ) {
+        for shard in self.shards { shard.mailbox.run { shard.startSeconds() } }
+        for (topic, partitions) in registry.deleted { self.removeFiles(of: topic, partitions) }
+        // So that nobody reads before windows are known; a catalogue that can not be read delays no more.
+        self.subscriptions.start {
+            self.loadGroups()
+            loop.execute { then(.success(self)) }
         }
     }
 

@@ -29,6 +29,8 @@ struct ServerParts: Sendable {
     private var store: SQLiteCoordinatorStore?
     private var catalogue: ReopeningCatalogue?
     private var loops: MultiThreadedEventLoopGroup?
+    /// For what may take long and must not hold up a loop that serves.
+    private var aside: MultiThreadedEventLoopGroup?
     private var threads: DiskThreads?
     private var broker: Broker?
     private var ballast: BallastKeeper?
@@ -225,8 +227,10 @@ struct ServerParts: Sendable {
         guard let journal = self.journal, let store = self.store else { preconditionFailure("started out of order") }
         let loops = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.loops ?? max(1, System.coreCount / 2))
+        let aside = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let threads = DiskThreads(count: configuration.diskThreads, disk: journal)
         self.loops = loops
+        self.aside = aside
         self.threads = threads
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: claim.clusterID, brokerID: claim.brokerID),
@@ -243,9 +247,9 @@ struct ServerParts: Sendable {
             disk: threads, store: store, catalogue: catalogue, clock: clock, randomness: SystemRandomness(),
             logger: self.logger)
         let result = await withCheckedContinuation { [settings] continuation in
-            Broker.open(settings, ports: ports, shards: Array(loops.makeIterator()), on: loops.any()) {
-                continuation.resume(returning: $0)
-            }
+            Broker.open(
+                settings, ports: ports, shards: Array(loops.makeIterator()), aside: aside.any(), on: loops.any()
+            ) { continuation.resume(returning: $0) }
         }
         switch result {
         case .success(let broker):
@@ -358,11 +362,14 @@ struct ServerParts: Sendable {
             isWell = isWell && isClosed
             await self.quietly("helper") { try await helper.shutdownGracefully() }
         }
-        if let loops = self.loops { await self.quietly("event loops") { try await loops.shutdownGracefully() } }
+        for loops in [self.aside, self.loops].compactMap(\.self) {
+            await self.quietly("event loops") { try await loops.shutdownGracefully() }
+        }
         // The last thing to go is the lock.
         self.directory?.letGo()
         self.catalogue = nil
-        (self.journal, self.store, self.loops, self.helper, self.directory) = (nil, nil, nil, nil, nil)
+        (self.journal, self.store, self.helper, self.directory) = (nil, nil, nil, nil)
+        (self.loops, self.aside) = (nil, nil)
         return isWell
     }
 

@@ -12,8 +12,8 @@ extension DoorBench {
     static let alice = Principal(user: "alice") ?? .anonymous
     static let root = Principal(user: "root") ?? .anonymous
 
-    static func authorizing() throws -> DoorBench {
-        try DoorBench {
+    static func authorizing(aside: EmbeddedEventLoop? = nil) throws -> DoorBench {
+        try DoorBench(aside: aside) {
             $0.isAuthorizing = true
             $0.isAuditing = false
             $0.superUsers = [Self.root]

@@ -13,6 +13,8 @@ import Testing
 /// A connection of a real broker on a fake disk, all on one thread: bytes in, bytes out, time moved by hand.
 final class DoorBench {
     let loop = EmbeddedEventLoop()
+    /// Where rules are compiled, when that is not to be done on `loop`.
+    let aside: EmbeddedEventLoop?
     let clock = SimulatedClock()
     let store = FakeCoordinatorStore()
     let lines = LogLines()
@@ -27,11 +29,12 @@ final class DoorBench {
 
     init(
         requestMemory: ByteCount = .mebibytes(64), replyMemory: ByteCount = .mebibytes(64),
-        configuration: [String: String] = [:], remoteAddress: String = "10.9.9.9",
+        configuration: [String: String] = [:], remoteAddress: String = "10.9.9.9", aside: EmbeddedEventLoop? = nil,
         change: (inout BrokerSettings) -> Void = { _ in }, login: ((any Clock) -> ListenerLogin)? = nil,
         loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) throws {
         self.remoteAddress = remoteAddress
+        self.aside = aside
         var settings = BrokerSettings(
             identity: BrokerIdentity(clusterID: "bench", brokerID: BrokerID(rawValue: 3)),
             incarnation: Epoch(rawValue: 1), wasCleanShutdown: true, dataDirectory: "/data"
@@ -45,7 +48,9 @@ final class DoorBench {
             randomness: SeededRandomness(seed: 1), logger: logger
         )
         let opened = Held<Result<Broker, BrokerError>>()
-        Broker.open(settings, ports: ports, shards: [self.loop], on: self.loop) { opened.put($0) }
+        Broker.open(settings, ports: ports, shards: [self.loop], aside: aside, on: self.loop) { opened.put($0) }
+        self.loop.run()
+        aside?.run()
         self.loop.run()
         self.broker = try #require(opened.value).get()
         let made = login?(self.clock)
@@ -67,6 +72,13 @@ final class DoorBench {
         try KafkaListener.connect(self.channel, door: self.door, loop: self.doorLoop)
         self.channel.connect(to: try SocketAddress(ipAddress: "10.9.9.9", port: 50_000), promise: nil)
         self.received = ByteBuffer()
+    }
+
+    /// What is done aside is done, and its answers come.
+    func runAside() {
+        guard let aside = self.aside else { return }
+        aside.run()
+        self.loop.run()
     }
 
     var connection: KafkaConnection {

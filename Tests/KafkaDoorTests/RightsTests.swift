@@ -225,11 +225,10 @@ struct RightsTests {
         #expect(try bench.ask(Self.newProducer, version: 4).errorCode == .none)
     }
 
-    @Test("ten thousand rules made by one request decide each for itself, and go with one filter")
-    func manyRules() throws {
-        let bench = try Self.bench("t-9999", "u")
-        var creations: [CreateAclsRequest.Creation] = []
-        for number in 0..<10_000 {
+    /// Alice may write to as many topics, `t-0` and so on, each by a rule of its own.
+    private static func manyRules(_ count: Int) -> CreateAclsRequest {
+        var request = CreateAclsRequest()
+        request.creations = (0..<count).map { number in
             var creation = CreateAclsRequest.Creation()
             creation.resourceType = ResourceType.topic.rawValue
             creation.resourceName = "t-\(number)"
@@ -237,18 +236,16 @@ struct RightsTests {
             creation.host = "*"
             creation.operation = AccessOperation.write.rawValue
             creation.permissionType = AccessPermission.allow.rawValue
-            creations.append(creation)
+            return creation
         }
-        var request = CreateAclsRequest()
-        request.creations = creations
-        let made = try bench.asRoot { try bench.ask(request, version: 3) }
-        #expect(made.results.count == 10_000 && made.results.allSatisfy { $0.errorCode == .none })
-        #expect(bench.broker.access.acls.acls.count == 10_000)
-        #expect(try Self.code(bench, produceTo: "t-9999") == KafkaErrorCode.none)
-        #expect(try Self.code(bench, produceTo: "u") == .topicAuthorizationFailed)
+        return request
+    }
+
+    /// All of alice's rules about topics of this name, or any.
+    private static func removal(of name: String? = nil) -> DeleteAclsRequest {
         var filter = DeleteAclsRequest.Filter()
         filter.resourceTypeFilter = ResourceType.topic.rawValue
-        filter.resourceNameFilter = nil
+        filter.resourceNameFilter = name
         filter.patternTypeFilter = 1
         filter.principalFilter = "User:alice"
         filter.hostFilter = nil
@@ -256,7 +253,18 @@ struct RightsTests {
         filter.permissionType = 1
         var removal = DeleteAclsRequest()
         removal.filters = [filter]
-        let removed = try bench.asRoot { try bench.ask(removal, version: 3) }
+        return removal
+    }
+
+    @Test("ten thousand rules made by one request decide each for itself, and go with one filter")
+    func manyRules() throws {
+        let bench = try Self.bench("t-9999", "u")
+        let made = try bench.asRoot { try bench.ask(Self.manyRules(10_000), version: 3) }
+        #expect(made.results.count == 10_000 && made.results.allSatisfy { $0.errorCode == .none })
+        #expect(bench.broker.access.acls.acls.count == 10_000)
+        #expect(try Self.code(bench, produceTo: "t-9999") == KafkaErrorCode.none)
+        #expect(try Self.code(bench, produceTo: "u") == .topicAuthorizationFailed)
+        let removed = try bench.asRoot { try bench.ask(Self.removal(), version: 3) }
         #expect(removed.filterResults.map(\.matchingAcls.count) == [10_000])
         #expect(bench.broker.access.acls.acls.isEmpty)
         #expect(try Self.code(bench, produceTo: "t-9999") == .topicAuthorizationFailed)
@@ -277,6 +285,30 @@ struct RightsTests {
         let refused = try bench.asRoot { try bench.ask(removal, version: 3) }
         #expect(refused.filterResults.allSatisfy { $0.errorCode == .invalidRequest && $0.matchingAcls.isEmpty })
         #expect(before > 0 && bench.broker.access.acls.acls.count == before)
+    }
+
+    @Test("rules are compiled aside: until they are, requests are served by those before, and then by the new ones")
+    func aside() throws {
+        let bench = try DoorBench.authorizing(aside: EmbeddedEventLoop())
+        try bench.asRoot { for topic in ["t-7", "t-8"] { try bench.create(topic) } }
+        try bench.become(DoorBench.alice)
+        func change<Request: KafkaRequest>(_ request: Request, _ before: KafkaErrorCode, _ after: KafkaErrorCode) throws
+            -> Request.Response
+        {
+            // Who changes has a connection of its own, which waits for its answer.
+            try bench.asRoot { try bench.send(request, version: 3) }
+            #expect(try bench.replies().isEmpty, "the loop that serves does nothing of it")
+            let working = try bench.connection.client
+            bench.runAside()
+            let answer = try #require(try bench.replies().first)
+            #expect(working.allows(.write, onTopic: "t-7") == (before == .none), "a view is of one moment")
+            #expect(try Self.code(bench, produceTo: "t-7") == after)
+            return try bench.decode(answer, Request.Response.self, version: 3)
+        }
+        _ = try change(Self.manyRules(100), .topicAuthorizationFailed, .none)
+        _ = try change(Self.removal(of: "t-7"), .none, .topicAuthorizationFailed)
+        #expect(try Self.code(bench, produceTo: "t-8") == KafkaErrorCode.none)
+        #expect(bench.broker.access.acls.acls.count == 99)
     }
 
     @Test("rules that can not be are refused one by one, and the others are made")

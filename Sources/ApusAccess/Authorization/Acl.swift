@@ -190,10 +190,9 @@ extension Acl: CustomStringConvertible {
 extension Acl: Comparable {
     /// By what they are about, then by whom: the order in which they are listed.
     package static func < (left: Acl, right: Acl) -> Bool {
-        if left.pattern != right.pattern {
-            return (left.pattern.type, left.pattern.name, left.pattern.kind)
-                < (right.pattern.type, right.pattern.name, right.pattern.kind)
-        }
+        if left.pattern.type != right.pattern.type { return left.pattern.type < right.pattern.type }
+        if left.pattern.name != right.pattern.name { return left.pattern.name < right.pattern.name }
+        if left.pattern.kind != right.pattern.kind { return left.pattern.kind < right.pattern.kind }
         return (left.principal.text, left.host, left.operation, left.permission)
             < (right.principal.text, right.host, right.operation, right.permission)
     }

@@ -14,16 +14,29 @@ package enum AclRecord {
     package static let prefix = "acls/"
     private static let version: UInt8 = 1
 
-    package static func key(of acl: Acl) -> String {
-        self.prefix + hexadecimal(SHA256.hash(data: self.encoded(acl)).prefix(16))
+    package static func key(of acl: Acl) -> String { self.key(ofValue: self.encoded(acl)) }
+
+    /// The key under which this stands: encoding costs more than hashing, and ten thousand rules come at once.
+    package static func key(ofValue value: [UInt8]) -> String {
+        self.prefix + hexadecimal(SHA256.hash(data: value).prefix(16))
     }
 
     package static func encoded(_ acl: Acl) -> [UInt8] {
         let wire = AclOnTheWire(acl)
-        var buffer = ByteBuffer(integer: self.version)
-        for code in [wire.resourceType, wire.patternType, wire.operation, wire.permission] { buffer.writeInteger(code) }
-        for text in [wire.name, wire.principal, wire.host] { buffer.writeText(text) }
-        return Array(buffer.readableBytesView)
+        let texts = [wire.name, wire.principal, wire.host]
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(texts.reduce(5) { $0 + 2 + $1.utf8.count })
+        bytes.append(self.version)
+        for code in [wire.resourceType, wire.patternType, wire.operation, wire.permission] {
+            bytes.append(UInt8(bitPattern: code))
+        }
+        for text in texts {
+            precondition(text.utf8.count <= Int(UInt16.max), "longer than any name that passed its rule")
+            bytes.append(UInt8(text.utf8.count >> 8))
+            bytes.append(UInt8(truncatingIfNeeded: text.utf8.count))
+            bytes += text.utf8
+        }
+        return bytes
     }
 
     /// Nil for anything that ``encoded(_:)`` does not write.

@@ -32,7 +32,11 @@ package struct AclSet: Sendable {
 
     package init(version: StoreRevision, acls: some Sequence<Acl>, superUsers: Set<Principal>) {
         self.version = version
-        self.acls = Set(acls).sorted()
+        var last: Acl?
+        self.acls = acls.sorted().filter { acl in
+            defer { last = acl }
+            return acl != last
+        }
         self.superUsers = superUsers
         self.rules = Dictionary(grouping: self.acls, by: \.principal).mapValues { PrincipalRules($0) }
     }

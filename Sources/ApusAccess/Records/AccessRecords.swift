@@ -47,8 +47,13 @@ package struct AccessRecords: Sendable {
     /// How many rules there are, those that can not be read not counted (``Limits/aclsMax``).
     package var aclCount: Int { self.acls.count }
 
-    /// The rules that can be read, in no order.
-    package var rules: [Acl] { Array(self.acls.values) }
+    /// The rule under this key, if it is there and can be read.
+    package func rule(under key: String) -> Acl? { self.acls[key] }
+
+    /// The rules that can be read and that the filter shows, in the order in which they are listed.
+    package func rules(shownBy filter: AclFilter) -> [(key: String, acl: Acl)] {
+        self.acls.filter { filter.shows($0.value) }.map { ($0.key, $0.value) }.sorted { $0.acl < $1.acl }
+    }
 
     private mutating func apply(_ change: StoreChange) {
         let (key, value): (String, [UInt8]?) =
@@ -70,11 +75,11 @@ package struct AccessRecords: Sendable {
     }
 
     private mutating func applyAcl(_ key: String, _ value: [UInt8]?) -> Bool {
-        let acl = value.flatMap { AclRecord.decoded($0) }
         // A value under another's key would be removed under the wrong name.
-        let isOwn = acl.map { AclRecord.key(of: $0) == key } ?? false
-        self.acls[key] = isOwn ? acl : nil
-        return value == nil || isOwn
+        let isOwn = value.map { AclRecord.key(ofValue: $0) == key } ?? false
+        let acl = isOwn ? value.flatMap { AclRecord.decoded($0) } : nil
+        self.acls[key] = acl
+        return value == nil || acl != nil
     }
 
     private mutating func applyCredential(_ key: String, _ value: [UInt8]?) -> Bool {

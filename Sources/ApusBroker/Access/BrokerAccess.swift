@@ -7,8 +7,12 @@ import Synchronization
 /// Who may do what, as it is now: rules, users and quotas, from the coordinator store, for every thread.
 ///
 /// Asking is reading a value that was published; a connection keeps its client's view and pays one atomic load for each
-/// request to see that it still holds. Changes go through ``commit(on:_:then:)`` and come back from the store, whoever
-/// made them, so all brokers publish the same.
+/// request to see that it still holds. Changes go through ``commit(on:_:done:then:)`` and come back from the store,
+/// whoever made them, so all brokers publish the same.
+///
+/// What a change takes grows with the rules there are, a hundred thousand perhaps: hashes, a new order, new tables. It
+/// is done on the loop `aside`, which serves nobody; the loops that do go on with the rules before, and then with the
+/// new.
 ///
 /// Owner of what is published. The records behind it are ``BrokerAccessRecords``'s.
 package final class BrokerAccess: Sendable {
@@ -29,7 +33,7 @@ package final class BrokerAccess: Sendable {
     private let records: BrokerAccessRecords
     private let audit: BrokerAudit
 
-    init(_ settings: BrokerSettings, ports: BrokerPorts, loop: any EventLoop, audit: BrokerAudit) {
+    init(_ settings: BrokerSettings, ports: BrokerPorts, aside loop: any EventLoop, audit: BrokerAudit) {
         self.audit = audit
         self.isAuthorizing = settings.isAuthorizing
         self.superUsers = settings.superUsers
@@ -43,8 +47,8 @@ package final class BrokerAccess: Sendable {
             quotaFallback: settings.quotas)
     }
 
-    /// Reads the store and follows it from then on. On the loop; nothing is served before it has answered, and if it
-    /// fails the broker does not start.
+    /// Reads the store and follows it from then on. Nothing is served before it has answered, on the loop aside, and if
+    /// it fails the broker does not start.
     func start(then: @escaping @Sendable (BrokerError?) -> Void) {
         self.records.start(
             publish: { [weak self] records, changed in self?.publish(records, changed) }, then: then)
@@ -98,14 +102,18 @@ package final class BrokerAccess: Sendable {
     /// Has somebody decide on what is to change, with all that is known now, and makes it durable: all of it or
     /// nothing. Decides again, with newer knowledge, when another broker was faster. Answers when it is published here.
     ///
-    /// - Parameter decide: on the records' loop; may run more than once.
+    /// - Parameters:
+    ///   - decide: on the loop aside; may run more than once.
+    ///   - done: on the loop aside, before `then`, when it is durable: for what takes as long as there is much of it.
     package func commit<Answer: Sendable>(
         on loop: any EventLoop, _ decide: @escaping @Sendable (AccessRecords) -> AccessDraft<Answer>,
+        done: @escaping @Sendable (Answer) -> Void = { _ in },
         then: @escaping @Sendable (Result<Answer, BrokerError>) -> Void
     ) {
         let request = BrokerAccessRecords.Request { records in
             let draft = decide(records)
             return BrokerAccessRecords.Decided(changes: draft.changes) { error in
+                if error == nil { done(draft.answer) }
                 loop.execute { then(error.map { .failure($0) } ?? .success(draft.answer)) }
             }
         } refuse: { error in
@@ -116,7 +124,7 @@ package final class BrokerAccess: Sendable {
 
     // MARK: Publishing
 
-    /// `told` runs on the records' loop after rules were published; it hands over and returns.
+    /// `told` runs on the loop aside after rules were published; it hands over and returns.
     func onChange(_ told: @escaping @Sendable () -> Void) {
         self.listeners.withLock { $0.append(told) }
     }

@@ -71,21 +71,22 @@ final class BrokerAccessRecords: @unchecked Sendable {
 
     // MARK: Start
 
-    /// Reads what there is, publishes it, and follows the store from there.
+    /// Reads what there is, publishes it, and follows the store from there. From any thread; answers on the loop.
     func start(
         publish: @escaping @Sendable (AccessRecords, Changed) -> Void,
         then: @escaping @Sendable (BrokerError?) -> Void
     ) {
-        self.loop.assertInEventLoop()
-        self.publish = publish
-        self.readSecret(triesLeft: 3) { secret in
-            switch secret {
-            case .failure(let error): then(error)
-            case .success(let secret):
-                self.mockSecret = secret
-                self.readAll { error in
-                    if error == nil { self.follow() }
-                    then(error)
+        self.loop.execute {
+            self.publish = publish
+            self.readSecret(triesLeft: 3) { secret in
+                switch secret {
+                case .failure(let error): then(error)
+                case .success(let secret):
+                    self.mockSecret = secret
+                    self.readAll { error in
+                        if error == nil { self.follow() }
+                        then(error)
+                    }
                 }
             }
         }
@@ -151,7 +152,7 @@ final class BrokerAccessRecords: @unchecked Sendable {
                         self.readAt = readAt
                         self.readAt[StoreKey.accessChange] = snapshot.revision
                     }
-                    self.took(records, .all)
+                    self.took(records, .all, unreadableBefore: self.records?.unreadable ?? [])
                     then(nil)
                 }
             }
@@ -197,7 +198,9 @@ final class BrokerAccessRecords: @unchecked Sendable {
     }
 
     private func changed(_ changes: [StoreChange], at revision: StoreRevision) {
-        guard var records = self.records else { return }
+        // Taken out, so that what changes is changed in place and not in a copy of all rules.
+        guard var records = self.records.take() else { return }
+        let unreadable = records.unreadable
         var changed = Changed()
         var fresh: [StoreChange] = []
         for change in changes {
@@ -211,12 +214,12 @@ final class BrokerAccessRecords: @unchecked Sendable {
             if prefix != StoreKey.accessChange { fresh.append(change) }
         }
         records.apply(fresh, at: revision)
-        self.took(records, changed)
+        self.took(records, changed, unreadableBefore: unreadable)
         if let committed = self.committed, committed.revision <= revision { self.ended(committed.fate, nil) }
     }
 
-    private func took(_ records: AccessRecords, _ changed: Changed) {
-        for key in records.unreadable.subtracting(self.records?.unreadable ?? []) {
+    private func took(_ records: AccessRecords, _ changed: Changed, unreadableBefore known: Set<String>) {
+        for key in records.unreadable.subtracting(known) {
             self.logger.error(
                 "a rule, user or quota can not be read; while it is a rule, only super users may do anything",
                 metadata: ["key": "\(key)"])
@@ -266,9 +269,10 @@ final class BrokerAccessRecords: @unchecked Sendable {
         self.isCommitting = true
         var changes: [StoreChange] = []
         var answers: [(BrokerError?) -> Void] = []
-        for request in requests {
+        for (index, request) in requests.enumerated() {
             let decided = request.decide(draft)
-            draft.apply(decided.changes, at: draft.revision)
+            // After the last nobody looks, and the first change to the draft is a copy of all rules.
+            if index + 1 < requests.count { draft.apply(decided.changes, at: draft.revision) }
             changes += decided.changes
             answers.append(decided.answer)
         }
