@@ -16,6 +16,7 @@ DRILLS = (
     ("powercut.py",),
     ("powercut.py", "--durability", "page-cache"),
     ("powercut-commits.py",),
+    ("powercut-commits.py", "--compact"),
     ("groups.py", "--records", "100000"),
     ("ghost.py",),
     ("fsync-error.py",),
@@ -35,7 +36,7 @@ FIGURES = re.compile(
 def cycles_of(name, extra, wanted):
     if name == "groups.py":
         return 1
-    if extra:
+    if "--durability" in extra:
         return min(wanted, CONTROL_CYCLES_MAX)
     return wanted if name in ("kill.py", "powercut.py", "powercut-commits.py") else min(wanted, SINGLE_CYCLES_MAX)
 

@@ -5,6 +5,10 @@ the power goes (`powercut.py` says why). After every start each group's position
 acknowledged, at most the largest that was sent, and must carry the words that were committed with it. Another worker
 makes, changes and removes subscriptions; each must be as the last answered change left it, or as the one that was under
 way would have.
+
+A start reads all that was ever committed, unless it was compacted. So the log that keeps the positions has small segments,
+and every tenth life is long enough for the broker to compact it: the hundredth cycle takes as long as the tenth. With
+`--compact` every life is about as long as it takes the broker to begin: cuts fall before that, into it and behind it.
 """
 
 import argparse
@@ -12,6 +16,7 @@ import ctypes
 import multiprocessing
 import os
 import random
+import subprocess
 import sys
 import time
 
@@ -30,6 +35,14 @@ SUBSCRIPTIONS = 24
 PASSING = (3, 5, 6, 7, 14, 15, 16, 56)  # what a commit may meet while a broker dies and comes back
 ERROR_CODES = 256
 STARTS_CUT_PART = 0.25
+TOLD_EVERY = 5
+LOADS = (0.02, 0.3)  # seconds of load in a life
+LONG_EVERY, LONG_LOAD = 10, 2.2
+# A broker looks for what is to be compacted once a second at most.
+COMPACTING = ("--options", "log.retention.check.interval.ms=1000")
+COMPACTED = ("segment.bytes=16384", "min.cleanable.dirty.ratio=0.01", "delete.retention.ms=0")
+LOADS_COMPACTING = (0.7, 1.5)
+OFFSETS_TOPIC = "__consumer_offsets"
 
 
 def group_name(number):
@@ -92,9 +105,11 @@ class Shared:
 
 
 class Drill:
-    def __init__(self, apus, disk, seed):
-        self.disk, self.dice, self.counts = disk, random.Random(seed), Counts()
-        self.broker = Broker(apus, os.path.join(disk.path, "data"))
+    def __init__(self, apus, disk, seed, compacts=False):
+        self.disk, self.dice, self.counts, self.compacts = disk, random.Random(seed), Counts(), compacts
+        self.broker = Broker(apus, os.path.join(disk.path, "data"), extra=COMPACTING)
+        self.spent = dict.fromkeys(("load", "cut", "start", "check"), 0.0)  # seconds, of all cycles
+        self.passes = 0  # of compaction, over logs of positions
         self.relay = Relay(self.broker.address)
         self.shared, self.recoveries, self.starts_cut = Shared(), [], 0
         self.workers = [Worker(self.relay.address, n * GROUPS_EACH, self.shared) for n in range(WORKERS)]
@@ -105,13 +120,38 @@ class Drill:
         with Connection(self.broker.address) as connection:
             connection.create_topic(TOPIC, PARTITIONS, {})
             until(lambda: coordinator(connection), 60, "there is a coordinator")
+        address = f"127.0.0.1:{self.broker.port}"
+        command = (self.broker.apus, "topic", "set", OFFSETS_TOPIC, *COMPACTED, "-s", address)
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         for worker in (*self.workers, self.changer):
             worker.start()
         for cycle in range(1, cycles + 1):
-            self.commit_for(self.dice.uniform(0.02, 0.3))
-            self.cut(cycle)
-            self.recoveries.append(self.broker.start(TOPIC, PARTITIONS) * 1000)
-            self.verify(cycle)
+            self.timed("load", self.commit_for, self.life(cycle))
+            self.timed("cut", self.cut, cycle)
+            self.recoveries.append(self.timed("start", self.broker.start, TOPIC, PARTITIONS) * 1000)
+            self.timed("check", self.verify, cycle)
+            if cycle % TOLD_EVERY == 0:
+                print(f"powercut-commits: {cycle}/{cycles} cycles, {self.told()}", flush=True)
+        self.passes = sum(OFFSETS_TOPIC in line for line in self.broker.said().splitlines() if "compacted" in line)
+        if not self.passes and (self.compacts or cycles >= LONG_EVERY):
+            self.counts.wrong("no log of positions was compacted")
+
+    def life(self, cycle):
+        """How many seconds of load the next life has."""
+        if self.compacts:
+            return self.dice.uniform(*LOADS_COMPACTING)
+        return LONG_LOAD if cycle % LONG_EVERY == 0 else self.dice.uniform(*LOADS)
+
+    def timed(self, what, body, *values):
+        began = time.monotonic()
+        try:
+            return body(*values)
+        finally:
+            self.spent[what] += time.monotonic() - began
+
+    def told(self):
+        seconds = ", ".join(f"{what} {spent:.1f}" for what, spent in self.spent.items())
+        return f"{sum(self.shared.known):,} acknowledged, lost {self.counts.lost:,}; seconds so far: {seconds}"
 
     def commit_for(self, seconds):
         """Until every worker has something acknowledged by this broker, then for a while."""
@@ -198,11 +238,12 @@ def main():
     options.add_argument("--apus", required=True, help="path of the executable")
     options.add_argument("--cycles", type=int, default=100)
     options.add_argument("--seed", type=int, default=11)
+    options.add_argument("--compact", action="store_true", help="compact the log of positions meanwhile")
     arguments = options.parse_args()
     skip_unless_possible("powercut-commits")
     with LoopDisk(1024) as disk:
         disk.mount()
-        drill = Drill(arguments.apus, disk, arguments.seed)
+        drill = Drill(arguments.apus, disk, arguments.seed, arguments.compact)
         try:
             drill.run(arguments.cycles)
         except (Gone, Refused, StartFailed, TimeoutError, ValueError) as error:
@@ -216,7 +257,7 @@ def main():
     print(
         f"powercut-commits: cycles {len(drill.recoveries)}, acknowledged {acknowledged:,}, lost {counts.lost:,}, "
         f"wrong {counts.other}, unknown {unknown}, subscriptions changed {drill.changer.done.value:,}, "
-        f"starts cut {drill.starts_cut}, "
+        f"starts cut {drill.starts_cut}, passes of compaction {drill.passes}, "
         f"recovery p50 {p50:.0f} ms, p99 {p99:.0f} ms"
     )
     for note in counts.notes:
