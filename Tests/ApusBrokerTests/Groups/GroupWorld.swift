@@ -20,10 +20,12 @@ final class GroupWorld {
     /// What all brokers of this world logged.
     let logbook = Logbook()
 
-    /// - Parameter delay: milliseconds that an empty group waits after its first member.
-    init(seed: UInt64 = 1, delay: Int = 0, topic partitions: Int32 = 6) throws {
+    /// - Parameters:
+    ///   - delay: milliseconds that an empty group waits after its first member.
+    ///   - options: more of the broker's.
+    init(seed: UInt64 = 1, delay: Int = 0, topic partitions: Int32 = 6, options: [String: String] = [:]) throws {
         self.seed = seed
-        self.configuration = ["group.initial.rebalance.delay.ms": String(delay)]
+        self.configuration = options.merging(["group.initial.rebalance.delay.ms": String(delay)]) { _, delay in delay }
         self.bench = try TestBroker(
             disk: self.disk, store: self.store, clock: self.clock, seed: seed, configuration: self.configuration,
             logger: self.logbook.logger
