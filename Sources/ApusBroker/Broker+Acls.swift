@@ -52,7 +52,7 @@ extension Broker {
         guard client.allows(.alter, on: .cluster) else {
             return home.run { then(.failure(.clusterAuthorizationFailed)) }
         }
-        // Each is held against every rule, on the event loop.
+        // Each is held against every rule.
         guard filters.count <= Limits.aclFiltersPerRequestMax else {
             let most = Limits.aclFiltersPerRequestMax
             return home.run { then(.failure(.invalidRequest("\(filters.count) filters at once, at most \(most)"))) }

@@ -203,7 +203,11 @@ package struct SaslConversation: Sendable {
         self.state = .over
         let failure = LoginFailure(cause, mechanism: exchange.mechanism, user: user)
         // Without Kafka's headers there is no way to say no.
-        let reply = exchange.isBare ? nil : SaslReply.failed(.authenticationFailed, failure.told)
+        let told = if case .token = cause { OAuthBearerMessage.invalidToken } else { [UInt8]() }
+        let reply =
+            exchange.isBare
+            ? nil
+            : SaslReply.authenticate(.authenticationFailed, message: failure.told, bytes: told, lifetime: nil)
         return .refuse(reply, after: Limits.failedLoginDelay, failure)
     }
 

@@ -14,8 +14,8 @@ struct SaslExchange: Sendable {
         case scram(ScramServer)
         case plain
         case bearer
-        /// The client was told that its token is not taken, and has to say that it understood (RFC 7628, section
-        /// 3.2.3).
+        /// Without Kafka's headers: the client was told that its token is not taken, and has to say that it understood
+        /// (RFC 7628, section 3.2.3).
         case refusedToken(TokenRefusal)
     }
 
@@ -84,6 +84,8 @@ struct SaslExchange: Sendable {
             if let identity = bearer.authorizationIdentity, identity != token.principal.name { throw .subject }
             return .proved(token.principal, answer: [], tokenExpires: token.expires)
         } catch {
+            // With Kafka's headers an answer has an error of its own, and clients that take one without it for a yes.
+            guard self.isBare else { return .failed(.token(error), user: nil) }
             self.state = .refusedToken(error)
             return .reply(OAuthBearerMessage.invalidToken)
         }
