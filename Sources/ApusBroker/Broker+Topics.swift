@@ -12,14 +12,20 @@ extension Broker {
         _ specifications: [TopicSpecification], validateOnly: Bool = false, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
-        let partitions = specifications.reduce(0) { $0 + max(1, Int($1.partitions), $1.assignments.count) }
-        if !validateOnly, let wait = self.mustWait(toMake: partitions, client) {
-            let refused = specifications.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
-            return self.mailbox(of: loop).run { then(refused) }
-        }
         let mayAll = client.mayList(.create, on: .cluster)
         let forbidden = Set(
             specifications.map(\.name).filter { !mayAll && !client.allows(.create, onTopic: $0) })
+        // What is forbidden is refused without being counted.
+        let partitions = specifications.reduce(0) { sum, wish in
+            sum + (forbidden.contains(wish.name) ? 0 : max(1, Int(wish.partitions), wish.assignments.count))
+        }
+        if !validateOnly, let wait = self.mustWait(toMake: partitions, client) {
+            let refused = specifications.map { wish in
+                Result<Topic, BrokerError>.failure(
+                    forbidden.contains(wish.name) ? .topicAuthorizationFailed : .quotaExceeded(wait))
+            }
+            return self.mailbox(of: loop).run { then(refused) }
+        }
         let isEmbedded = client.principal == .embedded
         let owner = self.access.isAuthorizing && !isEmbedded ? client.principal : nil
         let caps = OwnerCaps(for: client, self.access)
@@ -70,7 +76,7 @@ extension Broker {
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
         let known = self.topics
-        let partitions = topics.reduce(0) { $0 + Int((try? known.topic($1))?.partitionCount ?? 0) }
+        let partitions = topics.reduce(0) { $0 + Self.partitionCount(of: $1, in: known, .delete, for: client) }
         if let wait = self.mustWait(toMake: partitions, client) {
             let refused = topics.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
             return self.mailbox(of: loop).run { then(refused) }
@@ -103,7 +109,8 @@ extension Broker {
     ) {
         let known = self.topics
         let partitions = growths.reduce(0) { sum, growth in
-            sum + max(0, Int(growth.partitions) - Int(known.topic(named: growth.topic)?.partitionCount ?? 0))
+            let count = Self.partitionCount(of: .name(growth.topic), in: known, .alter, for: client)
+            return sum + (count == 0 ? 0 : max(0, Int(growth.partitions) - count))
         }
         if !validateOnly, let wait = self.mustWait(toMake: partitions, client) {
             let refused = growths.map { _ in Result<Topic, BrokerError>.failure(.quotaExceeded(wait)) }
@@ -128,6 +135,19 @@ extension Broker {
             }
             then(results)
         }
+    }
+
+    /// How many partitions the topic has; zero when there is none, or the client may not do this with it. A quota that
+    /// counted those would tell who may not know it that a topic is there, and how large.
+    private static func partitionCount(
+        of reference: TopicReference, in known: TopicSnapshot, _ operation: AccessOperation, for client: ClientContext
+    ) -> Int {
+        // `try?`: what is wrong with it is answered where it is done.
+        guard let topic = try? known.topic(reference),
+            client.access.isUnrestricted
+                || client.mayList(operation, on: Resource(.topic, ExactText(topic.name)))
+        else { return 0 }
+        return Int(topic.partitionCount)
     }
 
     /// How long before the client may make or delete so many partitions; nil: it may, and they are counted.

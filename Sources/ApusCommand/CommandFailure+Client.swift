@@ -25,7 +25,7 @@ extension CommandFailure {
     private static func exit(for error: ApusError) -> Exit {
         switch error.code {
         case .unreachable: .unreachable
-        case .notAuthorized, .tls: .denied
+        case .notAuthorized, .tls, .loginInClear: .denied
         case .invalidArgument, .invalidConfiguration: .usage
         case .recordTooLarge, .invalidRecord, .corrupt: .badData
         // It may appear later, but whoever mistyped a name should not be told to wait for that.
@@ -56,6 +56,7 @@ extension CommandFailure {
         // Not for what a rule forbids: there the login was good.
         case .notAuthorized where error.kafkaCode.map { "\($0)".contains("SASL") } ?? true:
             "say who you are: --user NAME --password-file FILE, or --token-file FILE"
+        case .loginInClear: "--tls, with --tls-ca FILE for who signs the broker's certificate; or a password with SCRAM"
         case .tls: "--tls-ca FILE names who signs the broker's certificate, --tls-cert and --tls-key your own"
         case .timedOut, .connectionLost: "is the broker at \(servers) alive? then try again"
         default: nil

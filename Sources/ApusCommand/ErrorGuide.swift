@@ -78,6 +78,7 @@ package enum ErrorGuide {
         (.unsupported, "the broker does not serve this, or not in a version known here"),
         (.notAuthorized, "authentication or authorization refused it"),
         (.tls, "TLS with the broker failed: its certificate is not to be believed, or ours was refused"),
+        (.loginInClear, "a password or token would have gone over a network without TLS; it was not sent"),
         (.storage, "the broker can not store it"),
         (.notEnoughReplicas, "fewer copies than min.insync.replicas asks for"),
         (.invalidConfiguration, "a setting or value that the broker does not take"),

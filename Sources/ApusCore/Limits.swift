@@ -133,6 +133,9 @@ public enum Limits {
     public static let quotaBucketsMax = 10_000
     /// How often buckets that nobody uses are forgotten.
     public static let quotaSweepPeriod = Duration.seconds(10)
+    /// The lowest rate of a quota, a second: one thing in a quarter of an hour. Below it nobody can tell a quota from a
+    /// denial, and numbers near zero are of no use to calculate with.
+    public static let quotaRateMin = 1e-3
     /// The highest rate of a quota, a second.
     public static let quotaRateMax = 1e15
     /// What may be done at once, in the time in which a quota gives as much.

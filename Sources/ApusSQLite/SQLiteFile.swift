@@ -32,6 +32,7 @@ enum SQLiteFile {
         if mustExist || isReadOnly, stat(path, &status) != 0 || status.st_size == 0 {
             throw .missing(path: path, content: format.content)
         }
+        if !mustExist, !isReadOnly { self.makeForOwner(path) }
         var configuration = Configuration()
         configuration.label = format.label
         configuration.busyMode = .timeout(2)
@@ -76,6 +77,14 @@ enum SQLiteFile {
         // In a URI these have a meaning (RFC 3986).
         let escaped = path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
         return "file:\(escaped)?immutable=1"
+    }
+
+    /// What is in it (hashes of passwords, who may do what) is nobody's but the owner's: the file is there, with no
+    /// right for others, before SQLite makes one that all may read. Its log gets the same rights from SQLite. What goes
+    /// wrong here goes wrong again when the file is opened, and is told then; a file that is there stays as it is.
+    private static func makeForOwner(_ path: String) {
+        let descriptor = Glibc.open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if descriptor >= 0 { _ = Glibc.close(descriptor) }
     }
 
     /// Changes nothing. Answers the format's version, 0 for an empty file.

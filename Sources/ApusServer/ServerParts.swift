@@ -123,6 +123,11 @@ struct ServerParts: Sendable {
             } catch {
                 throw ServerError(error)
             }
+            if !directory.readableByAll.isEmpty {
+                logger.warning(
+                    "everybody on this machine may read what is kept here: chmod o-rwx",
+                    metadata: ["paths": "\(directory.readableByAll.joined(separator: " "))"])
+            }
             do throws(DiskError) {
                 var journaling = JournaledDisk.Configuration()
                 journaling.makeRoom = { () throws(DiskError) in

@@ -33,6 +33,8 @@ package final class DataDirectory: Sendable {
     /// What the last process that stopped in order wrote with ``writeEnds(_:)``; nil when none did. A failure to read
     /// it is no reason not to start.
     package let ends: Result<ByteBuffer?, DiskError>
+    /// What in it anybody on this machine may read: paths. What we make is not among it.
+    package let readableByAll: [String]
     private let lock: DirectoryLock
 
     package var storePath: String { "\(self.path)/\(Self.storeName)" }
@@ -64,8 +66,22 @@ package final class DataDirectory: Sendable {
         self.lock = try DirectoryLock(path, below: disk.root)
         self.identity = try Self.identity(in: path, disk, brokerID: brokerID, clusterID: clusterID)
         self.ends = Result { () throws(DiskError) in try Self.readEnds(disk) }
+        self.readableByAll = Self.readableByAll(path)
         self.path = path
         self.disk = disk
+    }
+
+    private static func readableByAll(_ path: String) -> [String] {
+        func mode(_ path: String) -> mode_t {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_mode : 0
+        }
+        let directory = mode(path)
+        var open = directory & S_IROTH != 0 ? [path] : []
+        // Behind a directory that nobody may enter a file's own rights do not matter.
+        guard directory & S_IXOTH != 0 else { return open }
+        open += [self.storeName, self.catalogueName].map { "\(path)/\($0)" }.filter { mode($0) & S_IROTH != 0 }
+        return open
     }
 
     /// Only the last part of the path is made: a missing parent is more likely a missing mount.

@@ -49,6 +49,10 @@ struct AccessRecordsTests {
                 #expect(QuotaRecord.decoded(QuotaRecord.encoded(rates, of: entity))?.rates == rates)
             }
         }
+        // Rates near zero could be set once: they are still as narrow as can be, not none.
+        let narrow = try #require(QuotaRecord.decoded(QuotaRecord.encoded([.producedBytes: 1e-300], of: entity)))
+        #expect(narrow.rates == [.producedBytes: Limits.quotaRateMin])
+        #expect(QuotaRecord.decoded(QuotaRecord.encoded([.producedBytes: -1], of: entity)) == nil)
         let others = try QuotaEntity(user: .others, clientID: .named("alice"))
         #expect(QuotaRecord.key(of: entity) != QuotaRecord.key(of: others))
     }

@@ -47,6 +47,32 @@ struct QuotaTests {
         #expect(bucket.isFull(at: self.later(.seconds(3))))
     }
 
+    @Test(
+        "whatever rates and amounts are, a bucket's waits are bounded and it goes on",
+        arguments: 0..<50 as Range<UInt64>)
+    func nastyNumbers(seed: UInt64) {
+        let nasty: [Double] = [
+            .nan, .signalingNaN, .infinity, -.infinity, 0, -0.0, -1, 1e-300, 1e300, .leastNonzeroMagnitude,
+            .greatestFiniteMagnitude, -.greatestFiniteMagnitude, 1e9, 1e15, 1e-3, 1, .ulpOfOne,
+        ]
+        var random = SplitMix64(seed: seed)
+        func any() -> Double { nasty[random.below(nasty.count)] }
+        let bucket = Bucket(rate: any(), burst: .seconds(2), at: self.start)
+        var now = self.start
+        for _ in 0..<300 {
+            now = now.advanced(by: random.below(3) == 0 ? .seconds(1 << 20) : .milliseconds(random.below(1000)))
+            if random.below(3) == 0 { bucket.set(rate: any(), burst: .seconds(2), at: now) }
+            let wait = random.below(2) == 0 ? bucket.take(any(), at: now) : bucket.wait(at: now)
+            #expect(wait >= .zero && wait <= Limits.throttleMax)
+            if bucket.takeIfThere(any(), at: now) { #expect(bucket.wait(at: now) == .zero) }
+        }
+        // And it still is a bucket.
+        bucket.set(rate: 1000, burst: .seconds(2), at: now)
+        let later = now.advanced(by: Limits.throttleMax + .seconds(2))
+        #expect(bucket.isFull(at: later))
+        #expect(bucket.take(2500, at: later) == .milliseconds(500))
+    }
+
     @Test("over any time a bucket gives no more than burst and rate", arguments: 0..<20 as Range<UInt64>)
     func conservation(seed: UInt64) {
         var random = SplitMix64(seed: seed)
@@ -104,7 +130,7 @@ struct QuotaTests {
         let user = try QuotaEntity(user: .others)
         let address = try QuotaEntity(address: .named("10.0.0.1"))
         var rules = QuotaRules()
-        for rate in [0, -1, .infinity, .nan, 1e16] {
+        for rate in [0, -1, .infinity, .nan, 1e16, 1e-300, 0.0009] {
             #expect(throws: QuotaEntity.Refusal.value) { try rules.set(.producedBytes, of: user, to: rate) }
         }
         #expect(throws: QuotaEntity.Refusal.kind(.accepts)) { try rules.set(.accepts, of: user, to: 1) }
@@ -116,6 +142,27 @@ struct QuotaTests {
         #expect(rules.acceptQuota(of: other) == nil)
         try rules.set(.accepts, of: QuotaEntity(address: .others), to: 7)
         #expect(rules.acceptQuota(of: other) == ConnectionCaps.Quota(rate: 7, isNamed: false))
+    }
+
+    @Test(
+        "however an address is written, its quota is the same one, is kept to and is found",
+        arguments: [
+            ("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:10.0.0.7", "10.0.0.7"), ("2001:db8:0::0001", "2001:db8::1"),
+        ])
+    func addresses(written: String, usual: String) throws {
+        let entity = try QuotaEntity(address: .named(ExactText(written)))
+        #expect(entity == (try QuotaEntity(address: .named(ExactText(usual)))))
+        var rules = QuotaRules(fallback: [:])
+        try rules.set(.accepts, of: entity, to: 5)
+        let address = try #require(HostAddress(usual))
+        #expect(rules.acceptQuota(of: address) == ConnectionCaps.Quota(rate: 5, isNamed: true))
+        var filter = QuotaFilter()
+        for text in [written, usual] {
+            filter.address = .exactly(.named(ExactText(text)))
+            #expect(filter.shows(entity))
+        }
+        filter.address = .exactly(.named("10.0.0.8"))
+        #expect(!filter.shows(entity))
     }
 
     @Test("a user's clients share the user's rate; other users and other kinds do not")

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusFakes
 import KafkaWire
 import NIOCore
 import NIOEmbedded
@@ -67,21 +68,23 @@ struct BrokerConnectionTests {
         private(set) var ready: [Result<Void, ApusError>] = []
         private(set) var closed: [ApusError] = []
 
-        init(responseBytesMax: Int = 1 << 20) throws {
+        init(
+            responseBytesMax: Int = 1 << 20, login: BrokerLogin? = nil, at address: SocketAddress? = nil
+        ) throws {
             var report: (Result<Void, ApusError>) -> Void = { _ in }
             var reportClosed: (ApusError) -> Void = { _ in }
             let box = Box()
             self.connection = BrokerConnection(
                 to: BrokerPeer(id: nil, address: ServerAddress(host: "b", port: 1)), clientID: "test",
                 responseBytesMax: .bytes(responseBytesMax), on: self.loop,
-                readyBy: Instant(self.loop.now).advanced(by: .seconds(10)),
+                readyBy: Instant(self.loop.now).advanced(by: .seconds(10)), login: login,
                 onReady: { box.onReady($0) }, onClosed: { box.onClosed($0) })
             self.channel = EmbeddedChannel(handler: self.connection, loop: self.loop)
             report = { [unowned self] in self.ready.append($0) }
             reportClosed = { [unowned self] in self.closed.append($0) }
             box.onReady = report
             box.onClosed = reportClosed
-            try self.channel.connect(to: SocketAddress(unixDomainSocketPath: "x")).wait()
+            try self.channel.connect(to: address ?? SocketAddress(unixDomainSocketPath: "x")).wait()
         }
 
         private final class Box {
@@ -228,6 +231,45 @@ struct BrokerConnectionTests {
         let later = peer.ask()
         #expect(later.error?.isIndefinite == false && later.error?.isRetryable == true)
         #expect(peer.closed.count == 1)
+    }
+
+    private static let bare: [ClientConfiguration.Login] = [
+        .plain(user: "alice", password: "secret"), .token { "token" },
+    ]
+
+    /// What the broker hears after the versions were told; nil: nothing.
+    private static func firstWords(
+        _ login: ClientConfiguration.Login, at address: String, tls: Bool = false
+    ) throws -> (heard: ApiKey?, refusal: ApusError?) {
+        var configuration = ClientConfiguration(servers: ["b:1"])
+        configuration.login = login
+        if tls { configuration.tls = ClientConfiguration.TLS() }
+        let environment = ClientEnvironment(
+            wallTime: { Timestamp(rawValue: 0) }, randomness: SeededRandomness(seed: 1), loop: EmbeddedEventLoop(),
+            connect: { _, handler in handler.loop.makeFailedFuture(ChannelError.ioOnClosedChannel) })
+        let peer = try Peer(
+            login: BrokerLogin(configuration, environment), at: SocketAddress(ipAddress: address, port: 9092))
+        try peer.negotiate([(.saslHandshake, 0...1), (.saslAuthenticate, 0...2)])
+        let heard = try peer.request()?.apiKey
+        guard case .failure(let error)? = peer.ready.first else { return (heard, nil) }
+        return (heard, error)
+    }
+
+    @Test("a password or token that others could read is not sent over a network without TLS")
+    func inClear() throws {
+        for login in Self.bare {
+            for address in ["10.0.0.7", "2001:db8::1", "::ffff:10.0.0.7"] {
+                let (heard, refusal) = try Self.firstWords(login, at: address)
+                #expect(heard == nil)
+                #expect(refusal?.code == .loginInClear && refusal?.isRetryable == false)
+                #expect(try Self.firstWords(login, at: address, tls: true).heard == .saslHandshake)
+            }
+            for address in ["127.0.0.1", "::1", "127.8.9.1", "::ffff:127.0.0.1"] {
+                #expect(try Self.firstWords(login, at: address).heard == .saslHandshake)
+            }
+        }
+        let scram = try Self.firstWords(.scramSHA512(user: "alice", password: "secret"), at: "10.0.0.7")
+        #expect(scram.heard == .saslHandshake)
     }
 
     @Test("an API that the broker does not serve is refused without asking it")

@@ -42,6 +42,17 @@ import Testing
         _ = try await store.read(prefix: "")
     }
 
+    @Test("nobody but the owner may read a new store, nor what SQLite puts beside it")
+    func rights() async throws {
+        let store = try SQLiteCoordinatorStore(at: self.path)
+        try await store.commit([.put("k", "v")])
+        for end in ["", "-wal"] {
+            let attributes = try FileManager.default.attributesOfItem(atPath: self.path + end)
+            #expect(attributes[.posixPermissions] as? Int == 0o600, "\(end)")
+        }
+        try store.close()
+    }
+
     @Test("a store that must be there and is not, or is empty, is refused and not made anew", arguments: [true, false])
     func missing(isEmpty: Bool) throws {
         if isEmpty { #expect(FileManager.default.createFile(atPath: self.path, contents: nil)) }

@@ -67,6 +67,16 @@ struct SecurityTests {
     private struct LetIn: Error {}
 
     @Test(
+        "a key set's URL is shown without what may be secret in it",
+        arguments: [
+            ("https://me:secret@id.example.com:8443/keys?token=secret#secret", "https://id.example.com:8443/keys"),
+            ("https://id.example.com/keys", "https://id.example.com/keys"), ("secret", "what was given"),
+        ])
+    func shownURL(whole: String, shown: String) {
+        #expect(TokenKeySource.shown(whole) == shown)
+    }
+
+    @Test(
         "the first user logs in over TLS by every mechanism, makes topics and users, writes and reads",
         arguments: [
             ClientConfiguration.Login.scramSHA512(user: "admin", password: "tea"),

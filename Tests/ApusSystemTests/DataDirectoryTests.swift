@@ -48,6 +48,23 @@ import Testing
         #expect(again.identity == self.identity)
     }
 
+    @Test("what anybody may read is told: the directory, and in one that anybody may enter the stores")
+    func readableByAll() throws {
+        try self.initialised()
+        #expect(try DataDirectory(at: self.path).readableByAll.isEmpty)
+        try self.plant("store.sqlite", "")
+        try self.plant("catalogue.sqlite", "")
+        let store = "\(self.path)/store.sqlite"
+        func found(_ directory: mode_t, _ file: mode_t) throws -> [String] {
+            try #require(chmod(self.path, directory) == 0 && chmod(store, file) == 0)
+            return try DataDirectory(at: self.path).readableByAll
+        }
+        #expect(try found(0o755, 0o644) == [self.path, store])
+        #expect(try found(0o755, 0o600) == [self.path])
+        #expect(try found(0o711, 0o604) == [store])
+        #expect(try found(0o750, 0o644) == [])
+    }
+
     @Test("a first start that was killed half-way is begun again")
     func unfinished() throws {
         _ = try DataDirectory(at: self.path)

@@ -81,6 +81,88 @@ struct QuotaTests {
         #expect(try bench.ask(bench.produce(Self.kilobyte, to: "t"), version: 9).throttleTimeMs > 0)
     }
 
+    /// Less than what is charged at a time.
+    private static let small = DoorBench.batch([String(repeating: "x", count: 700)])
+
+    @Test("who calls himself by another name with each request is charged for all of them")
+    func names() throws {
+        let bench = try Self.bench()
+        try Self.set("producer_byte_rate", 100_000, bench)
+        var served = 0
+        while served < 400 {
+            let request = bench.encode(
+                try bench.produce(Self.small, to: "t"), version: 9, clientID: served % 2 == 0 ? "a" : "b")
+            try bench.send(request)
+            if try bench.replies().isEmpty { break }
+            served += 1
+        }
+        // 200,000 bytes may be sent at once.
+        #expect((200..<300).contains(served))
+    }
+
+    @Test("who makes a new connection for each request is charged for all of them")
+    func connections() throws {
+        let bench = try Self.bench()
+        try Self.set("producer_byte_rate", 100_000, bench)
+        var wait: Int32 = 0
+        var served = 0
+        while served < 400, wait == 0 {
+            // What it does not get to say at the end counts as well.
+            if served % 2 == 0 { bench.channel.close(promise: nil) } else { try bench.connection.close() }
+            bench.loop.run()
+            try bench.connect()
+            try bench.become(DoorBench.alice)
+            _ = try bench.ask(bench.produce(Self.small, to: "t"), version: 9)
+            // More than is charged at a time, so that the answer tells of the debt.
+            if served % 10 == 9 {
+                wait = try bench.ask(bench.produce(Self.kilobyte, to: "t"), version: 9).throttleTimeMs
+            }
+            served += 1
+        }
+        #expect((200..<300).contains(served))
+    }
+
+    @Test("what is forbidden is not counted: no quota tells whether a topic is there, or how large it is")
+    func forbiddenMutations() throws {
+        let bench = try DoorBench.authorizing()
+        try bench.asRoot { try bench.create("secret", partitions: 50) }
+        try bench.become(DoorBench.alice)
+        try Self.set("controller_mutation_rate", 1, bench)
+        let id = try bench.topicID("secret")
+        for _ in 0..<3 {
+            var removal = DeleteTopicsRequest()
+            removal.topicNames = ["secret"]
+            let removed = try bench.ask(removal, version: 5)
+            #expect(removed.responses.map(\.errorCode) == [.topicAuthorizationFailed] && removed.throttleTimeMs == 0)
+            var state = DeleteTopicsRequest.Topic()
+            state.name = nil
+            state.topicID = id
+            var byID = DeleteTopicsRequest()
+            byID.topics = [state]
+            let removedByID = try bench.ask(byID, version: 6)
+            #expect(removedByID.responses.map(\.errorCode) == [.topicAuthorizationFailed])
+            #expect(removedByID.throttleTimeMs == 0)
+            var topic = CreatePartitionsRequest.Topic()
+            topic.name = "secret"
+            topic.count = 90
+            var growth = CreatePartitionsRequest()
+            growth.topics = [topic]
+            let grown = try bench.ask(growth, version: 3)
+            #expect(grown.results.map(\.errorCode) == [.topicAuthorizationFailed] && grown.throttleTimeMs == 0)
+            var wish = CreateTopicsRequest.Topic()
+            wish.name = "mine"
+            wish.numPartitions = 50
+            wish.replicationFactor = 1
+            var creation = CreateTopicsRequest()
+            creation.topics = [wish]
+            let created = try bench.ask(creation, version: 7)
+            #expect(created.topics.map(\.errorCode) == [.topicAuthorizationFailed] && created.throttleTimeMs == 0)
+        }
+        // None of that was counted.
+        try bench.allow(.create, .topic, "mine")
+        try bench.create("mine")
+    }
+
     @Test("who makes more partitions than he may is refused before anything is made, and told when to come back")
     func mutations() throws {
         let bench = try Self.bench()

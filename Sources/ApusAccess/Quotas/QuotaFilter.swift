@@ -1,9 +1,15 @@
+import ApusCore
+
 /// Which quotas DescribeClientQuotas shows (KIP-546).
 package struct QuotaFilter: Hashable, Sendable {
     package enum Match: Hashable, Sendable {
         case exactly(QuotaEntity.Who)
         /// Any name, or the others, but something.
         case specified
+
+        fileprivate var asAddress: Self {
+            if case .exactly(let who) = self { .exactly(who.asAddress) } else { self }
+        }
 
         fileprivate func matches(_ who: QuotaEntity.Who?) -> Bool {
             switch self {
@@ -15,7 +21,10 @@ package struct QuotaFilter: Hashable, Sendable {
 
     package var user: Match?
     package var clientID: Match?
-    package var address: Match?
+    /// However the address is written.
+    package var address: Match? {
+        didSet { self.address = self.address?.asAddress }
+    }
     /// Entities with a part that is not asked for are left out.
     package var isStrict = false
 
@@ -48,7 +57,7 @@ extension QuotaEntity.Refusal: CustomStringConvertible {
         case .combination: "a quota is for a user, a client id, both, or an address"
         case .name(let name): "'\(name.prefix(64))' is not a name that a quota can have"
         case .kind(let kind): "\(kind.rawValue) is not counted for that"
-        case .value: "a rate is a number above zero"
+        case .value: "a rate is \(Limits.quotaRateMin) to \(Limits.quotaRateMax) a second"
         }
     }
 }

@@ -41,8 +41,10 @@ package enum QuotaRecord {
         var rates: [QuotaKind: Double] = [:]
         for _ in 0..<count {
             guard let kind = buffer.readText().flatMap({ QuotaKind(rawValue: $0) }),
-                let rate = buffer.readInteger(as: UInt64.self).map({ Double(bitPattern: $0) }),
-                entity.refusal(of: kind, rate) == nil, rates.updateValue(rate, forKey: kind) == nil
+                let stored = buffer.readInteger(as: UInt64.self).map({ Double(bitPattern: $0) }), stored > 0,
+                // Once any rate above zero could be set. One that can not be read would be none, which is more.
+                case let rate = max(stored, Limits.quotaRateMin), entity.refusal(of: kind, rate) == nil,
+                rates.updateValue(rate, forKey: kind) == nil
             else { return nil }
         }
         return buffer.readableBytes == 0 ? (entity, rates) : nil

@@ -22,6 +22,12 @@ package struct QuotaEntity: Hashable, Sendable {
         case others
 
         package var name: ExactText? { if case .named(let name) = self { name } else { nil } }
+
+        /// With an address in the one form by which it is looked for, however it was written; other names stay.
+        var asAddress: Self {
+            guard case .named(let name) = self, let address = HostAddress(name.text) else { return self }
+            return .named(ExactText("\(address)"))
+        }
     }
 
     package let user: Who?
@@ -34,7 +40,7 @@ package struct QuotaEntity: Hashable, Sendable {
         case name(String)
         /// Not something that can be counted for this entity.
         case kind(QuotaKind)
-        /// Not a number above zero.
+        /// Not a number from `Limits.quotaRateMin` to `Limits.quotaRateMax`.
         case value
     }
 
@@ -45,7 +51,7 @@ package struct QuotaEntity: Hashable, Sendable {
         if let name = address?.name, HostAddress(name.text) == nil { throw .name(name.text) }
         self.user = user
         self.clientID = clientID
-        self.address = address
+        self.address = address?.asAddress
     }
 
     /// To look for: not asked whether a rule could have such names. What could not is not found.
@@ -57,7 +63,7 @@ package struct QuotaEntity: Hashable, Sendable {
 
     package func refusal(of kind: QuotaKind, _ value: Double) -> Refusal? {
         if (kind == .accepts) != (self.address != nil) { return .kind(kind) }
-        return value > 0 && value <= Limits.quotaRateMax ? nil : .value
+        return value >= Limits.quotaRateMin && value <= Limits.quotaRateMax ? nil : .value
     }
 
     private static func isClientID(_ name: ExactText) -> Bool {

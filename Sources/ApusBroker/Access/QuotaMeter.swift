@@ -55,6 +55,19 @@ package struct QuotaMeter {
         self.count(.requestTime, Double(duration.wholeNanoseconds) / 1e9, \.time)
     }
 
+    /// Charges what was counted and not charged yet, for when the client calls itself something else, or is gone: else
+    /// whoever changes his name often enough uses what he likes. How long it has to wait for it.
+    package mutating func settle() -> Duration {
+        let rest = [(QuotaKind.producedBytes, \Self.produced), (.fetchedBytes, \.fetched), (.requestTime, \.time)]
+        var longest = Duration.zero
+        for (kind, tally) in rest where self[keyPath: tally].uncounted > 0 {
+            let uncounted = self[keyPath: tally].uncounted
+            self[keyPath: tally].uncounted = 0
+            longest = max(longest, self.quotas.charge(kind, uncounted, to: self.subject))
+        }
+        return longest
+    }
+
     private mutating func count(
         _ kind: QuotaKind, _ amount: Double, _ tally: WritableKeyPath<QuotaMeter, Tally>
     ) -> Duration {

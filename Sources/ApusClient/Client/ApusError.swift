@@ -77,6 +77,8 @@ public struct ApusError: Error, Sendable {
         public static let notAuthorized = Code("not authorized")
         /// TLS with the broker failed: its certificate is not to be believed, or ours was refused.
         public static let tls = Code("tls")
+        /// A password or token would have gone over a network without TLS; it was not sent.
+        public static let loginInClear = Code("login in clear")
         /// The broker can not store it: its disk failed or is full.
         public static let storage = Code("storage")
         /// Fewer in-sync replicas than the topic asks for.

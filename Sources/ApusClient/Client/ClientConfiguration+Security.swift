@@ -18,7 +18,7 @@ extension ClientConfiguration {
     public enum Login: Sendable {
         case scramSHA512(user: String, password: String)
         case scramSHA256(user: String, password: String)
-        /// Shows the password to the broker: only over TLS, or to this machine.
+        /// Shows the password to the broker: only over TLS, or to this machine, else ``ApusError/Code/loginInClear``.
         case plain(user: String, password: String)
         /// A token (JWT), asked for at every login, on a thread that may wait. Shown to the broker: as ``plain``.
         case token(@Sendable () throws -> String)

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusCore
 import KafkaWire
 import NIOCore
@@ -6,6 +7,12 @@ import NIOCore
 extension BrokerConnection {
     /// `then` is called when the broker knows who we are; when it does not, the connection has failed.
     func logIn(_ login: BrokerLogin, _ table: ApiVersionTable, then: @escaping () -> Void) {
+        guard !login.showsSecret || login.isOverTLS || self.isPeerHere else {
+            return self.fail(
+                self.error(
+                    .loginInClear,
+                    "a password or token is not sent in clear over a network: use TLS, or SCRAM for a password"))
+        }
         guard table.version(of: .saslHandshake, upTo: 1) == 1,
             let version = table.version(of: .saslAuthenticate, upTo: 2)
         else { return self.fail(self.error(.unsupported, "it has no logins, or old ones only")) }
@@ -20,6 +27,14 @@ extension BrokerConnection {
             }
             self.say(exchange, heard: [], LoginCourse(login: login, table: table, version: version, then: then))
         }
+    }
+
+    /// What is said to it does not leave this machine.
+    private var isPeerHere: Bool {
+        guard let address = self.peerAddress else { return false }
+        // One without an IP address is a file of this machine.
+        guard let text = address.ipAddress else { return true }
+        return HostAddress(text)?.isLoopback == true
     }
 
     /// Where a login is going.

@@ -66,6 +66,9 @@ final class BrokerConnection: ChannelInboundHandler, RemovableChannelHandler, @u
     /// Sizes the channel's reads by what the frame that has begun still lacks.
     var readAllocator: any RecvByteBufferAllocator { self.readSizes }
 
+    /// Whom the channel is connected to.
+    var peerAddress: SocketAddress? { self.context?.channel.remoteAddress }
+
     // MARK: Calling
 
     /// The version in which a request of this API would go; nil when the broker serves none we know.
@@ -344,10 +347,10 @@ extension ApusError {
     var unsent: ApusError {
         var error = self
         error.isIndefinite = false
-        error.isRetryable = ![.closed, .notAuthorized, .tls].contains(error.code)
+        error.isRetryable = !error.isFinal && error.code != .closed
         return error
     }
 
     /// Trying again with nothing changed is of no use.
-    var isFinal: Bool { self.code == .notAuthorized || self.code == .tls }
+    var isFinal: Bool { [.notAuthorized, .tls, .loginInClear].contains(self.code) }
 }

@@ -104,6 +104,8 @@ extension LoginExchange.Failure {
 /// How the connections of a client log in: with what, and where the slow part runs.
 struct BrokerLogin: Sendable {
     let login: ClientConfiguration.Login
+    /// Whether the connections have TLS.
+    let isOverTLS: Bool
     let randomness: any Randomness
     /// Runs work on a thread that is no event loop.
     let elsewhere: @Sendable (_ work: @escaping @Sendable () -> Void) -> Void
@@ -112,8 +114,17 @@ struct BrokerLogin: Sendable {
     init?(_ configuration: ClientConfiguration, _ environment: ClientEnvironment) {
         guard let login = configuration.login else { return nil }
         self.login = login
+        self.isOverTLS = configuration.tls != nil
         self.randomness = environment.randomness
         self.elsewhere = environment.elsewhere
+    }
+
+    /// Whether whoever reads along can log in with it: with SCRAM he can not.
+    var showsSecret: Bool {
+        switch self.login {
+        case .plain, .token: true
+        case .scramSHA512, .scramSHA256: false
+        }
     }
 
     func exchange() -> LoginExchange {

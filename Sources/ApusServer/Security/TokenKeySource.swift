@@ -54,13 +54,22 @@ final class TokenKeySource: Sendable {
     /// Whoever can change the keys on their way logs in as anybody.
     private static func checked(_ text: String) throws(ServerError) -> String {
         guard let url = URL(string: text), let host = url.host(), !host.isEmpty else {
-            throw ServerError(.configuration, "\(text) is no URL of a key set")
+            throw ServerError(.configuration, "\(Self.shown(text)) is no URL of a key set")
         }
         let isHere = host == "localhost" || HostAddress(host)?.isLoopback == true
         guard url.scheme == "https" || (url.scheme == "http" && isHere) else {
-            throw ServerError(.configuration, "\(text): a key set comes over https, or over http from this machine")
+            throw ServerError(
+                .configuration, "\(Self.shown(text)): a key set comes over https, or over http from this machine")
         }
         return text
+    }
+
+    /// For the log and for errors: a URL may have a password in front of its host, and a key behind its path.
+    static func shown(_ text: String) -> String {
+        guard let parts = URLComponents(string: text), let scheme = parts.scheme, let host = parts.host else {
+            return "what was given"
+        }
+        return "\(scheme)://\(host)\(parts.port.map { ":\($0)" } ?? "")\(parts.percentEncodedPath)"
     }
 
     // MARK: A file
@@ -106,7 +115,7 @@ final class TokenKeySource: Sendable {
             let reason = (error as? ServerError)?.message ?? "\(error)"
             self.logger.error(
                 "the keys of a token issuer could not be fetched; those there were stay in use",
-                metadata: ["issuer": "\(self.issuer)", "url": "\(url)", "reason": "\(reason)"])
+                metadata: ["issuer": "\(self.issuer)", "url": "\(Self.shown(url))", "reason": "\(reason)"])
         }
     }
 

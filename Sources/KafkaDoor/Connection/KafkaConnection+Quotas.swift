@@ -10,6 +10,8 @@ extension KafkaConnection {
         guard var meter = self.meter.take() else { return .zero }
         let wait = count(&meter)
         self.meter = meter
+        // An answer that came too late for the connection's end: nobody else settles it.
+        if self.phase == .closed { self.settleMeter() }
         if wait > .zero { self.mute(for: wait) }
         return wait
     }
@@ -22,7 +24,16 @@ extension KafkaConnection {
 
     private func beginMeter(for clientID: String) {
         guard self.meter?.isFor(self.client.principal, clientID: clientID) != true else { return }
+        self.settleMeter()
         self.meter = QuotaMeter(self.client.principal, clientID: clientID, self.door.broker.quotas)
+    }
+
+    /// Has what was counted charged to whom it was counted for. One connection may speak for many client ids, so it
+    /// waits for the debts of all of them.
+    func settleMeter() {
+        guard var meter = self.meter.take() else { return }
+        let wait = meter.settle()
+        if wait > .zero { self.mute(for: wait) }
     }
 
     /// The time that the loop spent on a request. Who used too much of it is not read for a while; the answer may have

@@ -362,6 +362,7 @@ final class KafkaConnection: ChannelDuplexHandler {
     private func ended() {
         guard self.phase != .closed else { return }
         self.phase = .closed
+        self.settleMeter()
         self.dropFrames()
         self.fetchTicket?.cancel()
         self.fetchTicket = nil
