@@ -1,3 +1,4 @@
+import ApusCore
 import NIOCore
 import Testing
 

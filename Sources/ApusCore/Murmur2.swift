@@ -1,13 +1,13 @@
-import NIOCore
+package import NIOCore
 
 /// Austin Appleby's MurmurHash2, 32 bits, with the seed and the byte order of Kafka's Java client: records with the
 /// same key go to the same partition whichever client sent them.
-enum Murmur2 {
+package enum Murmur2 {
     private static let seed: UInt32 = 0x9747_B28C
     private static let multiplier: UInt32 = 0x5BD1_E995
     private static let shift: UInt32 = 24
 
-    static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    package static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
         var hash = self.seed ^ UInt32(truncatingIfNeeded: bytes.count)
         var index = 0
         while bytes.count - index >= 4 {
@@ -29,7 +29,7 @@ enum Murmur2 {
     }
 
     /// - Parameter count: partitions of the topic, 1 or more.
-    static func partition(of key: ByteBuffer, count: Int) -> Int {
+    package static func partition(of key: ByteBuffer, count: Int) -> Int {
         // The sign bit is dropped, not the number negated: as the Java client does.
         key.withUnsafeReadableBytes { Int(self.hash($0) & 0x7FFF_FFFF) % count }
     }

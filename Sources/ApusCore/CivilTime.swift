@@ -1,5 +1,3 @@
-package import ApusCore
-
 /// Dates and times of day in UTC, read and written as RFC 3339, without a calendar library. Proleptic Gregorian.
 package struct CivilTime: Hashable, Sendable {
     package var year: Int64
