@@ -77,6 +77,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
+    part("EdgeDoor", ["ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),

@@ -61,6 +61,8 @@ enum Arrows {
                 "NIOSSL", "DequeModule", "Logging",
             ]
         ),
+        // What it does is not here yet: what it thinks needs no shell (`ARCHITECTURE.md`).
+        Part("EdgeDoor", .thinking, ["ApusCore", "NIOCore", "Crypto"]),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "Dispatch", "GRDB"])),
         Part(

@@ -1,0 +1,57 @@
+/// Bounds of the edge: channels, cursors, and what clients send and are sent there.
+extension Limits {
+    /// The name of a channel as it is written, in bytes of UTF-8, escapes counted as they stand.
+    public static let channelNameBytesMax = ByteCount.bytes(1024)
+    /// Lengths that the prefixes of one topic's channels may have: a record's key is looked up once for each.
+    public static let channelPrefixLengthsMax = 32
+
+    /// Arrays and objects inside one another in what an edge client sends and in a record's value. Deeper values are
+    /// delivered as text. At most 64: the scanner keeps one bit for each level.
+    public static let edgeJSONDepthMax = 64
+    /// Members of an object that an edge client sends, at the levels that are read.
+    public static let edgeJSONMembersMax = 128
+
+    /// A cursor as text, in bytes: 10,000 partitions whose offsets differ as much as they can fit.
+    public static let cursorTextBytesMax = ByteCount.kibibytes(160)
+    /// Keys that cursors may be signed with: the present one and those before it.
+    public static let cursorKeysMax = 4
+    /// Up to so many partitions every push names all of them: that costs no more than a push's other fields.
+    public static let cursorPartitionsCheap = 8
+    /// What one partition adds to a cursor's text, about.
+    public static let cursorBytesPerPartition = ByteCount.bytes(5)
+    /// Cursors that one client brings to resume one channel: a whole one, and the steps since.
+    public static let cursorsPerResumeMax = 1024
+
+    /// A message of an edge client, in bytes, in how many pieces it may come.
+    public static let edgeMessageBytesMax = ByteCount.mebibytes(1)
+    /// Operations in one message, each in a line of its own.
+    public static let edgeLinesPerMessageMax = 256
+    /// What an edge client calls itself, in bytes.
+    public static let edgeClientNameBytesMax = ByteCount.bytes(255)
+    /// The key of a record that an edge client writes, in bytes.
+    public static let edgeKeyBytesMax = ByteCount.kibibytes(64)
+    /// A record's content type, in bytes. A longer one stays a header like others.
+    public static let edgeContentTypeBytesMax = ByteCount.bytes(255)
+    /// The key under which a client repeats a write, in bytes.
+    public static let edgeIdempotencyKeyBytesMax = ByteCount.bytes(255)
+    /// Where a reader begins, as text, in bytes; cursors have a bound of their own.
+    public static let edgeStartBytesMax = ByteCount.bytes(64)
+    /// Records that a client may let come at a time.
+    public static let edgeCreditMax = 1_000_000
+    /// Records of one `read`.
+    public static let edgeReadRecordsMax = 1_000
+    /// The same where the client says nothing.
+    public static let edgeReadRecordsDefault = 100
+
+    /// How long an edge client may take to say who it is.
+    public static let edgeConnectWaitMax = Duration.seconds(5)
+    /// How often a quiet connection is pinged. A client that answers nothing for twice as long is gone.
+    public static let edgePingPeriod = Duration.seconds(25)
+    /// Channels of one connection.
+    public static let edgeChannelsPerConnectionMax = 1_000
+    /// Operations of one connection that are not answered yet. More of them are refused.
+    public static let edgeOperationsInFlightMax = 256
+    /// What one connection's socket has not taken yet, in bytes. Beyond it the subscriptions' own rule says what becomes of
+    /// them; answers alone beyond it close the connection.
+    public static let edgeBytesOwedMax = ByteCount.mebibytes(1)
+}
