@@ -88,8 +88,8 @@ struct ResumptionTests {
         #expect(CursorError.unknownPartitions.isRetryable)
     }
 
-    /// A channel that pushes, cut off anywhere: with all that a client may keep it goes on exactly; with the last `cursor`
-    /// alone it goes on at or before what it saw, never behind it.
+    /// A channel that pushes, cut off anywhere: with all that a client may keep it goes on exactly; with the last
+    /// `cursor` alone it goes on at or before what it saw, never behind it.
     @Test("a client that is cut off anywhere misses nothing", arguments: 0..<40 as Range<UInt64>)
     func cutAnywhere(seed: UInt64) throws {
         var generator = SplitMix64(seed: seed)

@@ -51,7 +51,7 @@ extension Limits {
     public static let edgeChannelsPerConnectionMax = 1_000
     /// Operations of one connection that are not answered yet. More of them are refused.
     public static let edgeOperationsInFlightMax = 256
-    /// What one connection's socket has not taken yet, in bytes. Beyond it the subscriptions' own rule says what becomes of
-    /// them; answers alone beyond it close the connection.
+    /// What one connection's socket has not taken yet, in bytes. Beyond it the subscriptions' own rule says what
+    /// becomes of them; answers alone beyond it close the connection.
     public static let edgeBytesOwedMax = ByteCount.mebibytes(1)
 }

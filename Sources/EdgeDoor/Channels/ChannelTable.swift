@@ -13,8 +13,8 @@ package struct ChannelNumber: RawRepresentable, Hashable, Sendable {
 
 /// The channels of one topic that have subscribers, and which of them a record goes to.
 ///
-/// A record costs one look-up for its key and one for each *length* of prefix that is subscribed to, however many channels
-/// there are: a million keys are as cheap as one. Owner: the topic's hub on one event loop.
+/// A record costs one look-up for its key and one for each *length* of prefix that is subscribed to, however many
+/// channels there are: a million keys are as cheap as one. Owner: the topic's hub on one event loop.
 package struct ChannelTable: Sendable {
     private var everything: ChannelNumber?
     private var keys: [ByteBuffer: ChannelNumber] = [:]

@@ -12,8 +12,8 @@ package import NIOCore
 ///
 /// A topic's name holds no `/`, so the first one ends it; further ones belong to the key. A key is any bytes: `%XX`
 /// stands for one of them, and must stand for `%`, `*`, control characters, line separators and what is not UTF-8. So a
-/// name has no line break in it, whatever the key. One channel may be written in several ways; ``description`` is the one
-/// that pushes carry, and equality is of what is meant.
+/// name has no line break in it, whatever the key. One channel may be written in several ways; ``description`` is the
+/// one that pushes carry, and equality is of what is meant.
 package struct EdgeChannel: Hashable, Sendable {
     package enum Selection: Hashable, Sendable {
         case everything
@@ -55,9 +55,9 @@ package struct EdgeChannel: Hashable, Sendable {
     /// The partition that holds all of the channel's records in a topic of `count` partitions; nil when they may be in
     /// any.
     ///
-    /// A key is in one partition only if who wrote it placed it as Kafka's Java client, ours and the edge's own `write` do.
-    /// librdkafka places by CRC-32 unless told otherwise (`partitioner=murmur2_random`): for topics that such producers
-    /// write, `placement` is `.anywhere`, and the channel reads all partitions.
+    /// A key is in one partition only if who wrote it placed it as Kafka's Java client, ours and the edge's own `write`
+    /// do. librdkafka places by CRC-32 unless told otherwise (`partitioner=murmur2_random`): for topics that such
+    /// producers write, `placement` is `.anywhere`, and the channel reads all partitions.
     package func partition(of count: Int, placement: KeyPlacement) -> PartitionIndex? {
         precondition(count > 0, "a topic has a partition")
         if count == 1 { return PartitionIndex(rawValue: 0) }

@@ -24,9 +24,9 @@ package struct CursorKeys: Sendable {
 ///
 ///     version and kind, 4 bits each │ topic 4 bytes │ positions, varints │ signature 16 bytes
 ///
-/// where the topic's bytes are the last of its id, there to tell a deleted topic's cursor from a forged one. The signature
-/// is HMAC-SHA-256, cut to 16 bytes (RFC 2104 section 5), over the whole id of the topic, the channel's selection and all
-/// that stands in front of it. So a cursor of another channel is no cursor, and a node is not in it.
+/// where the topic's bytes are the last of its id, there to tell a deleted topic's cursor from a forged one. The
+/// signature is HMAC-SHA-256, cut to 16 bytes (RFC 2104 section 5), over the whole id of the topic, the channel's
+/// selection and all that stands in front of it. So a cursor of another channel is no cursor, and a node is not in it.
 package struct CursorSeal: Sendable {
     private static let version: UInt8 = 1
     private static let signatureBytes = 16

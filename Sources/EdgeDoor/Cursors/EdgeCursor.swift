@@ -1,10 +1,10 @@
 package import ApusCore
 
-/// Where a client stands in a channel: the next offset of each partition it reads. What a push carries, and what a client
-/// that reconnects brings back.
+/// Where a client stands in a channel: the next offset of each partition it reads. What a push carries, and what a
+/// client that reconnects brings back.
 ///
-/// **A push has two kinds of cursor, so that its cost does not grow with the topic's partitions.** The whole one names all
-/// partitions; the step names one, and counts from the whole one before it:
+/// **A push has two kinds of cursor, so that its cost does not grow with the topic's partitions.** The whole one names
+/// all partitions; the step names one, and counts from the whole one before it:
 ///
 /// | | in a push | a client that resumes exactly |
 /// |---|---|---|
@@ -12,8 +12,8 @@ package import ApusCore
 /// | step | `"step":"…"` | keeps it beside the cursor, in place of the step of the same partition |
 ///
 /// and brings all that it kept: `"cursor":["…","…"]`. A client that keeps nothing but the last `cursor` loses nothing
-/// either; it may see again what came since. Up to ``Limits/cursorPartitionsCheap`` partitions every cursor is whole, and
-/// so is every cursor of a channel that is in one partition. ``CursorCadence`` says when the others are.
+/// either; it may see again what came since. Up to ``Limits/cursorPartitionsCheap`` partitions every cursor is whole,
+/// and so is every cursor of a channel that is in one partition. ``CursorCadence`` says when the others are.
 ///
 /// A cursor grants nothing: rights are asked when a channel is subscribed to. It is signed all the same, so that what
 /// comes back is what went out, and nobody reads meaning into it that we would have to keep.

@@ -19,7 +19,8 @@ package enum ResumeGap: Hashable, Sendable {
     case beyondEnd(PartitionIndex, position: Offset, end: Offset)
 }
 
-/// Where a client that brings a cursor goes on: exactly behind what it saw, or told what is gone in between (promise P9).
+/// Where a client that brings a cursor goes on: exactly behind what it saw, or told what is gone in between (promise
+/// P9).
 package struct Resumption: Hashable, Sendable {
     /// Where each partition that the channel reads goes on.
     package private(set) var starts: [PartitionIndex: Offset] = [:]

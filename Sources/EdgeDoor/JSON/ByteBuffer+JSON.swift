@@ -1,7 +1,7 @@
 import NIOCore
 
-/// JSON written into a buffer. Whatever is given, what is written holds no line break, no NUL and no control character: it
-/// can stand in one line of a WebSocket message, of an event stream and of a terminal.
+/// JSON written into a buffer. Whatever is given, what is written holds no line break and no NUL, and can stand in one
+/// line of a WebSocket message and of an event stream. The strings that we write hold nothing that a terminal obeys.
 extension ByteBuffer {
     /// `text` as a JSON string, in quotes.
     mutating func writeJSONString(_ text: String) {

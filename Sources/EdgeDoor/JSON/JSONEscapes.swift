@@ -2,8 +2,8 @@ import NIOCore
 
 /// A JSON string's escapes, resolved.
 enum JSONEscapes {
-    /// The bytes between the quotes of a string that the scanner has passed, in UTF-8. What the scanner would have refused
-    /// stays as it stands, so that this ends well for any bytes.
+    /// The bytes between the quotes of a string that the scanner has passed, in UTF-8. What the scanner would have
+    /// refused stays as it stands, so that this ends well for any bytes.
     static func resolved(_ quoted: ByteBuffer) -> ByteBuffer {
         let inner =
             quoted.getSlice(at: quoted.readerIndex + 1, length: max(0, quoted.readableBytes - 2)) ?? ByteBuffer()

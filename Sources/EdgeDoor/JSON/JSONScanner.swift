@@ -4,12 +4,12 @@ import NIOCore
 /// Finds the end of a JSON value (RFC 8259) and says whether it is one, without building anything.
 ///
 /// A record's value that is JSON goes to every client as the bytes it came as. That is safe only if every reader takes
-/// those bytes for one value: an unclosed brace in it would swallow the rest of the push. So this is strict: no comments,
-/// no spare commas, no odd numbers, no half surrogates, nothing but UTF-8. It walks, it does not recurse; the levels
-/// above the present one are bits of one word.
+/// those bytes for one value: an unclosed brace in it would swallow the rest of the push. So this is strict: no
+/// comments, no spare commas, no odd numbers, no half surrogates, nothing but UTF-8. It walks, it does not recurse; the
+/// levels above the present one are bits of one word.
 ///
-/// What it lets through untouched: numbers of any size (a reader may round them, as it may round the producer's own), and
-/// members of one name below the levels that we read ourselves.
+/// What it lets through untouched: numbers of any size (a reader may round them, as it may round the producer's own),
+/// and members of one name below the levels that we read ourselves.
 struct JSONScanner {
     /// The byte that is looked at next.
     private(set) var position: Int

@@ -10,8 +10,8 @@ package import NIOCore
 /// | anything else, or none of the above fits | | `base64` |
 /// | | no value at all (a deletion in a compacted topic) | `"deleted":true` |
 ///
-/// So a picture that happens to be UTF-8 is bytes, and the text `42` of type `text/plain` is text. Whatever the form, the
-/// same bytes come back from it, but for line breaks between the tokens of JSON, which mean nothing.
+/// So a picture that happens to be UTF-8 is bytes, and the text `42` of type `text/plain` is text. Whatever the form,
+/// the same bytes come back from it, but for line breaks between the tokens of JSON, which mean nothing.
 package enum RecordContent: Hashable, Sendable {
     case json(JSONValue)
     case text(ByteBuffer)
