@@ -78,10 +78,12 @@ struct ReplyTests {
             return String(buffer: buffer)
         }
         let channel = try EdgeChannel("news")
+        let cursor = self.cursor(channel)
         let missed = MissedRange(partition: self.partition, from: Offset(rawValue: 3), to: Offset(rawValue: 90))
         #expect(
-            json(.lagging(channel, [missed]))
-                == #"{"event":"lagging","channel":"news","missing":[{"partition":1,"from":3,"to":90}]}"#)
+            json(.lagging(channel, [missed], cursor))
+                == #"{"event":"lagging","channel":"news","missing":[{"partition":1,"from":3,"to":90}],"#
+                + #""cursor":"\#(String(buffer: cursor.text))"}"#)
         #expect(json(.moved(retryIn: .milliseconds(1200))) == #"{"event":"moved","retry_in":1200}"#)
         #expect(
             json(.bye(.shuttingDown)) == #"{"event":"bye","code":4501,"reason":"shutting_down","reconnect":true}"#)

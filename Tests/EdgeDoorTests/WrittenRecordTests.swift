@@ -157,7 +157,7 @@ struct WrittenRecordTests {
 
         var stream = ByteBuffer()
         EventStream.write(push, into: &stream)
-        EventStream.write(.lagging(channel, []), into: &stream)
+        EventStream.write(.lagging(channel, [], SealedCursor(cursor, by: seal)), into: &stream)
         let lines = String(buffer: stream).split(omittingEmptySubsequences: false) {
             $0 == "\n" || $0 == "\r" || $0 == "\r\n"
         }

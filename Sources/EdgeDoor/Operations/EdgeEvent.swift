@@ -3,8 +3,9 @@ package import NIOCore
 
 /// What an edge client is told without having asked.
 package enum EdgeEvent: Hashable, Sendable {
-    /// The client did not keep up: these records were left out, and the newest follow.
-    case lagging(EdgeChannel, [MissedRange])
+    /// The client did not keep up: these records were left out, and the newest follow. The cursor stands in front of
+    /// them; it is whole, for later steps may count from one that the client was not given.
+    case lagging(EdgeChannel, [MissedRange], SealedCursor)
     /// A subscription ended, and why: the right to it was taken away, or its topic was deleted.
     case ended(EdgeChannel, Problem)
     /// This node is about to stop: connect again, elsewhere, after so long.
@@ -77,11 +78,12 @@ extension ByteBuffer {
         self.writeStaticString(event.name)
         self.writeInteger(UInt8(ascii: "\""))
         switch event {
-        case .lagging(let channel, let missed):
+        case .lagging(let channel, let missed, let cursor):
             self.writeJSONName("channel")
             self.writeJSONString(channel.description)
             self.writeJSONName("missing")
             self.writeJSON(missed)
+            self.writeJSON(cursor)
         case .ended(let channel, let problem):
             self.writeJSONName("channel")
             self.writeJSONString(channel.description)

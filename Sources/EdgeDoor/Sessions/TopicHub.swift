@@ -1,0 +1,295 @@
+package import ApusCore
+import NIOCore
+
+/// A subscription's number on one event loop.
+package struct SubscriberID: RawRepresentable, Hashable, Comparable, Sendable {
+    package var rawValue: Int32
+
+    package init(rawValue: Int32) {
+        self.rawValue = rawValue
+    }
+
+    package static func < (left: SubscriberID, right: SubscriberID) -> Bool {
+        left.rawValue < right.rawValue
+    }
+}
+
+/// What the hub wants done.
+package enum HubAction: Hashable, Sendable {
+    /// Read the partition from its end on, and say where that is.
+    case startReading(PartitionIndex)
+    /// Nobody needs the partition any more.
+    case stopReading(PartitionIndex)
+    /// From here on the subscriber is given what comes: in each partition of its channel from this offset on.
+    case joined(SubscriberID, EdgeChannel, at: [PartitionIndex: Offset])
+}
+
+/// Records of one partition for all subscribers of one channel, encoded once.
+package struct HubDelivery: Sendable {
+    package let channel: EdgeChannel
+    package let push: Push
+    package let recordCount: Int
+    /// The offsets that the push stands for, those of other channels among them: `from` up to, not including, `next`.
+    package let range: MissedRange
+    package let subscribers: [SubscriberID]
+}
+
+/// The channels of one topic on one event loop: one reader for each partition that any of them needs, however many
+/// clients there are, and one encoding of each push.
+///
+/// Owner: the event loop's edge. It runs the actions, and tells what the readers find; what a reader finds that was
+/// told to stop, it does not tell. A hub is made for a number of
+/// partitions; when some are added it is made anew, and its subscribers resume (``Resumption`` knows what that means).
+package struct TopicHub: Sendable {
+    /// One partition and who needs it.
+    private struct Reader: Sendable {
+        /// Channels that read this partition and no other.
+        var keyChannels = 0
+        /// The next offset that is read; nil while nobody reads, or where that begins is not known yet.
+        var position: Offset?
+    }
+
+    private struct Lane: Sendable {
+        let channel: EdgeChannel
+        /// The one partition that the channel is in; nil when it reads all.
+        let partition: PartitionIndex?
+        /// Ascending. The memory of a channel with one subscriber matters: there may be one for each user.
+        var subscribers: [SubscriberID] = []
+        /// Whether its subscribers have joined: where all its partitions are read from is known.
+        var isReady = false
+        var cadence = CursorCadence()
+        /// The positions of the last whole cursor that was pushed, which steps count from.
+        var base: [Offset]?
+    }
+
+    package let topic: String
+    private let id: TopicID
+    private let placement: KeyPlacement
+    private let keys: CursorKeys
+    private var table = ChannelTable()
+    private var lanes: [Lane?] = []
+    private var free: [ChannelNumber] = []
+    private var unready: [ChannelNumber] = []
+    private var readers: [Reader]
+    /// Channels that read every partition.
+    private var wideChannels = 0
+
+    package init(topic: String, id: TopicID, partitions: Int, placement: KeyPlacement, keys: CursorKeys) {
+        precondition((1...Limits.partitionsPerTopicMax).contains(partitions), "a topic has partitions")
+        self.topic = topic
+        self.id = id
+        self.placement = placement
+        self.keys = keys
+        self.readers = Array(repeating: Reader(), count: partitions)
+    }
+
+    package var isEmpty: Bool { self.table.count == 0 }
+    package var channelCount: Int { self.table.count }
+
+    /// A subscriber comes to a channel of this topic that it is not in.
+    package mutating func subscribe(
+        _ subscriber: SubscriberID, to channel: EdgeChannel
+    ) throws(ChannelTableError) -> [HubAction] {
+        precondition(channel.topic == self.topic, "a channel of another topic")
+        var actions: [HubAction] = []
+        let number: ChannelNumber
+        if let known = self.table[channel.selection] {
+            number = known
+        } else {
+            number = try self.open(channel, &actions)
+        }
+        self.withLane(number) { lane in
+            let place = lane.subscribers.partitioningIndex { $0 >= subscriber }
+            precondition(place == lane.subscribers.count || lane.subscribers[place] != subscriber, "subscribed twice")
+            lane.subscribers.insert(subscriber, at: place)
+        }
+        let lane = self.lane(number)
+        if lane.isReady, let positions = self.positions(of: lane) {
+            actions.append(.joined(subscriber, lane.channel, at: positions))
+        }
+        return actions
+    }
+
+    /// A subscriber leaves a channel that it is in.
+    package mutating func unsubscribe(_ subscriber: SubscriberID, from channel: EdgeChannel) -> [HubAction] {
+        guard let number = self.table[channel.selection] else { preconditionFailure("nobody is in the channel") }
+        self.withLane(number) { lane in
+            let place = lane.subscribers.partitioningIndex { $0 >= subscriber }
+            precondition(place < lane.subscribers.count && lane.subscribers[place] == subscriber, "not in the channel")
+            lane.subscribers.remove(at: place)
+        }
+        return self.lane(number).subscribers.isEmpty ? self.close(number) : []
+    }
+
+    /// Reading of a partition begins at this offset.
+    package mutating func began(_ partition: PartitionIndex, at offset: Offset) -> [HubAction] {
+        let index = Int(partition.rawValue)
+        // Nobody may need it by now: the reader is told to stop, and what it said before does not count.
+        guard self.isNeeded(index) else { return [] }
+        self.readers[index].position = offset
+        var actions: [HubAction] = []
+        for number in self.unready {
+            guard let positions = self.positions(of: self.lane(number)) else { continue }
+            self.withLane(number) { $0.isReady = true }
+            let lane = self.lane(number)
+            actions += lane.subscribers.map { .joined($0, lane.channel, at: positions) }
+        }
+        let waiting = self.unready.filter { !self.lane($0).isReady }
+        self.unready = waiting
+        return actions
+    }
+
+    /// The reader of a partition came from where it was to `next`, and found these records, in their order.
+    package mutating func read(
+        _ records: [EdgeRecord], of partition: PartitionIndex, next: Offset
+    ) -> [HubDelivery] {
+        let index = Int(partition.rawValue)
+        guard self.isNeeded(index), let from = self.readers[index].position else { return [] }
+        precondition(next >= from, "a reader goes forward")
+        self.readers[index].position = next
+        var order: [ChannelNumber] = []
+        var found: [ChannelNumber: [EdgeRecord]] = [:]
+        for record in records {
+            self.table.forEachChannel(taking: record.key) { number in
+                guard self.lane(number).isReady else { return }
+                if found[number] == nil { order.append(number) }
+                found[number, default: []].append(record)
+            }
+        }
+        let range = MissedRange(partition: partition, from: from, to: next)
+        return order.map { self.delivery(of: found[$0] ?? [], in: range, to: $0) }
+    }
+
+    /// A whole cursor that stands where the channel is now; nil while its subscribers have not joined.
+    package func cursor(of channel: EdgeChannel) -> SealedCursor? {
+        guard let number = self.table[channel.selection] else { return nil }
+        let lane = self.lane(number)
+        guard let positions = self.positions(of: lane) else { return nil }
+        return SealedCursor(self.wholeCursor(of: lane, positions), by: self.seal(of: lane))
+    }
+}
+
+extension TopicHub {
+    private mutating func delivery(
+        of records: [EdgeRecord], in range: MissedRange, to number: ChannelNumber
+    ) -> HubDelivery {
+        var lane = self.lane(number)
+        let bytes = records.reduce(0) { $0 + ($1.key?.readableBytes ?? 0) + ($1.value?.readableBytes ?? 0) }
+        let partitions = lane.partition == nil ? self.readers.count : 1
+        let index = Int(range.partition.rawValue)
+        let cursor: EdgeCursor
+        let isWhole = lane.cadence.isWhole(pushing: .bytes(bytes), partitions: partitions)
+        if !isWhole, let base = lane.base {
+            cursor = .step(range.partition, since: base[index], next: range.to)
+        } else {
+            cursor = self.wholeCursor(of: lane, self.positions(of: lane) ?? [:])
+            if partitions > Limits.cursorPartitionsCheap, case .whole(let positions) = cursor { lane.base = positions }
+        }
+        self.lanes[Int(number.rawValue)] = lane
+        return HubDelivery(
+            channel: lane.channel, push: Push(lane.channel, records, SealedCursor(cursor, by: self.seal(of: lane))),
+            recordCount: records.count, range: range, subscribers: lane.subscribers
+        )
+    }
+
+    private func wholeCursor(of lane: Lane, _ positions: [PartitionIndex: Offset]) -> EdgeCursor {
+        if let partition = lane.partition { return .single(partition, next: positions[partition] ?? .zero) }
+        return .whole(self.readers.map { $0.position ?? .zero })
+    }
+
+    private func seal(of lane: Lane) -> CursorSeal {
+        CursorSeal(keys: self.keys, topic: self.id, selection: lane.channel.selection)
+    }
+
+    /// Where each partition of the channel is read; nil when that is not known of all.
+    private func positions(of lane: Lane) -> [PartitionIndex: Offset]? {
+        if let partition = lane.partition {
+            return self.readers[Int(partition.rawValue)].position.map { [partition: $0] }
+        }
+        var positions: [PartitionIndex: Offset] = [:]
+        for (index, reader) in self.readers.enumerated() {
+            guard let position = reader.position else { return nil }
+            positions[PartitionIndex(rawValue: Int32(truncatingIfNeeded: index))] = position
+        }
+        return positions
+    }
+
+    private mutating func open(
+        _ channel: EdgeChannel, _ actions: inout [HubAction]
+    ) throws(ChannelTableError) -> ChannelNumber {
+        let next = ChannelNumber(rawValue: Int32(truncatingIfNeeded: self.lanes.count))
+        let number = self.free.last ?? next
+        try self.table.insert(channel.selection, number)
+        var lane = Lane(
+            channel: channel, partition: channel.partition(of: self.readers.count, placement: self.placement))
+        let idle = self.indices(of: lane).filter { !self.isNeeded($0) }
+        self.count(lane, by: 1)
+        actions += idle.map { .startReading(Self.partition($0)) }
+        lane.isReady = self.positions(of: lane) != nil
+        if !lane.isReady { self.unready.append(number) }
+        if number == next {
+            self.lanes.append(lane)
+        } else {
+            self.free.removeLast()
+            self.lanes[Int(number.rawValue)] = lane
+        }
+        return number
+    }
+
+    private mutating func close(_ number: ChannelNumber) -> [HubAction] {
+        let lane = self.lane(number)
+        self.table.remove(lane.channel.selection)
+        self.lanes[Int(number.rawValue)] = nil
+        self.free.append(number)
+        self.unready.removeAll { $0 == number }
+        self.count(lane, by: -1)
+        let stopped = self.indices(of: lane).filter { !self.isNeeded($0) }
+        for index in stopped { self.readers[index].position = nil }
+        return stopped.map { .stopReading(Self.partition($0)) }
+    }
+
+    private mutating func count(_ lane: Lane, by change: Int) {
+        if let partition = lane.partition {
+            self.readers[Int(partition.rawValue)].keyChannels += change
+        } else {
+            self.wideChannels += change
+        }
+    }
+
+    /// The partitions that the channel reads.
+    private func indices(of lane: Lane) -> Range<Int> {
+        lane.partition.map { Int($0.rawValue)..<(Int($0.rawValue) + 1) } ?? self.readers.indices
+    }
+
+    private func isNeeded(_ index: Int) -> Bool { self.wideChannels > 0 || self.readers[index].keyChannels > 0 }
+
+    private static func partition(_ index: Int) -> PartitionIndex {
+        PartitionIndex(rawValue: Int32(truncatingIfNeeded: index))
+    }
+
+    private func lane(_ number: ChannelNumber) -> Lane {
+        guard let lane = self.lanes[Int(number.rawValue)] else { preconditionFailure("a channel that was closed") }
+        return lane
+    }
+
+    private mutating func withLane(_ number: ChannelNumber, _ change: (inout Lane) -> Void) {
+        var lane = self.lane(number)
+        // Taken out first, so that the change does not copy what it holds.
+        self.lanes[Int(number.rawValue)] = nil
+        change(&lane)
+        self.lanes[Int(number.rawValue)] = lane
+    }
+}
+
+extension [SubscriberID] {
+    /// The first place whose element fulfils `isBehind`, which no element does before one that does not.
+    fileprivate func partitioningIndex(_ isBehind: (SubscriberID) -> Bool) -> Int {
+        var low = 0
+        var high = self.count
+        while low < high {
+            let middle = low + (high - low) / 2
+            if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+}
