@@ -416,7 +416,7 @@ public enum Limits {
     public static let subscriptionExpiryMax = Duration.seconds(3650 * 24 * 3600)
     /// A consumer group that nobody uses for so long is forgotten (Kafka's `offsets.retention.minutes`).
     public static let groupSubscriptionExpiry = Duration.seconds(7 * 24 * 3600)
-    /// After a start, no subscription expires before its readers had so long to come back.
+    /// After a start, no subscription and no group's position expires before their readers had so long to come back.
     public static let subscriptionGraceAfterStart = Duration.seconds(600)
     /// How often a use of a subscription is noted in the catalogue, at most; sooner when it expires sooner.
     public static let subscriptionUseNotedPeriod = Duration.seconds(60)

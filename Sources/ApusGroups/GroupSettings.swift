@@ -4,11 +4,18 @@ package import ApusCore
 package struct Moment: Hashable, Sendable {
     package var instant: Instant
     package var wall: Timestamp
+    /// How far the wall clock is ahead of what may be believed where something is taken away.
+    package var wallLead: Duration
 
-    package init(instant: Instant, wall: Timestamp) {
+    /// - Parameter retention: the time of day that retention goes by; nil where it is the wall clock's.
+    package init(instant: Instant, wall: Timestamp, retention: Timestamp? = nil) {
         self.instant = instant
         self.wall = wall
+        self.wallLead = retention.map { wall.since($0) } ?? .zero
     }
+
+    /// The time of day for what expires: somebody who sets the wall clock a week ahead must not end a week of positions.
+    package var retention: Timestamp { self.wall.earlier(by: self.wallLead) }
 }
 
 /// What an operator may set for groups. The defaults are ``Limits``.
@@ -29,6 +36,8 @@ package struct GroupSettings: Hashable, Sendable {
     package var metadataBytesMax = Limits.offsetMetadataBytesMax
     /// How long positions outlive their group's last member, or, without members, their commit.
     package var offsetsRetention = Limits.offsetsRetentionDefault
+    /// After a coordinator has loaded, nothing expires before its groups had so long to come back.
+    package var expiryGrace = Limits.subscriptionGraceAfterStart
 
     package init() {}
 }

@@ -285,6 +285,16 @@ struct GroupsTests {
         #expect(try bench.ask(request, version: 2).results.map(\.errorCode) == [.none])
     }
 
+    @Test("a request that deletes more groups than one may name is refused for each of them")
+    func deleteTooMany() throws {
+        let bench = try self.bench()
+        var request = DeleteGroupsRequest()
+        request.groupsNames = (0...Limits.groupsPerRequestMax).map { "g\($0)" }
+        let results = try bench.ask(request, version: 2).results
+        #expect(results.count == Limits.groupsPerRequestMax + 1)
+        #expect(results.allSatisfy { $0.errorCode == .invalidRequest })
+    }
+
     // MARK: The consumer protocol
 
     private func heartbeat(_ group: String, epoch: Int32, member: String = "m") -> ConsumerGroupHeartbeatRequest {

@@ -60,6 +60,7 @@ extension GroupSettings {
         self.membersMax = Int(clamping: number(.groupMembersMax))
         self.metadataBytesMax = Int(clamping: number(.offsetMetadataBytesMax))
         self.offsetsRetention = .seconds(60 * number(.offsetsRetention))
+        self.expiryGrace = .milliseconds(number(.subscriptionGrace))
     }
 }
 

@@ -61,7 +61,8 @@ enum GroupBatch {
         while let record = try records.next() {
             // Without a key it is none of ours, and nothing can be said of it.
             guard record.offset >= offset.rawValue, let key = record.key else { continue }
-            found.append(GroupRecord(key: key, value: record.value))
+            let writtenAt = Timestamp(rawValue: record.timestamp)
+            found.append(GroupRecord(key: key, value: record.value, writtenAt: writtenAt))
         }
         return found
     }

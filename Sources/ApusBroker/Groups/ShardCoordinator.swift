@@ -53,7 +53,10 @@ final class ShardCoordinator: @unchecked Sendable {
     var shard: Shard { self.groups.shard }
     var world: ShardWorld { self.groups.shard.world }
     var topics: GroupTopics { GroupTopics(snapshot: self.world.topics(), access: self.world.access) }
-    var now: Moment { Moment(instant: self.world.ports.clock.now, wall: self.world.ports.clock.wallTime) }
+    var now: Moment {
+        let clock = self.world.ports.clock
+        return Moment(instant: clock.now, wall: clock.wallTime, retention: self.shard.readRetentionClock())
+    }
 
     /// For people and logs.
     var label: String { "\(OffsetsTopic.name)-\(self.partition)" }

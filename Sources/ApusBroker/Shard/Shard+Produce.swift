@@ -33,7 +33,10 @@ extension Shard {
         // What was not begun in time is not begun at all.
         guard !operation.isAnswered else { return }
         guard !self.isClosing else { return self.resolve(operation, index, ProduceResult(error: .shuttingDown)) }
-        guard !self.world.space.isLow else { return self.resolve(operation, index, ProduceResult(error: .storageFull)) }
+        // The reserve is there for groups among others: they commit, and so set records free that wait for them.
+        guard !self.world.space.isLow || slot.topic.isInternal else {
+            return self.resolve(operation, index, ProduceResult(error: .storageFull))
+        }
         let records = operation.entries[index].records
         operation.entries[index].records = ByteBuffer()
         do throws(BatchRefusal) {

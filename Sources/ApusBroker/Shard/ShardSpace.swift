@@ -4,7 +4,7 @@ import Synchronization
 final class ShardSpace: Sendable {
     private let low = Atomic<Bool>(false)
 
-    /// True: produce is refused, so that offsets and metadata can still be written.
+    /// True: what clients produce is refused, so that positions of groups and metadata can still be written.
     var isLow: Bool {
         get { self.low.load(ordering: .relaxed) }
         set { self.low.store(newValue, ordering: .relaxed) }

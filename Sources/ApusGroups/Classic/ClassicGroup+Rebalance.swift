@@ -25,6 +25,7 @@ extension ClassicGroup {
 
     private mutating func prepare(at now: Moment, into actions: inout ClassicActions) {
         let wasEmpty = self.phase == .empty
+        self.emptySince = nil
         self.refuseSyncs(.rebalanceInProgress, into: &actions)
         self.deadlines.remove(.sync)
         let timeout = self.rebalanceTimeout
@@ -109,8 +110,15 @@ extension ClassicGroup {
         self.deadlines.remove(.join)
         self.deadlines.remove(.sync)
         guard !wasEmpty else { return }
+        self.emptySince = now.wall
         self.generation = self.generation.next
         guard self.image != nil || self.writesUnderWay > 0 else { return }
+        self.write(self.imageNow(at: now), .emptied, [], into: &actions)
+    }
+
+    /// Without that record the next coordinator waits for members that have left, and takes the group for in use.
+    private mutating func writeEmptiedAgain(at now: Moment, into actions: inout ClassicActions) {
+        guard self.phase == .empty, self.writesUnderWay == 0, self.image != nil else { return }
         self.write(self.imageNow(at: now), .emptied, [], into: &actions)
     }
 
@@ -154,6 +162,7 @@ extension ClassicGroup {
             case .session(let id): self.sessionEnded(id, at: now, into: &actions)
             case .join: self.joinEnded(at: now, into: &actions)
             case .sync: self.syncEnded(at: now, into: &actions)
+            case .emptied: self.writeEmptiedAgain(at: now, into: &actions)
             }
         }
     }

@@ -95,7 +95,7 @@ extension ClassicGroup {
     func imageNow(at now: Moment, assignments: [MemberID: ByteBuffer]? = nil) -> ClassicImage {
         ClassicImage(
             protocolType: self.protocolType ?? "", generation: self.generation, protocolName: self.protocolName,
-            leader: self.leader, changedAt: now.wall,
+            leader: self.leader, changedAt: self.emptySince ?? now.wall,
             members: self.membersInOrder.map { member in
                 ClassicImage.Member(
                     id: member.id, instance: member.instance, client: member.client,

@@ -44,6 +44,8 @@ package struct ClassicGroup: Sendable {
         case join
         /// By then, every member of the generation has asked for its assignment.
         case sync
+        /// That nobody is left could not be written: another try.
+        case emptied
     }
 
     package let id: GroupID
@@ -53,6 +55,8 @@ package struct ClassicGroup: Sendable {
     package private(set) var image: ClassicImage?
     /// Writes that were asked for and are not done.
     var writesUnderWay = 0
+    /// When the last member went; nil while there are members. What is written may not say so yet.
+    package internal(set) var emptySince: Timestamp?
 
     var phase = Phase.empty
     package internal(set) var generation = Generation.zero
@@ -105,6 +109,7 @@ package struct ClassicGroup: Sendable {
             self.deadlines.set(.session(member.id), now.instant.advanced(by: member.sessionTimeout))
         }
         self.phase = self.members.isEmpty ? .empty : .stable
+        if self.members.isEmpty, image.changedAt != .none { self.emptySince = image.changedAt }
     }
 
     private func clamped(_ timeout: Duration) -> Duration {
@@ -125,7 +130,9 @@ package struct ClassicGroup: Sendable {
     }
 
     /// A write was refused. Nothing of it is there, nor will be.
-    package mutating func writeFailed(_ purpose: ClassicWritePurpose, into actions: inout ClassicActions) {
+    package mutating func writeFailed(
+        _ purpose: ClassicWritePurpose, at now: Moment, into actions: inout ClassicActions
+    ) {
         self.writesUnderWay -= 1
         switch purpose {
         case .assignment(let generation):
@@ -135,7 +142,9 @@ package struct ClassicGroup: Sendable {
             self.refuseSyncs(.unavailable, into: &actions)
         case .deletion:
             if self.phase == .dead { self.phase = .empty }
-        case .replacement, .emptied: break
+        case .emptied:
+            self.deadlines.set(.emptied, now.instant.advanced(by: Limits.groupReloadPause.upperBound))
+        case .replacement: break
         }
     }
 

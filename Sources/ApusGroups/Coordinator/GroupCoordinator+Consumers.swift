@@ -62,7 +62,7 @@ extension GroupCoordinator {
         let replaced = decision.classicGroupsReplaced.compactMap { self.endClassicGroup($0) }
         guard !decision.records.isEmpty || !replaced.isEmpty else {
             if let last = self.consumerWriteLast {
-                self.pending[last]?.replies += replies
+                self.pending.add(replies, to: last)
             } else {
                 actions.replies += replies
             }
@@ -70,7 +70,7 @@ extension GroupCoordinator {
         }
         self.writeConsumerRecords(decision.records, behind: replaced, replies, into: &actions)
         for case .member(let id, _, nil) in decision.records where self.consumers[id]?.isEmpty == true {
-            self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now)
+            self.becameEmpty(id, at: now)
         }
     }
 
@@ -102,6 +102,7 @@ extension GroupCoordinator {
     mutating func endConsumerGroup(_ id: GroupID, into actions: inout GroupActions) {
         // Refused: there is none.
         guard let records = try? self.consumers.delete(id) else { return }
+        if !self.positions.holds(id) { self.emptySince[id] = nil }
         self.writeConsumerRecords(records, behind: [], [], into: &actions)
     }
 

@@ -56,15 +56,19 @@ extension GroupCoordinator {
         var hasImage = false
         do throws(GroupError) {
             try self.check(id)
-            guard self.holds(id) else { throw .groupNotFound }
+            if self.deleting.contains(id) { throw .unavailable }
+            guard self.holds(id) || !self.pending.positions(of: id).isEmpty else { throw .groupNotFound }
             hasImage = try self.classic[id]?.delete() ?? false
             guard self.consumers[id]?.isEmpty ?? true else { throw .groupNotEmpty }
         } catch {
             return actions.replies.append((token, .deleted(error)))
         }
         self.endConsumerGroup(id, into: &actions)
+        self.emptySince[id] = nil
+        let coming = self.pending.positions(of: id).filter(\.value).keys
         self.writeDeletion(
-            self.positions.deletion(of: id), of: hasImage ? id : nil, token, .deleted(nil), into: &actions
+            self.positions.deletion(of: id, and: coming), of: hasImage ? id : nil, token, .deleted(nil),
+            into: &actions
         )
         self.carry(ClassicActions(), of: id, at: now, into: &actions)
     }
@@ -77,7 +81,8 @@ extension GroupCoordinator {
         at now: Moment, into actions: inout GroupActions
     ) throws(GroupError) {
         try self.check(id)
-        guard self.holds(id) else { throw .groupNotFound }
+        let coming = self.pending.positions(of: id)
+        guard self.holds(id) || !coming.isEmpty else { throw .groupNotFound }
         let use = self.use(of: id)
         if case .active = use, let group = self.classic[id], group.protocolTypeTold != ClassicGroup.consumerProtocol {
             throw .groupNotEmpty
@@ -89,17 +94,18 @@ extension GroupCoordinator {
             return nil
         }
         self.writeDeletion(
-            self.positions.deletion(of: keys), of: nil, token, .positionsDeleted(errors), into: &actions
+            self.positions.deletion(of: keys, coming), of: nil, token, .positionsDeleted(errors), into: &actions
         )
     }
 
     /// A topic is gone: so are the positions in it.
     package mutating func topicDeleted(_ name: String, _ topic: TopicID, into actions: inout GroupActions) {
-        self.writeDeletion(self.positions.deletion(ofTopic: name, topic), of: nil, nil, nil, into: &actions)
+        let coming = self.pending.positions(inTopic: name, topic)
+        self.writeDeletion(self.positions.deletion(ofTopic: name, topic, and: coming), of: nil, nil, nil, into: &actions)
     }
 
     /// Tombstones in writes that a batch can hold. The last one has the group's own, and the answer.
-    private mutating func writeDeletion(
+    mutating func writeDeletion(
         _ facts: [GroupFact], of group: GroupID?, _ token: RequestToken?, _ reply: GroupReply?,
         into actions: inout GroupActions
     ) {
@@ -112,46 +118,16 @@ extension GroupCoordinator {
         var last = Pending(facts: Array(rest))
         // What is on its way already may be all there is, and is told of when it is there.
         if last.facts.isEmpty, group == nil, let token, let reply, let before = self.consumerWriteLast {
-            self.pending[before]?.replies.append((token, reply))
-            return
+            return self.pending.add([(token, reply)], to: before)
         }
         if let group {
             last.facts.append(.classic(group, nil))
             last.classic = (group, .deletion)
         }
         if let token, let reply { last.replies = [(token, reply)] }
+        if case .deleted = reply { last.deletes = last.facts.first?.group }
         guard last.facts.isEmpty else { return self.write(last, into: &actions) }
         actions.replies += last.replies
-    }
-
-    // MARK: Expiry
-
-    /// What keeps a group's positions from expiring.
-    func use(of id: GroupID) -> Positions.Use {
-        if let group = self.consumers[id] { return group.isEmpty ? .none : .active(topics: group.topicNames) }
-        guard let group = self.classic[id] else { return .none }
-        if !group.isEmpty { return .active(topics: group.topicsSubscribed) }
-        guard let changedAt = group.image?.changedAt, changedAt != .none else { return .none }
-        return .emptySince(changedAt)
-    }
-
-    /// Takes away what has expired of a group, and at last the group.
-    mutating func expire(_ id: GroupID, at now: Moment, into actions: inout GroupActions) {
-        let (facts, next) = self.positions.expired(
-            of: id, self.use(of: id), at: now.wall, self.settings.offsetsRetention
-        )
-        var isOver = false
-        if facts.count == self.positions.count(of: id), self.classic[id]?.isIdle == true {
-            isOver = (try? self.classic[id]?.delete()) ?? false  // Refused: it is being deleted already.
-        }
-        let hasPositionsLeft = facts.count < self.positions.count(of: id)
-        if !hasPositionsLeft, self.consumers[id]?.isEmpty == true { self.endConsumerGroup(id, into: &actions) }
-        self.writeDeletion(facts, of: isOver ? id : nil, nil, nil, into: &actions)
-        guard hasPositionsLeft || self.classic[id] != nil else { return }
-        let wait = min(next ?? self.settings.offsetsRetention, self.settings.offsetsRetention)
-        // More has expired than one write holds: its turn is soon.
-        let isMore = facts.count >= Limits.groupRecordsPerWriteMax
-        self.lookForExpiry(id, in: isMore ? .seconds(1) : max(wait, Limits.offsetsExpiryPeriod), at: now)
     }
 }
 

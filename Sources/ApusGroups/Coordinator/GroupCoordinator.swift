@@ -31,6 +31,8 @@ package struct GroupCoordinator: Sendable {
         var isPartOf: RequestToken?
         /// Applied before it was written.
         var consumerRecords: [ConsumerGroupRecord] = []
+        /// The last write of this group's deletion.
+        var deletes: GroupID?
     }
 
     package let settings: GroupSettings
@@ -38,7 +40,14 @@ package struct GroupCoordinator: Sendable {
     package internal(set) var consumers: ConsumerGroups
     package internal(set) var positions = Positions()
     var deadlines = DeadlineQueue<Timer>()
-    var pending: [GroupWriteID: Pending] = [:]
+    var pending = PendingWrites()
+    /// Groups whose deletion is being written.
+    var deleting: Set<GroupID> = []
+    /// When the last member of a group went, where the group itself does not keep it: of consumer groups, and of those
+    /// that are nothing but positions now. While the coordinator loads: when the newest record of each was written.
+    var emptySince: [GroupID: Timestamp] = [:]
+    /// Nil until the coordinator is loaded.
+    var expiresNothingBefore: Instant?
     /// Requests of several writes of which one has failed.
     var failedRequests: Set<RequestToken> = []
     /// The last write of consumer groups: until it is done, no later answer of theirs may leave.
@@ -83,6 +92,11 @@ package struct GroupCoordinator: Sendable {
         }
         guard let read else { throw other }
         self.consumers.apply(read)
+        if self.consumers[read.group] == nil {
+            self.emptySince[read.group] = nil
+        } else if record.writtenAt > self.emptySince[read.group] ?? .none {
+            self.emptySince[read.group] = record.writtenAt
+        }
     }
 
     /// All records were read: groups come alive, and are served from now on.
@@ -90,6 +104,7 @@ package struct GroupCoordinator: Sendable {
         topics: any SubscribableTopics, at now: Moment, into actions: inout GroupActions
     ) {
         self.isLoading = false
+        self.beginExpiry(at: now)
         for id in Array(self.classic.keys) {
             guard self.consumers[id]?.epoch == nil else {
                 // Only a foreign or damaged log has both. What came later in its life is the consumer group.
@@ -127,14 +142,16 @@ package struct GroupCoordinator: Sendable {
     mutating func write(_ write: Pending, into actions: inout GroupActions) {
         let id = GroupWriteID(rawValue: self.writeNext)
         self.writeNext += 1
-        self.pending[id] = write
+        self.pending.insert(write, as: id)
+        if let group = write.deletes { self.deleting.insert(group) }
         if !write.consumerRecords.isEmpty { self.consumerWriteLast = id }
         actions.writes.append(GroupWrite(id: id, facts: write.facts, consumerRecords: write.consumerRecords))
     }
 
     /// A write is as durable as the partition promises.
     package mutating func written(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
-        guard let write = self.pending.removeValue(forKey: id) else { return }
+        guard let write = self.pending.remove(id) else { return }
+        if let group = write.deletes { self.deleting.remove(group) }
         if self.consumerWriteLast == id { self.consumerWriteLast = nil }
         for fact in write.facts { self.apply(fact) }
         for (token, reply) in write.replies {
@@ -157,7 +174,8 @@ package struct GroupCoordinator: Sendable {
     package mutating func failed(
         _ id: GroupWriteID, _ error: GroupError = .unavailable, at now: Moment, into actions: inout GroupActions
     ) {
-        guard let write = self.pending.removeValue(forKey: id) else { return }
+        guard let write = self.pending.remove(id) else { return }
+        if let group = write.deletes { self.deleting.remove(group) }
         if !write.consumerRecords.isEmpty { actions.isLost = true }
         if let token = write.isPartOf { self.failedRequests.insert(token) }
         for (token, reply) in write.replies {
@@ -166,7 +184,7 @@ package struct GroupCoordinator: Sendable {
         }
         guard let (group, purpose) = write.classic else { return }
         var told = ClassicActions()
-        self.classic[group]?.writeFailed(purpose, into: &told)
+        self.classic[group]?.writeFailed(purpose, at: now, into: &told)
         self.carry(told, of: group, at: now, into: &actions)
     }
 
@@ -179,7 +197,7 @@ package struct GroupCoordinator: Sendable {
 
     /// This broker coordinates these groups no more: everybody who waits is sent away. Nothing may be asked after it.
     package mutating func resign(into actions: inout GroupActions) {
-        for write in self.pending.sorted(by: { $0.key < $1.key }).map(\.value) {
+        for write in self.pending.inOrder {
             for (token, reply) in write.replies { actions.replies.append((token, reply.unwritten(.notCoordinator))) }
         }
         self.dismiss(into: &actions)
@@ -233,6 +251,7 @@ package struct GroupCoordinator: Sendable {
     private mutating func settle(_ id: GroupID, at now: Moment) {
         guard let group = self.classic[id] else { return }
         guard !group.isVoid else {
+            if group.emptySince != nil, self.positions.holds(id) { self.becameEmpty(id, at: now) }
             self.classic[id] = nil
             self.deadlines.remove(.group(id))
             return
@@ -243,13 +262,6 @@ package struct GroupCoordinator: Sendable {
             self.deadlines.remove(.group(id))
         }
         if group.isEmpty { self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now) }
-    }
-
-    /// Looks at a group's positions after that time, or when it was going to anyway, whichever is earlier.
-    mutating func lookForExpiry(_ id: GroupID, in wait: Duration, at now: Moment) {
-        let look = now.instant.advanced(by: max(wait, .zero))
-        if let earlier = self.deadlines[.expiry(id)], earlier <= look { return }
-        self.deadlines.set(.expiry(id), look)
     }
 
     /// - Throws: `.loading`; `.invalidGroupID` for a name that is empty, too long or holds control characters.

@@ -111,34 +111,47 @@ package struct Positions: Sendable {
         return (facts, errors)
     }
 
-    /// The tombstones of these positions, as far as there are any.
-    package func deletion(of keys: [PositionKey]) -> [GroupFact] {
-        keys.filter { self.position($0, topic: .none) != nil }.map { .position($0, nil) }
+    /// The tombstones of these positions, as far as there are any, or will be when what is on its way is written.
+    package func deletion(of keys: [PositionKey], _ coming: [PositionKey: Bool] = [:]) -> [GroupFact] {
+        keys.filter { self.position($0, topic: .none) != nil || coming[$0] == true }.map { .position($0, nil) }
     }
 
-    /// The tombstones of everything a group has.
-    package func deletion(of group: GroupID) -> [GroupFact] {
-        self.all(of: group).flatMap { topic, positions in
-            positions.map { .position(PositionKey(group: group, topic: topic, partition: $0.0), nil) }
+    /// The tombstones of everything a group has, and of what is on its way.
+    package func deletion(of group: GroupID, and coming: some Sequence<PositionKey>) -> [GroupFact] {
+        let held = self.all(of: group).flatMap { topic, positions in
+            positions.map { PositionKey(group: group, topic: topic, partition: $0.0) }
         }
+        return self.tombstones(held, coming)
     }
 
-    /// The tombstones of every group's positions in a topic that was deleted.
+    /// The tombstones of every group's positions in a topic that was deleted, and of those that are on their way.
     ///
     /// - Parameter id: only those that were committed in this topic, or in one that the record does not name.
-    package func deletion(ofTopic name: String, _ id: TopicID) -> [GroupFact] {
-        self.groups.flatMap { group, held in
+    package func deletion(
+        ofTopic name: String, _ id: TopicID, and coming: some Sequence<PositionKey>
+    ) -> [GroupFact] {
+        let held = self.groups.flatMap { group, held in
             (held.topics[name] ?? [:]).filter { $0.value.topic == id || $0.value.topic == .none }.map {
-                .position(PositionKey(group: group, topic: name, partition: $0.key), nil)
+                PositionKey(group: group, topic: name, partition: $0.key)
             }
         }
+        return self.tombstones(held, coming)
+    }
+
+    /// Of each once.
+    private func tombstones(_ held: [PositionKey], _ coming: some Sequence<PositionKey>) -> [GroupFact] {
+        let all = Set(held)
+        let more = coming.filter { !all.contains($0) }.sorted {
+            ($0.group, $0.topic, $0.partition) < ($1.group, $1.topic, $1.partition)
+        }
+        return (held + more).map { .position($0, nil) }
     }
 
     // MARK: Expiry
 
     /// What a group's positions hold on to.
     package enum Use: Hashable, Sendable {
-        /// The group has no members and never had any known to us: each position lives from its commit on (KIP-211).
+        /// The group never had members that are known to us: each position lives from its commit on (KIP-211).
         case none
         /// The group lost its last member then: all of its positions live from there on.
         case emptySince(Timestamp)
@@ -148,20 +161,24 @@ package struct Positions: Sendable {
 
     /// What has expired, at most `Limits.groupRecordsPerWriteMax` of it, and how long it takes until more may have.
     ///
+    /// - Parameters:
+    ///   - now: by the retention clock.
+    ///   - coming: positions of the group that something is being written of: what they will be is not known.
     /// - Returns: `next` is nil when nothing is left that could expire while the group stays as it is.
     package func expired(
-        of group: GroupID, _ use: Use, at now: Timestamp, _ retention: Duration
+        of group: GroupID, _ use: Use, at now: Timestamp, _ retention: Duration, except coming: [PositionKey: Bool] = [:]
     ) -> (facts: [GroupFact], next: Duration?) {
         var facts: [GroupFact] = []
         var next: Duration?
         for (topic, positions) in self.groups[group]?.topics ?? [:] {
             for (partition, position) in positions {
                 guard let end = position.end(use, topic, retention) else { continue }
-                if end > now || facts.count >= Limits.groupRecordsPerWriteMax {
+                let key = PositionKey(group: group, topic: topic, partition: partition)
+                if end > now || facts.count >= Limits.groupRecordsPerWriteMax || coming[key] != nil {
                     let wait = end > now ? end.since(now) : .zero
                     next = min(next ?? wait, wait)
                 } else {
-                    facts.append(.position(PositionKey(group: group, topic: topic, partition: partition), nil))
+                    facts.append(.position(key, nil))
                 }
             }
         }

@@ -1,3 +1,4 @@
+package import ApusCore
 package import NIOCore
 
 /// One record of `__consumer_offsets`: what a group decided, on its way to the log.
@@ -10,10 +11,13 @@ package struct GroupRecord: Hashable, Sendable {
     package var key: ByteBuffer
     /// nil: the key is gone.
     package var value: ByteBuffer?
+    /// The time of day that its batch gives; `.none` while it is not in one.
+    package var writtenAt: Timestamp
 
-    package init(key: ByteBuffer, value: ByteBuffer?) {
+    package init(key: ByteBuffer, value: ByteBuffer?, writtenAt: Timestamp = .none) {
         self.key = key
         self.value = value
+        self.writtenAt = writtenAt
     }
 
     package var byteCount: Int { self.key.readableBytes + (self.value?.readableBytes ?? 0) }

@@ -2,8 +2,9 @@ import ApusCore
 import KafkaWire
 import NIOCore
 
-/// The value of a position's record: Kafka's OffsetCommitValue. Versions 0 to 4 are read. 4 is written where the
-/// topic's id is known, 1 where the client said when it expires, else 3.
+/// The value of a position's record: Kafka's OffsetCommitValue. Versions 0 to 4 are read. 4 is written where there is
+/// something that only its tagged fields hold: the topic's id, and when the client wants the position to expire. For
+/// that Kafka has version 1, which has neither the id nor the epoch; so it is a field of ours. Else 3 is written.
 extension Position: GroupRecordValue {
     static let versions: ClosedRange<Int16> = 0...4
 
@@ -20,33 +21,50 @@ extension Position: GroupRecordValue {
         }
         guard flexible else { return }
         var topic = TopicID.none
+        var expiresAt: Timestamp?
         try reader.readTaggedFields { tag, reader throws(WireError) in
-            guard tag == 0 else { return false }
-            let id = try reader.readUUID()
-            topic = TopicID(high: id.high, low: id.low)
+            switch tag {
+            case 0:
+                let id = try reader.readUUID()
+                topic = TopicID(high: id.high, low: id.low)
+            case Self.expiryTag: expiresAt = Timestamp(rawValue: try reader.readInt64())
+            default: return false
+            }
             return true
         }
         self.topic = topic
+        self.expiresAt = expiresAt
     }
 
     var encoded: ByteBuffer {
-        let version: Int16 = self.expiresAt != nil ? 1 : self.topic != .none ? 4 : 3
+        let version: Int16 = self.expiresAt != nil || self.topic != .none ? 4 : 3
         let flexible = version >= 4
         var writer = WireWriter(byteCountHint: 64 + self.metadata.utf8.count)
         writer.writeInt16(version)
         writer.writeInt64(self.offset.rawValue)
-        if version >= 3 { writer.writeInt32(self.leaderEpoch.rawValue) }
+        writer.writeInt32(self.leaderEpoch.rawValue)
         writer.writeString(self.metadata, flexible)
         writer.writeInt64(self.committedAt.rawValue)
-        if version == 1 { writer.writeInt64(self.expiresAt?.rawValue ?? -1) }
         guard flexible else { return writer.finishBody() }
-        // One tagged field: tag 0, sixteen bytes.
-        writer.writeUnsignedVarint(1)
-        writer.writeUnsignedVarint(0)
-        writer.writeUnsignedVarint(16)
-        writer.writeUUID(WireUUID(high: self.topic.high, low: self.topic.low))
+        let id = WireUUID(high: self.topic.high, low: self.topic.low)
+        guard self.expiresAt != nil else {
+            // Nearly all are like this. One tagged field: tag 0, sixteen bytes.
+            writer.writeUnsignedVarint(1)
+            writer.writeUnsignedVarint(0)
+            writer.writeUnsignedVarint(16)
+            writer.writeUUID(id)
+            return writer.finishBody()
+        }
+        var section = writer.beginTaggedFields()
+        if self.topic != .none { writer.writeTaggedField(0, in: &section) { $0.writeUUID(id) } }
+        if let expiresAt = self.expiresAt {
+            writer.writeTaggedField(Self.expiryTag, in: &section) { $0.writeInt64(expiresAt.rawValue) }
+        }
         return writer.finishBody()
     }
+
+    /// Of ours, and far from those that Kafka gives out one after the other: when the position expires, Int64 (ms).
+    private static let expiryTag = 32_000
 }
 
 extension PositionKey {

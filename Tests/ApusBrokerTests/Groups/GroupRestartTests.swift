@@ -117,6 +117,32 @@ struct GroupRestartTests {
         #expect(try world.positions() == [7])
     }
 
+    @Test("below the reserve of free space groups go on, which is what it is there for")
+    func reserve() throws {
+        let world = try GroupWorld()
+        let member = try world.settle(1)[0]
+        world.disk.capacity -= Int(try world.disk.freeBytes().rawValue) - (32 << 10)
+        world.bench.passSeconds(2)
+        #expect(try world.bench.produce("t", Batch.of(["refused"])).error == .storageFull)
+        #expect(world.commit(5, by: member) == nil)
+        #expect(try world.positions() == [5])
+        #expect(try world.heartbeat("a", 0).epoch.rawValue == 1)
+        #expect(try world.heartbeat("b", 0).epoch.rawValue == 2)
+        #expect(world.leave(member.member) == [nil])
+        #expect(world.delete("g") == nil)
+    }
+
+    @Test("a wall clock that is set a month ahead takes no positions with it")
+    func clock() throws {
+        let world = try GroupWorld()
+        #expect(world.commit(5) == nil)
+        // Whoever has loaded looks for what expired in the meantime.
+        try world.restart()
+        world.clock.jump(to: world.clock.wallTime.later(by: .seconds(30 * 24 * 3600)))
+        world.bench.passSeconds(700)
+        #expect(try world.positions() == [5])
+    }
+
     @Test("a consumer group whose write was refused is read again, and takes its members back")
     func fullDiskConsumer() throws {
         let world = try GroupWorld()

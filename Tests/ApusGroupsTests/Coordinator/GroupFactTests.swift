@@ -50,8 +50,8 @@ struct GroupFactTests {
         #expect(try GroupFact(GroupRecord(key: key, value: three)) == .position(Self.key, position))
         position.leaderEpoch = .none
         position.expiresAt = Timestamp(rawValue: 11)
+        // Only read: it has room for the expiry, and none for the topic's id and the epoch.
         let one = Self.hex("0001 0000000000000102 0001 78 000000000000000A 000000000000000B")
-        #expect(GroupFact.position(Self.key, position).record.value == one)
         #expect(try GroupFact(GroupRecord(key: key, value: one)) == .position(Self.key, position))
         // Versions that are only read: 0 and 2 have neither epoch nor expiry; -1 is no expiry.
         position.expiresAt = nil
@@ -64,6 +64,23 @@ struct GroupFactTests {
         var legacy = key
         legacy.setInteger(0 as Int16, at: 0)
         #expect(try GroupFact(GroupRecord(key: legacy, value: nil)) == .position(Self.key, nil))
+    }
+
+    @Test("a position whose client says when it expires keeps its epoch and its topic's id")
+    func ownExpiry() throws {
+        var position = Position(
+            offset: Offset(rawValue: 258), leaderEpoch: Epoch(rawValue: 4), metadata: "x",
+            committedAt: Timestamp(rawValue: 10), expiresAt: Timestamp(rawValue: 11), topic: TopicID(high: 1, low: 2)
+        )
+        let head = "0004 0000000000000102 00000004 02 78 000000000000000A"
+        let both = Self.hex(
+            "\(head) 02 00 10 0000000000000001 0000000000000002 80FA01 08 000000000000000B")
+        #expect(GroupFact.position(Self.key, position).record.value == both)
+        #expect(try GroupFact(GroupFact.position(Self.key, position).record) == .position(Self.key, position))
+        position.topic = .none
+        let alone = Self.hex("\(head) 01 80FA01 08 000000000000000B")
+        #expect(GroupFact.position(Self.key, position).record.value == alone)
+        #expect(try GroupFact(GroupFact.position(Self.key, position).record) == .position(Self.key, position))
     }
 
     @Test("a group's record is Kafka's, byte by byte")

@@ -157,7 +157,7 @@ final class GroupStage {
         var left = count
         while left > 0, !self.held.isEmpty {
             let write = self.held.removeFirst()
-            self.log += write.records
+            self.log += write.records.map { GroupRecord(key: $0.key, value: $0.value, writtenAt: self.now.wall) }
             self.act { $0.written(write.id, at: $1, into: &$2) }
             left -= 1
         }
@@ -184,6 +184,9 @@ final class GroupStage {
         self.now.wall.rawValue += instant.since(self.now.instant).wholeMilliseconds
         self.now.instant = instant
     }
+
+    /// The log is one whose records do not say when they were written.
+    func forgetTimes() { for index in self.log.indices { self.log[index].writtenAt = .none } }
 
     /// The coordinator is gone, with whoever waited for it and what was not written; the next one reads the log.
     func restart() throws {
