@@ -14,7 +14,7 @@ package struct Moment: Hashable, Sendable {
         self.wallLead = retention.map { wall.since($0) } ?? .zero
     }
 
-    /// The time of day for what expires: somebody who sets the wall clock a week ahead must not end a week of positions.
+    /// The time of day for what expires: who sets the wall clock a week ahead must not end a week of positions.
     package var retention: Timestamp { self.wall.earlier(by: self.wallLead) }
 }
 

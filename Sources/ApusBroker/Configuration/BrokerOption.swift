@@ -93,7 +93,7 @@ enum BrokerOption: String, CaseIterable, Sendable {
         case .subscriptionGrace:
             OptionDefinition(
                 .long, String(Limits.subscriptionGraceAfterStart.wholeMilliseconds), .number(0...86_400_000),
-                "After a start, no subscription and no group's position expires before their readers had so long to come back.",
+                "After a start, no subscription and no position expires before its readers had so long to come back.",
                 isReadOnly: true
             )
         case .groupInitialDelay, .groupSessionTimeoutMin, .groupSessionTimeoutMax, .groupMembersMax,

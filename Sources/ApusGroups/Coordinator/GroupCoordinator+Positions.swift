@@ -101,7 +101,8 @@ extension GroupCoordinator {
     /// A topic is gone: so are the positions in it.
     package mutating func topicDeleted(_ name: String, _ topic: TopicID, into actions: inout GroupActions) {
         let coming = self.pending.positions(inTopic: name, topic)
-        self.writeDeletion(self.positions.deletion(ofTopic: name, topic, and: coming), of: nil, nil, nil, into: &actions)
+        self.writeDeletion(
+            self.positions.deletion(ofTopic: name, topic, and: coming), of: nil, nil, nil, into: &actions)
     }
 
     /// Tombstones in writes that a batch can hold. The last one has the group's own, and the answer.

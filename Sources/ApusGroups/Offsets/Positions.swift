@@ -166,7 +166,8 @@ package struct Positions: Sendable {
     ///   - coming: positions of the group that something is being written of: what they will be is not known.
     /// - Returns: `next` is nil when nothing is left that could expire while the group stays as it is.
     package func expired(
-        of group: GroupID, _ use: Use, at now: Timestamp, _ retention: Duration, except coming: [PositionKey: Bool] = [:]
+        of group: GroupID, _ use: Use, at now: Timestamp, _ retention: Duration,
+        except coming: [PositionKey: Bool] = [:]
     ) -> (facts: [GroupFact], next: Duration?) {
         var facts: [GroupFact] = []
         var next: Duration?
