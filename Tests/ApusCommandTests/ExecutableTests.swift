@@ -155,6 +155,18 @@ import Testing
         #expect(failure.error.contains("apus serve"))
     }
 
+    @Test("every command has options that are told apart, and help")
+    func everyCommand() throws {
+        // A debug build looks at the options of all commands before it shows any.
+        let all = try run(["--experimental-dump-help"])
+        #expect(all.code == 0, "\(all.error)")
+        #expect(!(all.output + all.error).contains("Validation failed"), "\(all.output.prefix(1000))")
+        for command in [["quota", "set"], ["quota", "rm"], ["acl", "add"], ["user", "add"], ["topic", "describe"]] {
+            let help = try run(command + ["--help"])
+            #expect(help.code == 0 && help.output.contains("USAGE: apus"), "\(help.output + help.error)")
+        }
+    }
+
     @Test("exit codes: usage, nobody there, refused, bad data")
     func exitCodes() throws {
         #expect(try run(["sub"]).code == 64)

@@ -42,7 +42,7 @@ package enum QuotaText {
     {
         func name(_ text: String) -> QuotaEntity.Name { text == "*" ? .others : .named(text) }
         guard (user != nil || clientID != nil) != (address != nil) else {
-            throw .usage("whose quota?", next: "--user, --client-id or both, or --address; * is all others")
+            throw .usage("whose quota?", next: "--principal, --client-id or both, or --address; * is all others")
         }
         return QuotaEntity(user: user.map(name), clientID: clientID.map(name), address: address.map(name))
     }

@@ -20,8 +20,9 @@ struct QuotaCommand: AsyncParsableCommand {
 
 /// Whose quota.
 struct QuotaOwner: ParsableArguments {
+    // Not --user, which says who logs in to ask.
     @Option(help: ArgumentHelp("A user, or * for all others.", valueName: "name"))
-    var user: String?
+    var principal: String?
 
     @Option(help: ArgumentHelp("What clients call themselves, or * for all others.", valueName: "id"))
     var clientID: String?
@@ -30,7 +31,7 @@ struct QuotaOwner: ParsableArguments {
     var address: String?
 
     func entity() throws -> QuotaEntity {
-        try parsing { try QuotaText.entity(user: self.user, clientID: self.clientID, address: self.address) }
+        try parsing { try QuotaText.entity(user: self.principal, clientID: self.clientID, address: self.address) }
     }
 }
 
@@ -45,7 +46,7 @@ struct QuotaList: AsyncParsableCommand {
         let quotas = try await self.connection.withClient { try await $0.quotas.list() }
         try StandardOutput.write(QuotaText.listing(of: quotas).rendered(as: self.output.format))
         if quotas.isEmpty, StandardOutput.isTerminal, self.output.format == .table {
-            StandardError.write("No quotas yet. Set one:  apus quota set --user alice in=10MiB\n")
+            StandardError.write("No quotas yet. Set one:  apus quota set --principal alice in=10MiB\n")
         }
     }
 }
@@ -54,9 +55,9 @@ struct QuotaSet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set", abstract: "Set quotas, all of them or none.",
         discussion: """
-              apus quota set --user alice in=10MiB out=50MiB
-              apus quota set --user '*' partitions=10
-              apus quota set --user alice --client-id loader in=1MiB
+              apus quota set --principal alice in=10MiB out=50MiB
+              apus quota set --principal '*' partitions=10
+              apus quota set --principal alice --client-id loader in=1MiB
               apus quota set --address 10.0.0.7 connections=5
             """)
 
@@ -83,8 +84,8 @@ struct QuotaRemove: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rm", abstract: "Remove quotas.",
         discussion: """
-              apus quota rm --user alice            all that alice has of her own
-              apus quota rm --user alice in out
+              apus quota rm --principal alice       all that alice has of her own
+              apus quota rm --principal alice in out
             """,
         aliases: ["delete"])
 

@@ -21,8 +21,8 @@ struct TopicDescribe: AsyncParsableCommand {
             let topic = try await apus.topics.describe(self.name)
             let starts = try await apus.topics.offsets(of: self.name, at: .start)
             let ends = try await apus.topics.offsets(of: self.name, at: .end)
-            let sizes = try await TopicSizes(of: [self.name], from: apus)
-            let settings = try await apus.topics.configuration(of: self.name)
+            let sizes = try await self.ifAllowed { try await TopicSizes(of: [self.name], from: apus) }
+            let settings = try await self.ifAllowed { try await apus.topics.configuration(of: self.name) }
             var summary = self.summary(topic, starts, ends, sizes, settings)
             // A broker of Kafka's knows no subscriptions, and one whose catalogue is away does not say.
             if let holdings = try? await apus.subscriptions.holdings(of: self.name) {
@@ -36,9 +36,19 @@ struct TopicDescribe: AsyncParsableCommand {
         try StandardOutput.write(summary.rendered(as: self.output.format))
     }
 
+    /// Sizes take DESCRIBE on the cluster, settings DESCRIBE_CONFIGS on the topic: who has only the topic is shown the
+    /// rest.
+    private func ifAllowed<Value>(_ ask: () async throws -> Value) async throws -> Value? {
+        do {
+            return try await ask()
+        } catch let error as ApusError where error.code == .notAuthorized {
+            return nil
+        }
+    }
+
     private func summary(
         _ topic: TopicDescription, _ starts: [PartitionIndex: OffsetDescription],
-        _ ends: [PartitionIndex: OffsetDescription], _ sizes: TopicSizes, _ settings: [ConfigurationEntry]
+        _ ends: [PartitionIndex: OffsetDescription], _ sizes: TopicSizes?, _ settings: [ConfigurationEntry]?
     ) -> Summary {
         var partitions = Listing([
             .init("partition", isNumber: true), .init("leader", isNumber: true), .init("epoch", isNumber: true),
@@ -56,11 +66,12 @@ struct TopicDescribe: AsyncParsableCommand {
                 .number(partition.index.rawValue), partition.leader.map { .number($0.rawValue) } ?? .nothing,
                 .number(partition.leaderEpoch.rawValue), .list(partition.replicas.map(\.rawValue)),
                 .list(partition.inSyncReplicas.map(\.rawValue)), start.map { .number($0) } ?? .nothing,
-                end.map { .number($0) } ?? .nothing, .count(count), .size(sizes.bytes(of: topic.name, partition.index)),
+                end.map { .number($0) } ?? .nothing, .count(count),
+                sizes.map { .size($0.bytes(of: topic.name, partition.index)) } ?? .nothing,
             ])
         }
         var listing = Listing([.init("name", "SETTING"), .init("value"), .init("source")])
-        for entry in settings where self.all || !entry.isDefault {
+        for entry in settings ?? [] where self.all || !entry.isDefault {
             listing.add([
                 .text(entry.name), entry.value.map { .text($0) } ?? .nothing, .text("\(entry.source)"),
             ])
@@ -71,9 +82,9 @@ struct TopicDescribe: AsyncParsableCommand {
         summary.add("internal", "Internal", .flag(topic.isInternal))
         summary.add("partition_count", "Partitions", .count(topic.partitions.count))
         summary.add("records", "Records", .count(records))
-        summary.add("bytes", "Size", .size(sizes.bytes(of: topic.name)))
+        summary.add("bytes", "Size", sizes.map { .size($0.bytes(of: topic.name)) } ?? .nothing)
         summary.add("partitions", "", partitions)
-        summary.add("settings", "", listing)
+        if settings != nil { summary.add("settings", "", listing) }
         return summary
     }
 }
