@@ -57,7 +57,9 @@ extension Log {
         var flight = self.flight(.close)
         var steps: [LogJob.Step] = []
         let unsaved = self.writing.written.byteCount - self.work.recovery.position
-        if self.work.isStateDue || self.work.isStateOwed || unsaved > Limits.closeScanBytesMax.rawValue {
+        // When records without timestamps came, nothing but `state` says.
+        let isTimeless = self.writing.checked.isTimeless && unsaved > 0 && self.writing.written.end > self.writing.base
+        if self.work.isStateDue || self.work.isStateOwed || isTimeless || unsaved > Limits.closeScanBytesMax.rawValue {
             steps += self.checkpointSteps(&flight)
         } else if self.durableEnd < self.writtenEnd {
             steps.append(.run(.sync(self.writing.file)))

@@ -52,6 +52,29 @@ extension Log {
         )
     }
 
+    /// Plans the search for where a window of time begins: at the first record that is not older than `cutoff`. Where no
+    /// record of a segment has a timestamp, all of them are as old as the segment; so the window begins at the first
+    /// segment of that kind at the latest. Nil when everything is older.
+    package func lookup(windowFrom cutoff: Timestamp, below: Offset) -> LogLookup? {
+        var lookup = self.lookup(timestamp: cutoff, below: below)
+        func begins(_ segment: ClosedSegment) -> Bool {
+            segment.isTimeless && segment.age >= cutoff && segment.end > max(self.startOffset, segment.base)
+                && segment.base < below
+        }
+        let written = self.writing.checked
+        guard let timeless = self.closed.first(where: begins) ?? (begins(written) ? written : nil) else {
+            return lookup
+        }
+        let start = LogLookup.Answer(
+            offset: max(self.startOffset, timeless.base), timestamp: timeless.age, epoch: .none)
+        if let first = lookup?.sources.first, first.base < timeless.base {
+            lookup?.otherwise = start
+            return lookup
+        }
+        return LogLookup(
+            timestamp: cutoff, start: self.startOffset, below: below, sources: [], otherwise: start)
+    }
+
     /// Plans the search for the record with the largest timestamp (KIP-734); nil in an empty log.
     package func lookupLargestTimestamp(below: Offset) -> LogLookup? {
         guard let largest = self.largestTimestamp else { return nil }

@@ -18,12 +18,16 @@ package struct LogLookup: Hashable, Sendable {
     let below: Offset
     /// In order; the first holds such a record, unless its producer's batch header lied.
     let sources: [SegmentSource]
+    /// What it comes to when there is no such record in them.
+    var otherwise: Answer?
     /// Decompression of one batch stops here.
     private static let decompressedBytesMax = 64 << 20
 
     /// The same search, which finds nothing below `offset`.
     package func from(_ offset: Offset) -> LogLookup {
-        LogLookup(timestamp: self.timestamp, start: max(self.start, offset), below: self.below, sources: self.sources)
+        LogLookup(
+            timestamp: self.timestamp, start: max(self.start, offset), below: self.below, sources: self.sources,
+            otherwise: self.otherwise)
     }
 
     /// Blocking. Nil when there is no such record.
@@ -38,7 +42,7 @@ package struct LogLookup: Hashable, Sendable {
             }
             if let answer = try found.get() { return answer }
         }
-        return nil
+        return self.otherwise
     }
 
     private func search(

@@ -137,6 +137,10 @@ extension LogRecovery {
             self.replay(header, into: &log)
         }
         self.report.scannedBytes = self.report.scannedBytes + .bytes(scan.scanner.position - start)
+        if let known, scan.segment.mark.end == known.end {
+            // `state` knows when the last of them came; the batches, read again, may not.
+            scan.segment.mark.lastAppendAt = known.lastAppendAt
+        }
         if isShort, next == nil, let known {
             let damage = LogDamage(
                 .shorter, file, at: FilePosition(rawValue: Int64(size.rawValue)),
@@ -151,8 +155,8 @@ extension LogRecovery {
     /// A batch is in the log.
     func replay(_ header: RecordBatchHeader, into log: inout Log) {
         log.epochs.note(Epoch(rawValue: header.partitionLeaderEpoch), at: Offset(rawValue: header.baseOffset))
-        let wall = min(self.wall, Timestamp(rawValue: header.maxTimestamp))
-        log.producers.note(header, wall: wall < .none ? self.wall : wall, written: Offset(rawValue: header.nextOffset))
+        log.producers.note(
+            header, wall: header.arrival(by: self.wall), written: Offset(rawValue: header.nextOffset))
     }
 
     /// A reader of one segment, placed where it has to begin.

@@ -79,7 +79,7 @@ struct SegmentRecovery {
         self.segment.append(
             base: Offset(rawValue: header.baseOffset), end: Offset(rawValue: header.nextOffset),
             byteCount: header.totalByteCount, largestTimestamp: header.largestRecordTimestamp,
-            wall: min(self.wall, Timestamp(rawValue: header.maxTimestamp)), interval: self.interval
+            wall: header.arrival(by: self.wall), interval: self.interval
         )
         self.expected = Offset(rawValue: header.nextOffset)
         self.epoch = max(self.epoch, Epoch(rawValue: header.partitionLeaderEpoch))

@@ -13,7 +13,8 @@ package struct ClosedSegment: Hashable, Sendable {
     package var largestTimestamp: Timestamp
     /// Base offset of the first batch that has it.
     package var largestTimestampOffset: Offset
-    /// Wall clock of the last append. Retention by time believes no timestamp that is later than this.
+    /// Wall clock of the last append. Retention by time believes no timestamp that is later than this, and goes by it
+    /// where there is none. What came after the recovery point and says no time came when the broker started again.
     package var lastAppendAt: Timestamp
     /// Wall clock when the first of its batches could have been appended: the age that compaction goes by.
     package var createdAt = Timestamp.none
@@ -26,9 +27,12 @@ package struct ClosedSegment: Hashable, Sendable {
     var fileName: String { FileName.segmentName(self.base, self.generation) }
     var indexName: String { FileName.indexName(self.base, self.generation) }
 
+    /// None of its records has a timestamp: producers may leave it out (-1).
+    var isTimeless: Bool { self.largestTimestamp <= .none }
+
     /// What retention goes by: the newest record, but never later than when it was written (KIP-937: a timestamp from
-    /// the future must not keep a segment for ever).
-    var age: Timestamp { min(self.largestTimestamp, self.lastAppendAt) }
+    /// the future must not keep a segment for ever). Without timestamps, when it was written: -1 is not long ago.
+    var age: Timestamp { self.isTimeless ? self.lastAppendAt : min(self.largestTimestamp, self.lastAppendAt) }
 }
 
 /// A segment that takes batches, or will be written to before the next one is.

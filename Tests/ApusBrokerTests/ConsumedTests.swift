@@ -54,6 +54,24 @@ struct ConsumedTests {
         #expect(try world.read(from: 5).error != nil)
     }
 
+    @Test("records without a timestamp wait for their readers, and for the floor")
+    func timeless() throws {
+        let world = try TestBroker()
+        try world.create(
+            "orders", ["retention.ms": "3600000", "segment.ms": "1000", "apus.retention.mode": "consumed"])
+        world.broker.subscriptions.groupSeen("a", owner: self.owner, topics: ["orders"])
+        world.settle()
+        for value in 0..<4 {
+            try world.write("\(value)", timestamp: Timestamp.none)
+            world.passSeconds(2)
+        }
+        try world.commit("a", 2)
+        world.passSeconds(70)
+        #expect(try world.logStart() == 0)
+        world.passHours(1)
+        #expect(try world.logStart() == 2)
+    }
+
     @Test("a large segment that all have read goes although it is the newest")
     func newest() throws {
         let world = try TestBroker()

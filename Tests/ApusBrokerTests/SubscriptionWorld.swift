@@ -47,8 +47,10 @@ extension TestBroker {
     }
 
     /// One record, stamped with the time it is.
-    func write(_ value: String, to topic: String = "orders", partition: Int32 = 0) throws {
-        let batch = Batch.of([value], timestamp: self.clock.wallTime.rawValue)
+    func write(
+        _ value: String, to topic: String = "orders", partition: Int32 = 0, timestamp: Timestamp? = nil
+    ) throws {
+        let batch = Batch.of([value], timestamp: (timestamp ?? self.clock.wallTime).rawValue)
         #expect(try self.produce(topic, batch, partition: partition).error == nil)
     }
 

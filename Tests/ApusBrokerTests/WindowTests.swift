@@ -24,6 +24,23 @@ struct WindowTests {
         return world
     }
 
+    @Test("records without a timestamp stay and are read by when they came")
+    func timeless() throws {
+        let world = try self.world(hours: 0) { world in
+            try world.subscribe("hourly", owner: "User:alice", period: TestBroker.hour * 3)
+        }
+        for hour in 0..<6 {
+            try world.write("\(hour)", timestamp: Timestamp.none)
+            world.passSeconds(62)
+            #expect(try world.earliest(for: "hourly") <= hour)
+            world.passHours(1)
+        }
+        // Two hours and more, and three hours and more ago.
+        #expect(try world.logStart() == 4)
+        #expect(try world.earliest(for: "hourly") == 4)
+        #expect(try world.read(from: 4, for: "hourly").error == nil)
+    }
+
     @Test("one hour and one day on one topic: what each reads, what stays, before and after one is removed")
     func twoPeriods() throws {
         let world = try self.world(hours: 30) { world in

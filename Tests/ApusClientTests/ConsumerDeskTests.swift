@@ -71,6 +71,20 @@ import Testing
         #expect(processed[self.place]?.offset == Offset(rawValue: 8) && processed[other]?.offset == .zero)
     }
 
+    @Test("of what could not be committed only what is still ours, and beyond where the group is, comes again")
+    func sharedOutAnew() {
+        func place(_ index: Int32) -> NamedPartition { NamedPartition("t", PartitionIndex(rawValue: index)) }
+        func position(_ offset: Int64) -> GroupPosition { GroupPosition(Offset(rawValue: offset)) }
+        // 0 has gone to somebody else, who may be anywhere; 1 was elsewhere meanwhile and is back, further on.
+        let processed = [8, 8, 8, 8, 8].enumerated().map { (place(Int32($0)), position($1)) }
+        self.desk.putBack(Dictionary(uniqueKeysWithValues: processed))
+        let kept = self.desk.keepProcessed(
+            in: [place(1), place(2), place(3), place(4), place(5)],
+            beyond: [place(0): position(3), place(1): position(50), place(2): position(8), place(3): position(7)])
+        #expect(kept == [place(3): position(8), place(4): position(8)])
+        #expect(self.desk.takeProcessed() == kept)
+    }
+
     @Test("the end is told to whoever waits, and stays")
     func end() async throws {
         guard case .wait(let waiter) = self.desk.next() else {

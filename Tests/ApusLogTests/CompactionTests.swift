@@ -233,6 +233,41 @@ import Testing
         #expect(try rig.values(from: 6) == ["6: a=2"])
     }
 
+    @Test("behind a batch that nobody can read no tombstone goes, until the batch is gone")
+    func tombstonesBehindStrangers() throws {
+        let rig = self.rig(CompactionPolicy(tombstoneAge: Self.hour))
+        try rig.put([("x", "1"), ("x", nil)])
+        // What is in there nobody knows: a record of key a, say.
+        rig.append(records: 3, payload: 100)
+        try rig.put([("a", "1"), ("b", "1")])
+        try rig.put([("a", nil), ("b", "2")])
+        try rig.put([("c", "1")])
+        rig.closeSegment()
+        func values() throws -> [String] { try rig.values(from: 5) }
+        let left = ["7: a=-", "8: b=2", "9: c=1"]
+        for round in 0..<3 {
+            if round == 2 {
+                // A pass over all of it, too.
+                try rig.put([("d", "1")])
+                rig.closeSegment()
+            }
+            try rig.compact()
+            #expect(try values().prefix(3) == left[...])
+            // What stands in front of that batch is not its business.
+            #expect(try rig.readAll().contains { try RecordBatchHeader(from: $0).baseOffset == 0 } == (round == 0))
+            rig.wall = rig.wall.later(by: Self.hour)
+        }
+        #expect(rig.log.compactionNeed(wall: rig.wall, below: rig.log.endOffset) == nil)
+        try rig.log.advanceStart(to: 5)
+        try rig.put([("e", "1")])
+        rig.closeSegment()
+        try rig.compact()
+        #expect(try values() == left + ["10: d=1", "11: e=1"])
+        rig.wall = rig.wall.later(by: Self.hour)
+        try rig.compact()
+        #expect(try values() == left.dropFirst() + ["10: d=1", "11: e=1"])
+    }
+
     @Test(
         "damage stops compaction in front of its segment, is reported, and nothing is lost", arguments: [true, false])
     func damage(isKnown: Bool) throws {

@@ -65,6 +65,98 @@ import Testing
         #expect(rig.log.startOffset == 4)
     }
 
+    /// Four segments of one record each, which says no time.
+    private func timeless() -> LogRig {
+        let rig = LogRig(LogConfiguration(segmentBytes: .bytes(500), retentionAge: .seconds(60)))
+        for _ in 0..<4 { rig.append(payload: 300, timestamp: Timestamp.none) }
+        rig.drain()
+        return rig
+    }
+
+    /// Where the log starts after retention has looked, so many seconds after the records came.
+    private func start(of rig: LogRig, after seconds: Int64) -> Offset {
+        rig.wall.rawValue = LogRig.wall.rawValue + seconds * 1000
+        rig.log.applyRetention(wall: rig.wall, below: 4)
+        rig.drain()
+        return rig.log.startOffset
+    }
+
+    @Test("records without a timestamp are as old as the last append to their segment")
+    func timelessAge() {
+        let rig = self.timeless()
+        #expect(self.start(of: rig, after: 0) == 0)
+        #expect(self.start(of: rig, after: 60) == 0)
+        #expect(rig.log.segments.allSatisfy { $0.newest == LogRig.wall })
+        #expect(self.start(of: rig, after: 61) == 4)
+    }
+
+    @Test("records without a timestamp are no older after a restart, and only after a crash younger")
+    func timelessRecovery() throws {
+        let crashed = self.timeless()
+        crashed.wall.rawValue += 30_000
+        try crashed.open()
+        #expect(self.start(of: crashed, after: 60) == 0)
+        // When the last one came, nobody knows any more: at the start at the latest.
+        #expect(self.start(of: crashed, after: 61) == 3)
+        #expect(self.start(of: crashed, after: 91) == 4)
+
+        let closed = self.timeless()
+        _ = closed.close()
+        closed.wall.rawValue += 30_000
+        try closed.open(clean: true)
+        #expect(self.start(of: closed, after: 60) == 0)
+        #expect(self.start(of: closed, after: 61) == 4)
+
+        let lost = self.timeless()
+        lost.disk.erase(LogRig.file("state"))
+        lost.wall.rawValue += 30_000
+        try lost.open()
+        #expect(self.start(of: lost, after: 90) == 0)
+        #expect(self.start(of: lost, after: 91) == 4)
+    }
+
+    @Test("a producer of records without a timestamp is known after a crash")
+    func timelessProducer() throws {
+        let rig = LogRig()
+        let batch = rig.batch(timestamp: Timestamp.none, producer: .init(id: 7, epoch: 0, sequence: 0))
+        rig.log.append(batch.bytes, header: batch.header, wall: rig.wall)
+        rig.drain()
+        try rig.open()
+        guard case .duplicate = try rig.log.verdict(on: batch.header) else {
+            Issue.record("the same batch would be appended twice")
+            return
+        }
+    }
+
+    @Test("a window of time begins no later than with the first segment of records without a timestamp that is in it")
+    func timelessWindow() throws {
+        let rig = LogRig(LogConfiguration(segmentBytes: .bytes(500)))
+        func append(_ hasTime: Bool, after seconds: Int64) {
+            rig.wall.rawValue = LogRig.wall.rawValue + seconds * 1000
+            rig.append(payload: 300, timestamp: hasTime ? nil : Timestamp.none)
+            rig.drain()
+        }
+        func start(_ seconds: Int64, below: Offset = 5) throws -> Offset? {
+            let cutoff = Timestamp(rawValue: LogRig.wall.rawValue + seconds * 1000)
+            return try rig.log.lookup(windowFrom: cutoff, below: below)?.run(on: rig.disk)?.offset
+        }
+        for (index, hasTime) in [true, false, true, false, false].enumerated() {
+            append(hasTime, after: Int64(index) * 10)
+        }
+        #expect(try start(0) == 0)
+        #expect(try start(1) == 1)
+        #expect(try start(10) == 1)
+        #expect(try start(11) == 2)
+        #expect(try start(21) == 3)
+        #expect(try start(40) == 4)
+        #expect(try start(40, below: 4) == nil)
+        #expect(try start(41) == nil)
+        // By time alone they are not found, as with Kafka.
+        #expect(rig.log.lookup(timestamp: LogRig.wall.later(by: .seconds(21)), below: 5) == nil)
+        try rig.log.advanceStart(to: 4)
+        #expect(try start(0) == 4)
+    }
+
     @Test("the start that records were deleted up to is durable when it is reported, and never goes back")
     func deleteRecords() throws {
         let rig = self.rig(10)

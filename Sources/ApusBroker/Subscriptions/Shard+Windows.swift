@@ -58,7 +58,7 @@ extension Shard {
         guard let partition = slot.partition else { return then(.zero) }
         let cutoff = self.readRetentionClock().earlier(by: period)
         let end = partition.highWatermark
-        guard let lookup = partition.log.lookup(timestamp: cutoff, below: end) else {
+        guard let lookup = partition.log.lookup(windowFrom: cutoff, below: end) else {
             // No batch says that it is younger.
             return then(slot.windows.found(.init(start: end), for: period, second: self.seconds))
         }

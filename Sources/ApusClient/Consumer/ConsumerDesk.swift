@@ -107,6 +107,21 @@ final class ConsumerDesk: Sendable {
         self.state.withLock { state in state.processed.merge(positions) { newer, _ in newer } }
     }
 
+    /// Of what was processed before partitions were shared out anew, only what is still to be committed: in partitions
+    /// that came back, and beyond where the group is there. Anything else is for others to commit, or they have.
+    /// - Returns: where to go on, instead of where the group is.
+    func keepProcessed(
+        in partitions: [NamedPartition], beyond committed: [NamedPartition: GroupPosition]
+    ) -> [NamedPartition: GroupPosition] {
+        let ours = Set(partitions)
+        return self.state.withLock { state in
+            state.processed = state.processed.filter { partition, position in
+                ours.contains(partition) && committed[partition].map { $0.offset < position.offset } ?? true
+            }
+            return state.processed
+        }
+    }
+
     /// What was processed in partitions that went is not ours to commit any more.
     func forgetProcessed() {
         self.state.withLock { state in state.processed = [:] }

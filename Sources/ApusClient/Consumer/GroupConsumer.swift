@@ -53,7 +53,7 @@ public struct GroupConsumer: AsyncSequence, Sendable {
     /// Commits everything that was handed out, the batch in hand too.
     /// - Throws: `.refused` when the partitions have gone to others meanwhile; `.timedOut` and the like.
     public func commit() async throws {
-        try await self.member.commit(self.desk.takeAll())
+        try await self.member.commitOrKeep(self.desk.takeAll())
     }
 
     /// Commits these positions: for who stops in the middle of a batch.

@@ -11,6 +11,7 @@ final class GroupMember: Sendable {
         var memberID = ""
         var generation: Int32 = -1
         var coordinator: BrokerID?
+        /// It has its partitions, and knows where the group is in them: positions of this generation may be committed.
         var isJoined = false
     }
 
@@ -52,6 +53,7 @@ final class GroupMember: Sendable {
                 try Task.checkCancellation()
                 let turn = try await self.join()
                 let session = try await self.session(of: turn)
+                self.standing.withLock { $0.isJoined = true }
                 session.start()
                 self.desk.opened(session)
                 try await self.heartbeat(turn)
@@ -107,8 +109,12 @@ final class GroupMember: Sendable {
     private func recover(from code: KafkaErrorCode, _ error: ApusError, failures: Int) async throws {
         switch code {
         case .rebalanceInProgress: return
-        case .illegalGeneration: self.standing.withLock { $0.isJoined = false }
+        case .illegalGeneration:
+            self.standing.withLock { $0.isJoined = false }
+            // Others may have had its partitions since, and be further, or have been moved back.
+            self.desk.forgetProcessed()
         case .unknownMemberID:
+            self.desk.forgetProcessed()
             self.standing.withLock { standing in
                 standing.memberID = ""
                 standing.isJoined = false
@@ -176,7 +182,8 @@ final class GroupMember: Sendable {
         self.standing.withLock { standing in
             standing.memberID = answer.memberID
             standing.generation = answer.generationID
-            standing.isJoined = true
+            // What was processed before was not in partitions of this generation.
+            standing.isJoined = false
         }
         let isLeader = answer.leader == answer.memberID && !answer.skipAssignment
         let counts = isLeader ? try await self.counts(for: answer.response) : nil
@@ -327,14 +334,20 @@ final class GroupMember: Sendable {
 // MARK: Positions
 
 extension GroupMember {
-    /// Commits what was processed. What fails for now is tried with the next; what is no longer ours is not.
+    /// Commits what was processed.
     func commitProcessed() async {
-        let positions = self.desk.takeProcessed()
+        // What it may do about a failure is done.
+        try? await self.commitOrKeep(self.desk.takeProcessed())
+    }
+
+    /// What fails for now is tried with the next; what is no longer ours is not.
+    func commitOrKeep(_ positions: [NamedPartition: GroupPosition]) async throws {
         do {
             try await self.commit(positions)
         } catch {
             let mayPass = (error as? ApusError)?.isRetryable ?? true
             if mayPass { self.desk.putBack(positions) } else { self.desk.forgetProcessed() }
+            throw error
         }
     }
 
@@ -363,16 +376,18 @@ extension GroupMember {
         let committed =
             turn.partitions.isEmpty
             ? [:] : try await GroupAdmin(core: self.core).positions(of: self.group)
+        let processed = self.desk.keepProcessed(in: turn.partitions, beyond: committed)
         var engines: [ReaderEngine] = []
         for (topic, partitions) in Dictionary(grouping: turn.partitions, by: \.topic).sorted(by: { $0.key < $1.key }) {
             try await self.core.learn([topic], within: self.core.configuration.callTimeout)
             let known = await self.core.ask { self.core.metadata.topics[topic] }
             guard let known else { throw ApusError(.unknownTopic, topic, topic: topic, group: self.group) }
-            let without = partitions.filter { committed[$0] == nil }.map(\.partition)
+            let reached = processed.merging(committed) { ours, _ in ours }
+            let without = partitions.filter { reached[$0] == nil }.map(\.partition)
             let begin = try await self.beginnings(of: topic, without)
             let positions = partitions.map { partition in
                 ReaderPosition(
-                    partition.partition, from: committed[partition]?.offset ?? begin[partition.partition] ?? .zero,
+                    partition.partition, from: reached[partition]?.offset ?? begin[partition.partition] ?? .zero,
                     until: nil)
             }
             var options = self.options.reader

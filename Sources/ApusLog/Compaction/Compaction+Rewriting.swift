@@ -90,6 +90,11 @@ extension Compaction {
             if verdict.count == verdict.keeps.count { return Kept(bytes: bytes, horizon: horizon) }
             return Kept(bytes: Self.rewritten(survey, verdict, horizon: nil) ?? bytes, horizon: horizon)
         }
+        guard self.batchesUnreadable == 0 else {
+            // What a tombstone deletes may be in there. Without a horizon it never goes, in this pass or another.
+            if verdict.count == verdict.keeps.count { return Kept(bytes: bytes) }
+            return Kept(bytes: Self.rewritten(survey, verdict, horizon: nil) ?? bytes)
+        }
         let horizon = self.plan.wall.later(by: self.plan.tombstoneAge)
         guard let marked = Self.rewritten(survey, verdict, horizon: horizon) else { return Kept(bytes: bytes) }
         return Kept(bytes: marked, horizon: horizon)

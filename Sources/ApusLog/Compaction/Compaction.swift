@@ -16,7 +16,8 @@ import NIOCore
 /// **Tombstones.** A record without a value says that its key is gone, and must outlive what it deletes: a reader who
 /// saw the old value must see the tombstone. When a tombstone is first compacted, everything older of its key goes, and
 /// its batch is given the moment when it may go itself: `delete.retention.ms` later (KIP-534). Groups are swapped in
-/// ascending order and a pass that can not swap one ends, so a tombstone never goes before what it deletes.
+/// ascending order and a pass that can not swap one ends, so a tombstone never goes before what it deletes. Behind a
+/// batch that stays unread none is given such a moment: what it deletes may be in there.
 ///
 /// **What stays as it is**: control batches; batches whose records can not be read, although their checksum holds (what
 /// their keys are nobody knows); everything behind the last key that fitted. Records without a key can not be told
