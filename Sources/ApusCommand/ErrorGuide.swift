@@ -114,6 +114,14 @@ package enum ErrorGuide {
             "bench_errors", .failure, "some requests failed, so the numbers do not count",
             "apus bench again, more slowly"
         ),
+        (
+            "partly_done", .failure, "a seek moved some partitions and others not; 75 when all of these may work later",
+            "the same again with --topic for those that were refused"
+        ),
+        (
+            "not_placed", .failure, "the subscription is there, but its group begins where auto.offset.reset says",
+            "apus subscription seek NAME --to-start|--to-end|--to-time TIME --execute"
+        ),
         ("user_exists", .failure, "there is a user of that name", "apus user set-password NAME"),
         ("unknown_user", .failure, "no user of that name has a password", "apus user ls shows them"),
         (

@@ -1,3 +1,4 @@
+package import ApusClient
 package import ApusCore
 
 /// What is typed about subscriptions.
@@ -22,6 +23,21 @@ package enum SubscriptionWords {
             if let time = position.time(at: now) { return .time(time) }
             throw .usage("\"\(text)\" is no start of a subscription", next: "use start, end, @2026-11-20T10:00 or @-2h")
         }
+    }
+
+    /// A subscription is there, and its group could not be set to where reading shall begin.
+    package static func notPlaced(
+        _ name: String, at start: Subscription.Start, _ error: ApusError
+    ) -> CommandFailure {
+        let target: String =
+            switch start {
+            case .earliest: "--to-start"
+            case .latest: "--to-end"
+            case .time(let time): "--to-time " + CivilTime(time).text
+            }
+        return CommandFailure(
+            .failure, code: "not_placed", "subscription '\(name)' was created, but not placed: \(error.message)",
+            next: "apus subscription seek \(name) \(target) --execute")
     }
 
     /// Names, or one pattern.

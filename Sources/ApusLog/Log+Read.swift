@@ -52,8 +52,8 @@ extension Log {
         )
     }
 
-    /// Plans the search for where a window of time begins: at the first record that is not older than `cutoff`. Where no
-    /// record of a segment has a timestamp, all of them are as old as the segment; so the window begins at the first
+    /// Plans the search for where a window of time begins: at the first record that is not older than `cutoff`. Where
+    /// no record of a segment has a timestamp, all of them are as old as the segment; so the window begins at the first
     /// segment of that kind at the latest. Nil when everything is older.
     package func lookup(windowFrom cutoff: Timestamp, below: Offset) -> LogLookup? {
         var lookup = self.lookup(timestamp: cutoff, below: below)

@@ -131,8 +131,8 @@ extension RecordBatchHeader {
         self.recordCount == 0 ? .none : Timestamp(rawValue: self.maxTimestamp)
     }
 
-    /// When the batch may have come, for all that can be told from it at `wall`: no later than now, and now when it says
-    /// nothing about itself. Too late keeps records and producers longer than need be; too early would lose them.
+    /// When the batch may have come, for all that can be told from it at `wall`: no later than now, and now when it
+    /// says nothing about itself. Too late keeps records and producers longer than need be; too early would lose them.
     func arrival(by wall: Timestamp) -> Timestamp {
         let newest = Timestamp(rawValue: self.maxTimestamp)
         return newest <= .none ? wall : min(wall, newest)

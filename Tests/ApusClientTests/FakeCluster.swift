@@ -124,7 +124,7 @@ final class FakeCluster: @unchecked Sendable {
     // MARK: Answers
 
     /// nil: the connection breaks. Empty: there is none.
-    private func answer(_ frame: ByteBuffer) throws -> [ByteBuffer]? {
+    func answer(_ frame: ByteBuffer) throws -> [ByteBuffer]? {
         var reader = WireReader(frame)
         let header = try RequestHeader(from: &reader)
         self.requests[header.apiKey, default: 0] += 1

@@ -4,6 +4,19 @@ import Testing
 
 @testable import ApusClient
 
+@Suite("Positions in as many requests as they need") struct PositionPieceTests {
+    @Test("none is larger than a broker takes, and none is missing", arguments: [0, 1, 10_000, 10_001, 25_000])
+    func pieces(count: Int) {
+        let positions = (0..<count).reduce(into: [NamedPartition: GroupPosition]()) {
+            $0[NamedPartition("t", PartitionIndex(rawValue: Int32($1)))] = GroupPosition(Offset(rawValue: Int64($1)))
+        }
+        let pieces = GroupAdmin.pieces(of: positions)
+        #expect(pieces.allSatisfy { !$0.isEmpty && $0.count <= ClientLimits.positionsPerRequestMax })
+        #expect(pieces.count == (count + 9_999) / 10_000)
+        #expect(pieces.reduce(into: [:]) { $0.merge($1) { $1 } } == positions)
+    }
+}
+
 @Suite("How a leader shares partitions out") struct RangeSharesTests {
     private func member(_ id: String, _ topics: [String], instance: String? = nil) -> RangeShares.Member {
         RangeShares.Member(id: id, instanceID: instance, topics: topics)

@@ -53,6 +53,45 @@ private func lag(_ topic: String, _ partition: Int32, at position: Int64?, end: 
                 """)
         #expect(plan.listing(isDone: true).rendered(as: .raw).contains("\tmoved\n"))
     }
+
+    @Test("what some partitions refused is said of each, and is a failure with the command for the rest")
+    func refused() throws {
+        let places = (0..<4).map { place(Int32($0), at: 5, 0...10) }
+        let plan = GroupSeekPlan(.by(1), places)
+        #expect(plan.failure(of: [:]) == nil)
+        var refused = [places[3].partition: ApusError(.notAuthorized, "orders/3: not for you")]
+        refused[places[1].partition] = ApusError(.refused, "not now")
+        let rows = plan.listing(isDone: true, refused: refused).rendered(as: .raw).split(separator: "\n")
+        #expect(
+            rows.map { $0.split(separator: "\t").last } == [
+                "moved", "refused: not now", "moved", "refused: orders/3: not for you",
+            ])
+        let failure = try #require(plan.failure(of: refused))
+        #expect(failure.exit == .failure && failure.code == "partly_done")
+        #expect(failure.message == "2 of 4 partitions were not moved; \(places[1].partition): not now")
+        #expect(failure.next == "the same again with --topic orders:1,3")
+        refused = refused.mapValues { _ in ApusError(.refused, "not now", isRetryable: true) }
+        #expect(plan.failure(of: refused)?.exit == .retryable)
+    }
+}
+
+@Suite("A subscription that could not be placed") struct NotPlacedTests {
+    @Test(
+        "it says that it is there, and the command that places it",
+        arguments: [
+            (.earliest, "--to-start"), (.latest, "--to-end"),
+            (.time(Timestamp(rawValue: 1_763_719_200_123)), "--to-time 2025-11-21T10:00:00.123Z"),
+        ] as [(Subscription.Start, String)])
+    func notPlaced(start: Subscription.Start, target: String) throws {
+        let failure = SubscriptionWords.notPlaced("billing", at: start, ApusError(.groupNotEmpty, "it has members"))
+        #expect(failure.code == "not_placed" && failure.exit == .failure)
+        #expect(failure.message == "subscription 'billing' was created, but not placed: it has members")
+        #expect(failure.next == "apus subscription seek billing \(target) --execute")
+        if case .time(let time) = start {
+            let word = try #require(target.split(separator: " ").last)
+            #expect(CivilTime.parse(String(word)) == time)
+        }
+    }
 }
 
 @Suite("How far behind groups are") struct LagTests {

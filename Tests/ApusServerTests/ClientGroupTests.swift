@@ -77,6 +77,22 @@ struct ClientGroupTests {
         }
     }
 
+    @Test("positions that are set from outside: those that can be are, and each that can not is told")
+    func someRefused() async throws {
+        try await self.withClient { apus in
+            let stranger = NamedPartition("nosuch", PartitionIndex(rawValue: 0))
+            let wanted = [
+                self.place(0): GroupPosition(.zero), stranger: GroupPosition(.zero),
+                self.place(3): GroupPosition(.zero),
+            ]
+            let refused = try await apus.groups.commitEach(wanted, for: "billing")
+            #expect(refused.mapValues(\.code) == [stranger: .unknownTopic])
+            #expect(try await Set(apus.groups.positions(of: "billing").keys) == [self.place(0), self.place(3)])
+            #expect(await self.code { try await apus.groups.commit(wanted, for: "billing") } == .unknownTopic)
+            #expect(try await apus.groups.commitEach([:], for: "billing").isEmpty)
+        }
+    }
+
     @Test("a member reads everything once, leaves, and whoever comes next goes on there")
     func resumes() async throws {
         try await self.withClient { apus in

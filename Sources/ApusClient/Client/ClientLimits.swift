@@ -17,6 +17,8 @@ public enum ClientLimits {
     /// After a batch was too large for its topic, those that follow are smaller; so often they may double again, up to
     /// what the options say. A topic that still takes no more refuses one batch, which is then sent in two.
     public static let batchGrowthPeriod = Duration.seconds(300)
+    /// Positions that one request sets: a broker takes no more at once.
+    public static let positionsPerRequestMax = 10_000
     /// How long one message of a login may wait for its answer.
     static let loginWaitMax = Duration.seconds(30)
     /// What brokers are told this client is.

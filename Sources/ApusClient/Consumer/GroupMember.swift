@@ -352,7 +352,10 @@ extension GroupMember {
     }
 
     func commit(_ positions: [NamedPartition: GroupPosition]) async throws {
-        guard !positions.isEmpty else { return }
+        for piece in GroupAdmin.pieces(of: positions) { try await self.commit(piece: piece) }
+    }
+
+    private func commit(piece positions: [NamedPartition: GroupPosition]) async throws {
         let standing = self.standing.withLock { $0 }
         guard standing.isJoined else {
             throw ApusError(.refused, "this member of group \(self.group) has no partitions", group: self.group)

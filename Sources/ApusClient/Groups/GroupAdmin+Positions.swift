@@ -54,28 +54,82 @@ extension GroupAdmin {
     }
 
     /// Sets positions of a group without members; the group comes to be if nobody knows it.
-    /// - Throws: `.groupNotEmpty` while it has members, `.unknownTopic`, `.invalidArgument` for an offset below 0.
+    /// - Throws: `.groupNotEmpty` while it has members, `.unknownTopic`, `.invalidArgument` for an offset below 0. What
+    ///   one partition refused is thrown when others are set, too: ``commitEach(_:for:)`` tells them apart.
     public func commit(_ positions: [NamedPartition: GroupPosition], for name: String) async throws {
-        guard !positions.isEmpty else { return }
+        let refused = try await self.commitEach(positions, for: name)
+        if let first = refused.min(by: { $0.key < $1.key }) { throw first.value }
+    }
+
+    /// The same, and says in which partitions it was refused and why; in all others the position is set. Any number of
+    /// them: at most ``ClientLimits/positionsPerRequestMax`` go at once.
+    /// - Throws: `.invalidArgument` for an offset below 0, and what keeps the first request from being answered. Then
+    ///   nothing is known to be set.
+    public func commitEach(
+        _ positions: [NamedPartition: GroupPosition], for name: String
+    ) async throws -> [NamedPartition: ApusError] {
         for (partition, position) in positions where position.offset < .zero {
             throw ApusError(.invalidArgument, "\(partition): an offset is 0 or more, not \(position.offset)")
         }
+        var refused: [NamedPartition: ApusError] = [:]
+        let pieces = Self.pieces(of: positions)
+        for (place, piece) in pieces.enumerated() {
+            do {
+                refused.merge(try await self.commit(piece: piece, for: name)) { $1 }
+            } catch let error as ApusError where place > 0 {
+                // Some are set: that is worth more than how it ended.
+                for rest in pieces[place...] { refused.merge(rest.mapValues { _ in error }) { $1 } }
+                break
+            }
+        }
+        return refused
+    }
+
+    /// In order, each no larger than a broker takes.
+    static func pieces(of positions: [NamedPartition: GroupPosition]) -> [[NamedPartition: GroupPosition]] {
+        let size = ClientLimits.positionsPerRequestMax
+        if positions.count <= size { return positions.isEmpty ? [] : [positions] }
+        let partitions = positions.keys.sorted()
+        return stride(from: 0, to: partitions.count, by: size).map { start in
+            partitions[start..<min(start + size, partitions.count)].reduce(into: [:]) { $0[$1] = positions[$1] }
+        }
+    }
+
+    private func commit(
+        piece positions: [NamedPartition: GroupPosition], for name: String
+    ) async throws -> [NamedPartition: ApusError] {
         var request = OffsetCommitRequest()
         request.groupID = name
         // Not a member's: generation −1, no member id.
         request.generationIDOrMemberEpoch = -1
         request.topics = Self.commitTopics(positions)
         let coordinator = GroupCoordinator(core: self.core, group: name)
-        // The same positions twice are the same as once.
-        try await self.core.retrying(repeatingIndefinite: true) { [request] () throws(ApusError) in
-            let response = try await coordinator.ask(request, upTo: Self.versionWithNamesMax)
-            for topic in response.topics {
-                for one in topic.partitions {
-                    guard let code = one.errorCode.failure else { continue }
-                    throw Self.error(code, response, name, topic.name, one.partitionIndex)
-                }
+        var refused: [NamedPartition: ApusError] = [:]
+        do {
+            // The same positions twice are the same as once.
+            try await self.core.retrying(repeatingIndefinite: true) { [request] () throws(ApusError) in
+                let response = try await coordinator.ask(request, upTo: Self.versionWithNamesMax)
+                refused = Self.refused(by: response, name)
+                if let passing = refused.values.first(where: \.isRetryable) { throw passing }
+            }
+        } catch is ApusError where !refused.isEmpty {
+            // The time is over: the last answer holds.
+        }
+        return refused
+    }
+
+    private static func refused(
+        by response: BrokerAnswer<OffsetCommitResponse>, _ name: String
+    ) -> [NamedPartition: ApusError] {
+        var refused: [NamedPartition: ApusError] = [:]
+        for topic in response.topics {
+            for one in topic.partitions {
+                guard let code = one.errorCode.failure else { continue }
+                refused[NamedPartition(topic.name, PartitionIndex(rawValue: one.partitionIndex))] = Self.error(
+                    code, response, name, topic.name, one.partitionIndex)
             }
         }
+        return refused
     }
 
     /// What a commit says of positions.

@@ -69,15 +69,37 @@ package struct GroupSeekPlan: Sendable {
         }
     }
 
-    /// - Parameter isDone: whether it has been done, or would be.
-    package func listing(isDone: Bool) -> Listing {
+    /// How a seek ends that some partitions refused, while others moved; nil when none did.
+    package func failure(of refused: [NamedPartition: ApusError]) -> CommandFailure? {
+        guard let first = refused.min(by: { $0.key < $1.key }) else { return nil }
+        let topics = Dictionary(grouping: refused.keys.sorted(), by: \.topic).sorted { $0.key < $1.key }
+        let choices = topics.map { topic, partitions in
+            "--topic \(topic):" + partitions.map { "\($0.partition.rawValue)" }.joined(separator: ",")
+        }.joined(separator: " ")
+        // Not the same command: --by would move the others once more.
+        let rest = choices.count <= Self.choicesLengthMax ? choices : "--topic TOPIC:0,2 for each that was refused"
+        return CommandFailure(
+            refused.values.allSatisfy(\.isRetryable) ? .retryable : .failure, code: "partly_done",
+            "\(refused.count) of \(self.positions.count) partitions were not moved; "
+                + "\(first.key): \(first.value.message)",
+            next: "the same again with \(rest)")
+    }
+
+    /// Characters of a hint: longer ones nobody copies.
+    private static let choicesLengthMax = 300
+
+    /// - Parameters:
+    ///   - isDone: whether it has been done, or would be.
+    ///   - refused: where it could not be done.
+    package func listing(isDone: Bool, refused: [NamedPartition: ApusError] = [:]) -> Listing {
         var listing = Listing([
             .init("topic"), .init("partition", isNumber: true), .init("start", isNumber: true),
             .init("end", isNumber: true), .init("position", isNumber: true), .init("new_position", isNumber: true),
             .init("change", isNumber: true), .init("lag", "NEW-LAG", isNumber: true), .init("result"),
         ])
         for move in self.moves {
-            let result = move.change == 0 ? "stays" : isDone ? "moved" : "would move"
+            let refusal = refused[move.place.partition].map { "refused: \($0.message)" }
+            let result = refusal ?? (move.change == 0 ? "stays" : isDone ? "moved" : "would move")
             listing.add([
                 .text(move.place.partition.topic), .number(move.place.partition.partition.rawValue),
                 .number(move.place.start.rawValue), .number(move.place.end.rawValue),

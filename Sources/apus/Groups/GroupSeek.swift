@@ -68,15 +68,21 @@ struct GroupSeek: AsyncParsableCommand {
 
     func run() async throws {
         let target = self.target
-        let (plan, hasMembers) = try await self.connection.withClient { apus in
+        let (plan, hasMembers, refused) = try await self.connection.withClient { apus in
             let hasMembers = try await self.hasMembers(apus)
             // Before anything else: what follows may take long, and would be for nothing.
             if hasMembers, self.execute { throw self.refusal }
             let plan = GroupSeekPlan(target, try await self.places(target, apus))
-            if self.execute { try await apus.groups.commit(plan.positions, for: self.name) }
-            return (plan, hasMembers)
+            let refused = self.execute ? try await apus.groups.commitEach(plan.positions, for: self.name) : [:]
+            if refused.count == plan.positions.count, let first = refused.min(by: { $0.key < $1.key }) {
+                // Nothing was done.
+                throw first.value
+            }
+            return (plan, hasMembers, refused)
         }
-        try StandardOutput.write(plan.listing(isDone: self.execute).rendered(as: self.output.format))
+        try StandardOutput.write(
+            plan.listing(isDone: self.execute, refused: refused).rendered(as: self.output.format))
+        if let failure = plan.failure(of: refused) { throw failure }
         guard !self.execute, self.output.format == .table else { return }
         if hasMembers {
             StandardError.write("\(self.refusal.message): it can not be moved before they are stopped.\n")

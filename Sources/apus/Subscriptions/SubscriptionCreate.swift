@@ -50,25 +50,37 @@ struct SubscriptionCreate: AsyncParsableCommand {
             start: self.start ?? .latest)
         try self.fields.apply(to: &wish)
         let asked = wish
-        let made = try await self.connection.withClient { apus in
+        let (made, failure) = try await self.connection.withClient {
+            apus -> (SubscriptionDescription, CommandFailure?) in
             let made = try await apus.subscriptions.create(
                 asked, hasOwner: self.fields.owner != nil, validateOnly: self.dryRun, reason: self.fields.reason)
-            if !self.dryRun, let start = self.start, asked.delivery == .stream {
-                try await self.place(made.subscription, at: start, apus)
-            }
-            return made
+            guard !self.dryRun, let start = self.start, asked.delivery == .stream else { return (made, nil) }
+            return (made, try await self.failureToPlace(made.subscription, at: start, apus))
         }
+        let result = self.dryRun ? "would be created" : failure == nil ? "created" : "created, but not placed"
         var listing = Listing([
             .init("name"), .init("owner"), .init("topics"), .init("period_ms", "PERIOD"), .init("result"),
         ])
         listing.add([
             .text(self.name), .text(made.subscription.owner.text), .topics(made.subscription.interest),
-            .period(made.subscription.period), .text(self.dryRun ? "would be created" : "created"),
+            .period(made.subscription.period), .text(result),
         ])
         try StandardOutput.write(listing.rendered(as: self.output.format))
+        if let failure { throw failure }
     }
 
-    /// Its group begins where it shall.
+    /// Its group begins where it shall. If it can not, the subscription is there nevertheless.
+    private func failureToPlace(
+        _ subscription: Subscription, at start: Subscription.Start, _ apus: ApusClient
+    ) async throws -> CommandFailure? {
+        do {
+            try await self.place(subscription, at: start, apus)
+            return nil
+        } catch let error as ApusError {
+            return SubscriptionWords.notPlaced(self.name, at: start, error)
+        }
+    }
+
     private func place(
         _ subscription: Subscription, at start: Subscription.Start, _ apus: ApusClient
     ) async throws {
