@@ -11,8 +11,8 @@ extension Log {
     /// ones while what is left still holds `retentionBytes`. The files go with the next jobs.
     ///
     /// A segment's age is that of its newest record, but never younger than its last append: a timestamp from the
-    /// future keeps nothing (KIP-937). Where no record has a timestamp it is that of the last append. The caller vouches
-    /// for `wall`: see a jump of the wall clock there, before records go.
+    /// future keeps nothing (KIP-937). Where no record has a timestamp it is that of the last append. The caller
+    /// vouches for `wall`: see a jump of the wall clock there, before records go.
     /// - Parameter limit: nothing at or above it is dropped (the high watermark).
     @discardableResult
     package mutating func applyRetention(wall: Timestamp, below limit: Offset) -> Dropped {
