@@ -43,8 +43,8 @@ extension Broker {
             }
             shard.deleteRecords(topic, deletion, timeout: timeout, then: answer)
         } then: { [audit = self.audit] (results: [Result<Offset, BrokerError>]) in
-            for case (let deletion, .success(let start)) in zip(deletions, results) {
-                audit.note(.deleteRecords, "\(deletion.topic)/\(deletion.partition) before \(start)", by: client)
+            if audit.isOn {
+                for line in RecordDeletion.audited(deletions, results) { audit.note(.deleteRecords, line, by: client) }
             }
             then(results)
         }

@@ -7,8 +7,8 @@ import NIOCore
 ///     {"time":1750000000000,"principal":"User:alice","address":"10.0.0.7","client":"app","action":"login",
 ///      "resource":"SCRAM-SHA-512","outcome":"ok"}
 ///
-/// `omitted` says how many denials of this principal were left out before this one, `lost` how many records there was
-/// no room for.
+/// `omitted` says how many of the same kind (denials, failed logins, logins, changes) and principal were left out before
+/// this one, `lost` how many records there was no room for.
 package struct AuditRecord: Hashable, Sendable {
     package enum Action: String, Sendable {
         case login
@@ -34,15 +34,29 @@ package struct AuditRecord: Hashable, Sendable {
         case failed(String)
     }
 
-    package var time: Timestamp
-    package var principal: Principal
-    package var address: String
-    package var clientID: String
-    package var action: Action
-    package var resource: String
-    package var outcome: Outcome
+    package let time: Timestamp
+    package let principal: Principal
+    package let address: String
+    package let clientID: String
+    package let action: Action
+    package let resource: String
+    package let outcome: Outcome
     package var omitted = 0
     package var lost = 0
+
+    /// Texts are cut here: records wait for the disk, and clients write names as long as a request.
+    init(
+        time: Timestamp, principal: Principal, address: String, clientID: String, action: Action, resource: String,
+        outcome: Outcome
+    ) {
+        self.time = time
+        self.principal = principal
+        self.address = address.auditCut
+        self.clientID = clientID.auditCut
+        self.action = action
+        self.resource = resource.auditCut
+        self.outcome = if case .failed(let reason) = outcome { .failed(reason.auditCut) } else { outcome }
+    }
 
     func json() -> ByteBuffer {
         var line = ByteBuffer()
@@ -66,12 +80,20 @@ package struct AuditRecord: Hashable, Sendable {
     }
 }
 
+extension String {
+    /// At most ``Limits/auditTextScalarsMax``; a copy that keeps nothing of the rest.
+    var auditCut: String {
+        guard self.utf8.count > Limits.auditTextScalarsMax else { return self }
+        return String(UnicodeScalarView(self.unicodeScalars.prefix(Limits.auditTextScalarsMax)))
+    }
+}
+
 extension ByteBuffer {
     /// What does not show itself is escaped (RFC 8259 asks for that of control characters), so that a name from outside
-    /// can not forge a line. Long texts are cut.
+    /// can not forge a line.
     fileprivate mutating func writeField(_ name: String, _ text: String) {
         self.writeString(",\"\(name)\":\"")
-        for scalar in text.unicodeScalars.prefix(Limits.auditTextScalarsMax) {
+        for scalar in text.unicodeScalars {
             switch scalar {
             case "\"": self.writeString("\\\"")
             case "\\": self.writeString("\\\\")

@@ -224,6 +224,7 @@ struct TopicRegistry: Sendable {
         case .topic(let name):
             let topic = try self.snapshot.topic(.name(name))
             let overrides = try self.table.altered(topic.configuration.overrides, by: alteration)
+            if name == InternalTopic.audit { try self.checkAudit(overrides) }
             _ = self.replace(topic, partitionCount: topic.partitionCount, overrides: overrides)
         case .broker(let broker):
             let values = try self.table.altered(broker, by: alteration)
@@ -243,6 +244,18 @@ struct TopicRegistry: Sendable {
                     )
                 )
             }
+        }
+    }
+
+    /// What the system writes there must fit.
+    private func checkAudit(_ overrides: [String: String]) throws(BrokerError) {
+        let least = Limits.auditTopicBatchBytesMin
+        guard
+            overrides[TopicOption.batchBytesMax.name] == nil
+                || self.table.configuration(of: overrides).batchBytesMax >= least
+        else {
+            throw .invalidConfiguration(
+                "'\(TopicOption.batchBytesMax.name)' of this topic must be at least \(least.rawValue)")
         }
     }
 

@@ -20,18 +20,31 @@ extension Limits {
 
     /// Records of the audit log that wait to be written; what comes then is counted as lost.
     public static let auditRecordsWaitingMax = 10_000
+    /// Of these, room that only denials and failed logins have.
+    public static let auditRecordsForDenials = 2_000
     /// Records of one batch of the audit log.
     public static let auditRecordsPerBatchMax = 500
+    /// Keys and values of one batch of the audit log: well below what a topic takes.
+    public static let auditBatchBytesMax = ByteCount.kibibytes(256)
+    /// The least `max.message.bytes` of the audit log's topic: above the longest record, whose texts are escaped.
+    public static let auditTopicBatchBytesMin = ByteCount.kibibytes(64)
     /// How long one batch of the audit log may take.
     public static let auditWriteWaitMax = Duration.seconds(10)
     /// How long the audit log waits after it could not be written.
     public static let auditRetryPause = Duration.seconds(1)
     /// How long the audit log is kept where its topic says nothing: 90 days.
     public static let auditRetention = Duration.seconds(90 * 24 * 3600)
-    /// Denials of one principal that are written down in a second; the rest are counted.
+    /// Denials of one principal that are written down in a second, and failed logins of all; the rest are counted.
     public static let auditedDenialsPerSecondMax = 10
-    /// Principals whose denials are counted at a time.
+    /// Logins of one principal that are written down in a second.
+    public static let auditedLoginsPerSecondMax = 100
+    /// Changes of one principal that are written down in a second: more than anybody makes but by mistake or to hide
+    /// one, and fewer than are written meanwhile.
+    public static let auditedChangesPerSecondMax = 1_000
+    /// Principals, each with one kind of record, that are counted at a time.
     public static let auditedPrincipalsMax = 10_000
+    /// Partitions that one record names; the others are counted.
+    public static let auditedPartitionsMax = 20
     /// Unicode scalars of one text in the audit log; the rest is cut.
     public static let auditTextScalarsMax = 1_024
 }
