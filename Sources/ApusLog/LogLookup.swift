@@ -26,8 +26,8 @@ package struct LogLookup: Hashable, Sendable {
     /// The same search, which finds nothing below `offset`.
     package func from(_ offset: Offset) -> LogLookup {
         LogLookup(
-            timestamp: self.timestamp, start: max(self.start, offset), below: self.below, sources: self.sources,
-            otherwise: self.otherwise)
+            timestamp: self.timestamp, start: max(self.start, offset), below: self.below,
+            sources: self.sources.filter { $0.end > offset }, otherwise: self.otherwise)
     }
 
     /// Blocking. Nil when there is no such record.

@@ -14,6 +14,7 @@ package struct SubscriptionIndex: Sendable {
 
     private var entries: TreeDictionary<SubscriptionID, RegisteredSubscription> = [:]
     private var names: TreeDictionary<SubscriptionName, SubscriptionID> = [:]
+    private var sortedNames = SortedNames()
     private var consumers: TreeDictionary<ConsumerName, RegisteredConsumer> = [:]
     private var interests = InterestTable()
     private var interestsByOwner: TreeDictionary<ConsumerName, InterestTable> = [:]
@@ -26,6 +27,11 @@ package struct SubscriptionIndex: Sendable {
 
     /// In no order.
     package var all: some Sequence<RegisteredSubscription> { self.entries.values }
+
+    /// Those whose names come after this one, in order of their names (by bytes); nil: all.
+    package func all(after name: SubscriptionName?) -> some Sequence<RegisteredSubscription> {
+        self.sortedNames.after(name).lazy.compactMap { self.subscription(named: $0) }
+    }
 
     // MARK: Keeping it
 
@@ -83,6 +89,7 @@ package struct SubscriptionIndex: Sendable {
         }
         self.entries[entry.id] = entry
         self.names[subscription.name] = entry.id
+        self.sortedNames.insert(subscription.name)
         self.interests.add(entry)
         self.interestsByOwner[subscription.owner, default: InterestTable()].add(entry)
     }
@@ -91,6 +98,7 @@ package struct SubscriptionIndex: Sendable {
         guard let entry = self.entries.removeValue(forKey: id) else { return }
         let owner = entry.subscription.owner
         self.names[entry.subscription.name] = nil
+        self.sortedNames.remove(entry.subscription.name)
         self.interests.remove(entry)
         self.interestsByOwner[owner]?.remove(entry)
         if self.interestsByOwner[owner]?.isEmpty == true { self.interestsByOwner[owner] = nil }

@@ -256,4 +256,32 @@ struct SubscriptionVerbTests {
         #expect(holdings.holders.map { $0.ownBytes.rawValue / one } == [4, 0, 0])
         #expect(holdings.holders.map(\.unread) == [8, 4, 1])
     }
+
+    @Test("a list is read page by page in order of the names, each once, whatever is made meanwhile")
+    func pages() throws {
+        let world = try TestBroker()
+        let subscriptions = world.broker.subscriptions
+        let alice = try world.reader("alice")
+        let names = (0..<2500).map { "s\(10_000 + $0)" }
+        for name in names.shuffled() { subscriptions.groupSeen(name, owner: alice.principal, topics: ["t"]) }
+        world.settle()
+        var found: [String] = []
+        var filter = SubscriptionFilter()
+        var sizes: [Int] = []
+        while true {
+            let page = try self.list(filter, world, as: alice)
+            sizes.append(page.items.count)
+            found += page.items.map(\.subscription.name.text)
+            guard let next = page.next else { break }
+            subscriptions.groupSeen("before-\(sizes.count)", owner: alice.principal, topics: [])
+            world.settle()
+            filter.after = next
+        }
+        #expect(found == names)
+        #expect(sizes == [1000, 1000, 500])
+        let named = SubscriptionFilter(
+            names: [SubscriptionName("s10007"), SubscriptionName("s10003"), SubscriptionName("no")],
+            after: SubscriptionName("s10003"))
+        #expect(try self.list(named, world, as: alice).items.map(\.subscription.name.text) == ["s10007"])
+    }
 }

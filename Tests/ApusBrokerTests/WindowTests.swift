@@ -198,4 +198,87 @@ struct WindowTests {
         #expect(topic.configuration.retentionPolicy.ceiling == nil)
         #expect(try world.create("d").configuration.retentionPolicy.ceiling == .seconds(30 * 24 * 3600))
     }
+
+    @Test("plain fetches are uses: what is read without a name does not expire, and does when nobody reads")
+    func fetched() throws {
+        let world = try TestBroker()
+        try world.create("orders")
+        try world.subscribe("plain", period: TestBroker.hour, expiry: .seconds(300))
+        try world.subscribe("short", period: TestBroker.hour, expiry: .seconds(20))
+        try world.subscribe("others", owner: "User:bob", period: TestBroker.hour, expiry: .seconds(300))
+        let alice = try world.reader("alice")
+        for _ in 0..<250 {
+            world.passSeconds(4)
+            #expect(try world.read(from: 0, as: alice).error == nil)
+        }
+        #expect(world.subscription("plain") != nil && world.subscription("short") != nil)
+        #expect(world.subscription("others") == nil)
+        world.passSeconds(400)
+        #expect(world.subscription("plain") == nil)
+    }
+
+    /// Somebody may read two of six hours; the broker has just begun, so that nothing is known of where they begin.
+    private func restarted() throws -> TestBroker {
+        let world = try self.world(hours: 6) { world in
+            try world.subscribe("keeper", owner: "User:bob", period: TestBroker.hour * 24)
+            try world.subscribe("short", period: TestBroker.hour * 2)
+        }
+        #expect(try world.earliest(as: world.reader("alice")) == 5)
+        #expect(try world.close())
+        return try TestBroker(
+            disk: world.disk, store: world.store, catalogue: world.catalogue, clock: world.clock, incarnation: 2)
+    }
+
+    private func segment(_ base: Int, _ world: TestBroker) throws -> DiskPath {
+        let topic = try #require(world.broker.topics.topic(named: "orders"))
+        let digits = String(base)
+        let name = String(repeating: "0", count: 20 - digits.count) + digits
+        return DiskPath("topics/\(topic.id)/0/\(name).segment")
+    }
+
+    @Test("a window whose beginning the disk does not tell is not open: the error is answered, and the next asks again")
+    func diskError() throws {
+        let world = try self.restarted()
+        let alice = try world.reader("alice")
+        // Opened by somebody whom nothing restricts.
+        #expect(try world.read(from: 0).error == nil)
+        world.disk.fail(SimulatedFault(.readError, on: "5.segment"))
+        let refused = try world.read(from: 0, as: alice)
+        guard case .storage = refused.error else { return #expect(Bool(false), "\(refused)") }
+        #expect(refused.batches.isEmpty)
+        #expect(world.disk.pendingFaults.isEmpty)
+        #expect(try world.earliest(as: alice) == 5)
+        let late = try world.read(from: 0, as: alice)
+        #expect(late.error == .offsetOutOfRange(logStart: Offset(rawValue: 5), logEnd: Offset(rawValue: 6)))
+    }
+
+    @Test("a window that begins in damage begins behind it, and nobody reads what is too old")
+    func damaged() throws {
+        let world = try self.restarted()
+        let alice = try world.reader("alice")
+        #expect(try world.read(from: 0).error == nil)
+        try world.write("6")
+        world.disk.damage(try self.segment(5, world), at: 64 + 8 + 65) { $0 ^= 1 }
+        #expect(try world.earliest(as: alice) == 6)
+        #expect(try world.read(from: 0, as: alice).batches.isEmpty)
+        #expect(try world.read(from: 6, as: alice).error == nil)
+        // Retention knows only that what comes before is older.
+        let topic = try #require(world.broker.topics.topic(named: "orders"))
+        let slot = try #require(
+            world.broker.shards[0].slots[TopicPartition(topic: topic.id, partition: .init(rawValue: 0))])
+        #expect(slot.windows.last(TestBroker.hour * 2) == Offset(rawValue: 5))
+    }
+
+    @Test("a window that begins in a file that is lost begins behind it")
+    func lost() throws {
+        let world = try self.restarted()
+        let alice = try world.reader("alice")
+        #expect(try world.read(from: 0).error == nil)
+        try world.write("6")
+        world.passSeconds(70)
+        try world.write("7")
+        world.disk.erase(try self.segment(5, world))
+        #expect(try world.earliest(as: alice) == 6)
+        #expect(try world.read(from: 0, as: alice).batches.isEmpty)
+    }
 }

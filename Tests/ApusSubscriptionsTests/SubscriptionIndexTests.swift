@@ -189,4 +189,36 @@ struct SubscriptionIndexTests {
         #expect(index.subscription(named: removed.subscription.name) == nil)
         #expect(index.version == CatalogueVersion(rawValue: 7))
     }
+
+    @Test("names are walked in order from anywhere, after any history", arguments: 0..<20)
+    func inOrder(seed: Int) {
+        var random = SplitMix64(seed: UInt64(seed))
+        var index = SubscriptionIndex()
+        var model: [SubscriptionName: RegisteredSubscription] = [:]
+        var version: Int64 = 0
+        for round in 0..<4000 {
+            version += 1
+            // First it grows, then it shrinks, so that runs are parted and emptied.
+            let name = SubscriptionName("n\(random.below(2500))")
+            if let known = model[name], round > 2500 || random.isOne(in: 4) {
+                index.apply(.remove(known, at: version))
+                model[name] = nil
+            } else {
+                let entry = RegisteredSubscription.sample(
+                    model[name]?.id.rawValue ?? version, name.text, version: version)
+                index.apply(.put(entry, at: version))
+                model[name] = entry
+            }
+        }
+        let names = model.keys.sorted()
+        #expect(index.all(after: nil).map(\.subscription.name) == names)
+        for _ in 0..<30 {
+            let after = SubscriptionName("n\(random.below(2600))")
+            let found = index.all(after: after).map(\.subscription.name)
+            #expect(found == names.filter { after < $0 })
+        }
+        #expect(index.all(after: SubscriptionName("")).map(\.id) == names.compactMap { model[$0]?.id })
+        for (_, entry) in model { index.apply(.remove(entry, at: version)) }
+        #expect(index.all(after: nil).map(\.id).isEmpty)
+    }
 }

@@ -10,6 +10,9 @@ final class PartitionSlot {
     /// Goes on with the open partition, or with why there is none.
     typealias Waiter = (Result<PartitionSlot, BrokerError>) -> Void
 
+    /// Goes on with where a window begins, or with why that can not be told.
+    typealias WindowWaiter = (Result<Offset, BrokerError>) -> Void
+
     enum State {
         /// The disk looks for the log.
         case opening
@@ -53,7 +56,7 @@ final class PartitionSlot {
     /// The shard's count of seconds when it was last used.
     var usedAt: UInt32 = 0
     var retentionAt: UInt32 = 0
-    /// The generation of subscriptions that the next four were derived of; none yet.
+    /// The generation of subscriptions that the next five were derived of; none yet.
     var generation: UInt64 = 0
     /// How long records stay; nil: for ever.
     var retention: Duration?
@@ -61,9 +64,11 @@ final class PartitionSlot {
     var isWindowed = false
     /// How far back each of those who read here lately may read.
     var windowsOfReaders: [WindowReader: ReadWindow] = [:]
+    /// The shard's count of seconds from which on a use by each of those who read here lately is told again.
+    var usesNotedUntil: [ConsumerName: UInt32] = [:]
     var windows = PartitionWindows()
     /// Who waits for the time index, by the period that was asked for.
-    var windowWaiters: [Duration: [(Offset) -> Void]] = [:]
+    var windowWaiters: [Duration: [WindowWaiter]] = [:]
     /// Reads that go to the disk threads before the page cache is asked again.
     fileprivate var readsNotCached = 0
     /// Its place in the shard's sweep.

@@ -37,8 +37,12 @@ extension Shard {
     private func read(_ part: FetchPart, _ index: Int, _ slot: PartitionSlot, isSecondTry: Bool = false) {
         guard slot.isWindowed else { return self.read(part, index, slot, window: .zero, isSecondTry: isSecondTry) }
         part.readsPending += 1
+        self.noteUse(by: part.reader, slot)
         self.withWindow(of: part.reader, slot) { [unowned self] start in
-            self.read(part, index, slot, window: start, isSecondTry: isSecondTry)
+            switch start {
+            case .success(let start): self.read(part, index, slot, window: start, isSecondTry: isSecondTry)
+            case .failure(let error): part.results[index] = FetchResult(error: error)
+            }
             self.readDone(part)
         }
     }

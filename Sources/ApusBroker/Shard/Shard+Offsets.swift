@@ -13,7 +13,11 @@ extension Shard {
             switch result {
             case .success(let slot):
                 self.withWindow(of: reader, slot) { start in
-                    self.offset(slot, query, isolation: isolation, window: start, then: then)
+                    switch start {
+                    case .success(let start):
+                        self.offset(slot, query, isolation: isolation, window: start, then: then)
+                    case .failure(let error): then(.failure(error))
+                    }
                 }
             case .failure(let error): then(.failure(error))
             }

@@ -99,19 +99,12 @@ extension Broker {
         let view = self.subscriptions.view
         do throws(BrokerError) {
             let index = try self.index(of: view)
-            var found: [RegisteredSubscription]
+            let list: SubscriptionList
             if let names = filter.names {
-                found = names.compactMap { index.subscription(named: $0) }
+                list = Self.page(of: names.sorted().lazy.compactMap { index.subscription(named: $0) }, filter, client)
             } else {
-                found = Array(index.all)
+                list = Self.page(of: index.all(after: filter.after), filter, client)
             }
-            found = found.filter { entry in
-                filter.asks(for: entry.subscription)
-                    && client.mayList(
-                        .describe, on: Resource(.subscription, ExactText(entry.subscription.name.text)))
-            }
-            found.sort { $0.subscription.name < $1.subscription.name }
-            let list = Self.page(of: found)
             let subscriptions = self.subscriptions
             // The catalogue hears of uses once a minute; who keeps count knows the last one.
             subscriptions.home.run {
@@ -124,16 +117,24 @@ extension Broker {
     }
 
     /// As many as an answer may hold: each may name a thousand topics.
-    private static func page(of found: [RegisteredSubscription]) -> SubscriptionList {
+    /// - Parameter candidates: in order of their names; no more are looked at than it takes.
+    private static func page(
+        of candidates: some Sequence<RegisteredSubscription>, _ filter: SubscriptionFilter, _ client: ClientContext
+    ) -> SubscriptionList {
+        var items: [RegisteredSubscription] = []
         var topics = 0
-        var count = 0
-        for entry in found.prefix(Limits.cataloguePageMax) {
-            count += 1
+        for entry in candidates {
+            let name = entry.subscription.name
+            guard filter.asks(for: entry.subscription),
+                client.mayList(.describe, on: Resource(.subscription, ExactText(name.text)))
+            else { continue }
+            if items.count == Limits.cataloguePageMax || topics > Limits.cataloguePageTopicsMax {
+                return SubscriptionList(items: items, next: items.last?.subscription.name)
+            }
+            items.append(entry)
             topics += entry.subscription.interest.names.count
-            if topics > Limits.cataloguePageTopicsMax { break }
         }
-        let items = Array(found.prefix(count))
-        return SubscriptionList(items: items, next: count < found.count ? items.last?.subscription.name : nil)
+        return SubscriptionList(items: items, next: nil)
     }
 
     // MARK: Checks

@@ -164,6 +164,25 @@ package final class BrokerSubscriptions: @unchecked Sendable {
         self.shared.withLock { self.noteUse(of: name, in: &$0) }
     }
 
+    /// Somebody reads a topic and does not say for which subscription.
+    /// - Returns: in how many seconds that is worth another word.
+    func used(by owner: ConsumerName, of topic: String) -> UInt32 {
+        let index = self.view.index
+        var names: [SubscriptionName] = []
+        var pause = Limits.subscriptionUseNotedPeriod
+        for reader in index.readers(of: topic, ownedBy: owner) {
+            guard let known = index[id: reader.id]?.subscription else { continue }
+            names.append(known.name)
+            if let expiry = known.expiry { pause = min(pause, expiry / 4) }
+        }
+        if !names.isEmpty {
+            self.shared.withLock { shared in
+                for name in names { self.noteUse(of: name, in: &shared) }
+            }
+        }
+        return UInt32(clamping: max(1, pause.components.seconds))
+    }
+
     private func noteUse(of name: SubscriptionName, in shared: inout Shared) {
         guard shared.used.count < Limits.subscriptionsMax else { return }
         shared.used.insert(name)

@@ -24,6 +24,8 @@ struct PartitionWindows {
         var start: Offset
         /// That record's time; nil when there is none.
         var timestamp: Timestamp?
+        /// The first record that can not be read and may be younger; nil when there is none before `start`.
+        var damagedFrom: Offset?
     }
 
     private struct Start {
@@ -58,8 +60,10 @@ struct PartitionWindows {
         return finding.start
     }
 
-    /// The start as it was found last; nil when it was not.
-    func last(_ period: Duration) -> Offset? { self.starts[period]?.finding.start }
+    /// What was older for certain when it was found last lies below; nil when it was not found.
+    func last(_ period: Duration) -> Offset? {
+        self.starts[period].map { min($0.finding.start, $0.finding.damagedFrom ?? $0.finding.start) }
+    }
 }
 
 /// Who reads, as windows see it.
