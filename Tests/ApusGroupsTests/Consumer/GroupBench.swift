@@ -131,11 +131,7 @@ struct GroupBench {
 
     private mutating func write(_ decision: ConsumerGroups.Decision) {
         self.lastDecision = decision
-        for record in decision.records {
-            let encoded = record.encoded
-            #expect(encoded.byteCount <= record.byteCountMax, "what is written together is counted before it is made")
-            self.log.append(encoded)
-        }
+        self.log += decision.records.map(\.encoded)
     }
 
     /// The coordinator starts again and reads what was written.
@@ -184,7 +180,6 @@ struct DurableGroup: Equatable {
     let instances: [InstanceID: MemberID]
     let owners: [TopicPartition: MemberID]
     let topicNames: Set<String>
-    let bytesHeld: Int
 
     init?(_ group: ConsumerGroup?) {
         guard let group else { return nil }
@@ -197,6 +192,5 @@ struct DurableGroup: Equatable {
         self.instances = group.instances
         self.owners = group.owners
         self.topicNames = group.topicNames
-        self.bytesHeld = group.bytesHeld
     }
 }
