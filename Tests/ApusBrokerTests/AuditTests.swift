@@ -110,7 +110,7 @@ struct AuditTests {
         let root = bench.broker.access.client(Self.root, clientID: Self.wide, address: "10.0.0.1")
         for _ in 0..<400 { bench.broker.audit.note(.createTopic, Self.wide, by: root) }
         bench.settle()
-        #expect(try bench.offset(InternalTopic.audit, .latest).offset == Offset(400))
+        #expect(try bench.offset(InternalTopic.audit, .latest).offset == Offset(rawValue: 400))
     }
 
     @Test("a record that the topic does not take is left out and counted; those around it are written")

@@ -2,8 +2,8 @@ import ApusCore
 
 /// How changes are written in the audit log.
 extension RecordDeletion {
-    /// One line for each topic, because a request may name every partition there is: the first few of them, and how many
-    /// more.
+    /// One line for each topic, because a request may name every partition there is: the first few of them, and how
+    /// many more.
     static func audited(_ deletions: [RecordDeletion], _ results: [Result<Offset, BrokerError>]) -> [String] {
         var order: [TopicReference] = []
         var lines: [TopicReference: (shown: [String], count: Int)] = [:]

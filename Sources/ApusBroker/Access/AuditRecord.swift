@@ -7,8 +7,8 @@ import NIOCore
 ///     {"time":1750000000000,"principal":"User:alice","address":"10.0.0.7","client":"app","action":"login",
 ///      "resource":"SCRAM-SHA-512","outcome":"ok"}
 ///
-/// `omitted` says how many of the same kind (denials, failed logins, logins, changes) and principal were left out before
-/// this one, `lost` how many records there was no room for.
+/// `omitted` says how many of the same kind (denials, failed logins, logins, changes) and principal were left out
+/// before this one, `lost` how many records there was no room for.
 package struct AuditRecord: Hashable, Sendable {
     package enum Action: String, Sendable {
         case login
