@@ -91,6 +91,13 @@ struct PlayedTopics: SubscribableTopics {
     func topic(named name: String) -> SubscribableTopic? { self.all.first { $0.name == name } }
     func topic(id: TopicID) -> SubscribableTopic? { self.all.first { $0.id == id } }
     func forEachName(_ body: (String) -> Void) { for topic in self.all { body(topic.name) } }
+
+    /// Rights come and go with the topics: every other time nobody is told of t1.
+    var rightsVersion: Int64 { self.version }
+    func describable(by reader: TopicReader) -> (String) -> Bool {
+        let isHidden = self.version % 2 == 0
+        return { !isHidden || $0 != "t1" }
+    }
 }
 
 /// A coordinator, the partition that it writes to, a clock, and those who wait for answers.

@@ -60,6 +60,8 @@ private enum GroupSeeds {
         func topic(named name: String) -> SubscribableTopic? { name == "t" ? self.only : nil }
         func topic(id: TopicID) -> SubscribableTopic? { id == self.only.id ? self.only : nil }
         func forEachName(_ body: (String) -> Void) { body("t") }
+        var rightsVersion: Int64 { 1 }
+        func describable(by reader: TopicReader) -> (String) -> Bool { { _ in true } }
     }
 
     /// A clock, and a log that takes everything at once.
