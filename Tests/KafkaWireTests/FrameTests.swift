@@ -69,6 +69,17 @@ struct FrameTests {
         #expect(described(600).isEmpty)
     }
 
+    @Test("a frame may become too long within a tagged field")
+    func overlongField() {
+        var writer = WireWriter()
+        let half = ByteBuffer(repeating: 7, count: WireLimits.frameBytesWrittenMax / 2)
+        writer.writeBytes(half, true)
+        var section = writer.beginTaggedFields()
+        writer.writeTaggedField(0, in: &section) { $0.writeBytes(half, true) }
+        writer.writeTaggedField(1, in: &section) { $0.writeInt32(1) }
+        #expect(writer.finish().isEmpty)
+    }
+
     @Test("a response survives its frame, with tagged fields in its header only where they belong")
     func responseFrame() throws {
         for (version, headerBytes) in [(Int16(8), 4), (9, 5)] {

@@ -238,6 +238,8 @@ public struct WireWriter: ~Copyable {
         let start = self.count
         let sharedCount = self.shared.count
         write(&self)
+        // It began anew within the field: the frame is lost, and there is no length to put anywhere.
+        guard !self.isOverlong else { return }
         precondition(self.shared.count == sharedCount, "no tagged field holds records")
         self.insertLength(at: start)
     }
