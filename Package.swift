@@ -68,6 +68,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
+    part("WebFormats", ["ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
     // Doors.
     part(
         "KafkaDoor",
@@ -77,7 +78,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
-    part("EdgeDoor", ["ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
+    part("EdgeDoor", ["WebFormats", "ApusCore", nioCore], tests: ["ApusFakes"]),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),

@@ -1,6 +1,7 @@
 import ApusCore
 import NIOCore
 import Testing
+import WebFormats
 
 @testable import EdgeDoor
 

@@ -2,6 +2,7 @@ import ApusCore
 import ApusFakes
 import NIOCore
 import Testing
+import WebFormats
 
 @testable import EdgeDoor
 

@@ -4,6 +4,7 @@ import NIOCore
 import Testing
 
 @testable import EdgeDoor
+@testable import WebFormats
 
 @Suite("Records that are written and pushed")
 struct WrittenRecordTests {

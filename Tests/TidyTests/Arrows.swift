@@ -54,6 +54,7 @@ enum Arrows {
             ],
             shells: ["Shard", "Broker"], shellsAllow: ["Logging", "Synchronization"]
         ),
+        Part("WebFormats", .thinking, ["ApusCore", "NIOCore", "Crypto"]),
         Part(
             "KafkaDoor", .doing,
             [
@@ -62,7 +63,7 @@ enum Arrows {
             ]
         ),
         // What it does is not here yet: what it thinks needs no shell (`ARCHITECTURE.md`).
-        Part("EdgeDoor", .thinking, ["ApusCore", "NIOCore", "Crypto"]),
+        Part("EdgeDoor", .thinking, ["WebFormats", "ApusCore", "NIOCore"]),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "Dispatch", "GRDB"])),
         Part(

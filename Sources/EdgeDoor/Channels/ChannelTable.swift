@@ -1,5 +1,6 @@
 import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// A channel's number within its topic on one event loop, so that what belongs to it can be kept in arrays. Given out
 /// again when the channel has gone.

@@ -1,5 +1,6 @@
 import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// The number that a client gives to a request, for the reply to name. 0 to 2^53 − 1: JavaScript counts no further.
 package struct RequestID: RawRepresentable, Hashable, Sendable {

@@ -1,5 +1,6 @@
-package import ApusCore
+import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// What an edge client is told without having asked.
 package enum EdgeEvent: Hashable, Sendable {
@@ -12,19 +13,6 @@ package enum EdgeEvent: Hashable, Sendable {
     case moved(retryIn: Duration)
     /// The last word before the connection is closed.
     case bye(CloseReason)
-}
-
-/// Records of one partition that a client was not given: from `from` up to, not including, `to`.
-package struct MissedRange: Hashable, Sendable {
-    package var partition: PartitionIndex
-    package var from: Offset
-    package var to: Offset
-
-    package init(partition: PartitionIndex, from: Offset, to: Offset) {
-        self.partition = partition
-        self.from = from
-        self.to = to
-    }
 }
 
 /// Why we close a connection. The numbers are WebSocket close codes (RFC 6455 section 7.4.2, private use): with those
@@ -103,20 +91,5 @@ extension ByteBuffer {
             self.writeString(reason.mayReconnect ? "true" : "false")
         }
         self.writeInteger(UInt8(ascii: "}"))
-    }
-
-    mutating func writeJSON(_ missed: [MissedRange]) {
-        self.writeInteger(UInt8(ascii: "["))
-        for range in missed {
-            self.writeJSONComma()
-            self.writeStaticString("{\"partition\":")
-            self.writeJSONInteger(range.partition.rawValue)
-            self.writeJSONName("from")
-            self.writeJSONInteger(range.from.rawValue)
-            self.writeJSONName("to")
-            self.writeJSONInteger(range.to.rawValue)
-            self.writeInteger(UInt8(ascii: "}"))
-        }
-        self.writeInteger(UInt8(ascii: "]"))
     }
 }

@@ -1,5 +1,6 @@
 import ApusCore
 import NIOCore
+import WebFormats
 
 /// Reads the operation that an object asks for.
 enum OperationReader {

@@ -1,5 +1,6 @@
 package import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// What a client's operation came to, when it came to what was asked for.
 package enum OperationResult: Hashable, Sendable {
@@ -58,7 +59,7 @@ package enum OperationReply {
             line.writeJSONName("channel")
             line.writeJSONString(channel.description)
             line.writeJSON(cursor)
-            self.write(gaps, into: &line)
+            line.writeJSONMembers(gaps)
         case .unsubscribed(let channel):
             line.writeJSONName("channel")
             line.writeJSONString(channel.description)
@@ -78,34 +79,11 @@ package enum OperationReply {
             line.writeJSONName("records")
             line.writeJSON(records)
             line.writeJSON(cursor)
-            self.write(gaps, into: &line)
+            line.writeJSONMembers(gaps)
         case .deleted(let topic):
             line.writeJSONName("topic")
             line.writeJSONString(topic)
         case .taken, .pong: break
-        }
-    }
-
-    /// Whether a client that resumes gets all, and what it does not get.
-    private static func write(_ gaps: [ResumeGap], into line: inout ByteBuffer) {
-        line.writeJSONName("recovered")
-        line.writeString(gaps.isEmpty ? "true" : "false")
-        let expired = gaps.compactMap { gap -> MissedRange? in
-            guard case .expired(let partition, let from, let to) = gap else { return nil }
-            return MissedRange(partition: partition, from: from, to: to)
-        }
-        if !expired.isEmpty {
-            line.writeJSONName("missing")
-            line.writeJSON(expired)
-        }
-        let ahead = gaps.compactMap { gap -> MissedRange? in
-            guard case .beyondEnd(let partition, let position, let end) = gap else { return nil }
-            return MissedRange(partition: partition, from: end, to: position)
-        }
-        if !ahead.isEmpty {
-            // Offsets that the client has seen and the partition has no more, or not yet again.
-            line.writeJSONName("beyond_end")
-            line.writeJSON(ahead)
         }
     }
 }

@@ -1,5 +1,6 @@
 import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// What subscribers of a channel are sent when it has records: encoded once, for all of them.
 ///
@@ -25,36 +26,5 @@ package struct Push: Sendable {
         body.writeInteger(UInt8(ascii: "}"))
         self.body = body
         self.eventID = cursor.isStep ? nil : cursor.text
-    }
-}
-
-/// A cursor with its seal: letters, digits, `-` and `_`.
-package struct SealedCursor: Hashable, Sendable {
-    package let text: ByteBuffer
-    package let isStep: Bool
-
-    package init(_ cursor: EdgeCursor, by seal: CursorSeal) {
-        self.text = seal.text(of: cursor)
-        self.isStep = if case .step = cursor { true } else { false }
-    }
-}
-
-extension ByteBuffer {
-    /// The records as an array.
-    mutating func writeJSON(_ records: [EdgeRecord]) {
-        self.writeInteger(UInt8(ascii: "["))
-        for record in records {
-            self.writeJSONComma()
-            self.writeJSON(record)
-        }
-        self.writeInteger(UInt8(ascii: "]"))
-    }
-
-    /// The member that a cursor is.
-    mutating func writeJSON(_ cursor: SealedCursor) {
-        self.writeJSONName(cursor.isStep ? "step" : "cursor")
-        self.writeInteger(UInt8(ascii: "\""))
-        self.writeImmutableBuffer(cursor.text)
-        self.writeInteger(UInt8(ascii: "\""))
     }
 }

@@ -1,5 +1,6 @@
 package import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// One edge connection: who may ask what when, which channels it is in, and what its socket still owes.
 ///

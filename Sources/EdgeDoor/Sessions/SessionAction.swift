@@ -1,5 +1,6 @@
 package import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// Tells one beginning of a subscription from another of the same channel, within a connection.
 package struct SubscriptionToken: RawRepresentable, Hashable, Sendable {

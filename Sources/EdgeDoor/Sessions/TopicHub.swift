@@ -1,5 +1,6 @@
 package import ApusCore
 import NIOCore
+package import WebFormats
 
 /// A subscription's number on one event loop.
 package struct SubscriberID: RawRepresentable, Hashable, Comparable, Sendable {

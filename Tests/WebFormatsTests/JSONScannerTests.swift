@@ -3,7 +3,7 @@ import ApusFakes
 import NIOCore
 import Testing
 
-@testable import EdgeDoor
+@testable import WebFormats
 
 @Suite("JSON that is checked and not built")
 struct JSONScannerTests {

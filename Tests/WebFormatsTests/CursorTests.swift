@@ -3,7 +3,7 @@ import ApusFakes
 import NIOCore
 import Testing
 
-@testable import EdgeDoor
+@testable import WebFormats
 
 @Suite("Cursors")
 struct CursorTests {

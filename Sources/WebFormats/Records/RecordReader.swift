@@ -2,15 +2,15 @@ import ApusCore
 import NIOCore
 
 /// Reads a record that a client writes. Its fields have the names that they have in a pushed record.
-enum RecordReader {
-    static let fields = [
+package enum RecordReader {
+    package static let fields = [
         "key", "key_base64", "value", "text", "base64", "deleted", "type", "headers", "partition", "timestamp",
     ]
 
     /// The header that holds a record's content type.
     static let typeHeader = "content-type"
 
-    static func record(_ reader: FieldReader) throws(Problem) -> WrittenRecord {
+    package static func record(_ reader: FieldReader) throws(Problem) -> WrittenRecord {
         var headers = try self.headers(reader)
         let content = try self.content(reader)
         if let type = try reader.text("type", max: Limits.edgeContentTypeBytesMax) ?? content.type {

@@ -42,6 +42,16 @@ package struct EdgeRecord: Hashable, Sendable {
 }
 
 extension ByteBuffer {
+    /// The records as an array.
+    package mutating func writeJSON(_ records: [EdgeRecord]) {
+        self.writeInteger(UInt8(ascii: "["))
+        for record in records {
+            self.writeJSONComma()
+            self.writeJSON(record)
+        }
+        self.writeInteger(UInt8(ascii: "]"))
+    }
+
     /// The record as a JSON object, in one line.
     package mutating func writeJSON(_ record: EdgeRecord) {
         self.writeStaticString("{\"partition\":")

@@ -2,7 +2,7 @@ import ApusFakes
 import NIOCore
 import Testing
 
-@testable import EdgeDoor
+@testable import WebFormats
 
 @Suite("Text, bytes and records' values as JSON")
 struct JSONTextTests {

@@ -17,7 +17,7 @@ package struct Problem: Error, Hashable, Sendable {
 }
 
 extension Problem {
-    init(_ fault: JSONFault) {
+    package init(_ fault: JSONFault) {
         let detail =
             switch fault {
             case .truncated: "the JSON ends too soon"
@@ -33,7 +33,7 @@ extension Problem {
         self.init(.invalidJSON, detail)
     }
 
-    init(_ error: ChannelNameError) {
+    package init(_ error: ChannelNameError) {
         self.init(.invalidChannel, error.text, hint: "a channel is 'topic', 'topic/key' or 'topic/prefix*'")
     }
 

@@ -1,14 +1,14 @@
-import ApusCore
-import NIOCore
+package import ApusCore
+package import NIOCore
 
 /// The fields of one object that a client sent, each read with its bounds. Names that the operation does not have are
 /// refused: a misspelt `from` that is passed over would begin somewhere else without a word.
-struct FieldReader {
+package struct FieldReader {
     private let object: JSONObject
     /// What the fields belong to, for messages.
     private let owner: String
 
-    init(_ object: JSONObject, of owner: String, names: [String]) throws(Problem) {
+    package init(_ object: JSONObject, of owner: String, names: [String]) throws(Problem) {
         for member in object.members where !names.contains(member.name) {
             throw Problem(
                 .invalidRequest, "\(owner) has no '\(member.name)'",
@@ -20,26 +20,26 @@ struct FieldReader {
     }
 
     /// Nil when the field is absent or null.
-    func value(_ name: String) -> JSONValue? {
+    package func value(_ name: String) -> JSONValue? {
         guard let value = self.object[name], !value.isNull else { return nil }
         return value
     }
 
     /// Whether the field is there, as null or otherwise.
-    func has(_ name: String) -> Bool { self.object[name] != nil }
+    package func has(_ name: String) -> Bool { self.object[name] != nil }
 
-    func bytes(_ name: String, max: ByteCount) throws(Problem) -> ByteBuffer? {
+    package func bytes(_ name: String, max: ByteCount) throws(Problem) -> ByteBuffer? {
         guard let value = self.value(name) else { return nil }
         guard let bytes = value.textBytes else { throw self.refusal(name, "is a string") }
         guard bytes.readableBytes <= max.rawValue else { throw self.refusal(name, "has at most \(max)") }
         return bytes
     }
 
-    func text(_ name: String, max: ByteCount) throws(Problem) -> String? {
+    package func text(_ name: String, max: ByteCount) throws(Problem) -> String? {
         try self.bytes(name, max: max).map { String(buffer: $0) }
     }
 
-    func integer(_ name: String, _ range: ClosedRange<Int64>) throws(Problem) -> Int64? {
+    package func integer(_ name: String, _ range: ClosedRange<Int64>) throws(Problem) -> Int64? {
         guard let value = self.value(name) else { return nil }
         guard let number = value.integer, range.contains(number) else {
             throw self.refusal(name, "is a whole number from \(range.lowerBound) to \(range.upperBound)")
@@ -47,46 +47,46 @@ struct FieldReader {
         return number
     }
 
-    func required<Value>(_ name: String, _ value: Value?) throws(Problem) -> Value {
+    package func required<Value>(_ name: String, _ value: Value?) throws(Problem) -> Value {
         guard let value else { throw Problem(.invalidRequest, "\(self.owner) needs '\(name)'") }
         return value
     }
 
-    func object(_ name: String) throws(Problem) -> JSONObject? {
+    package func object(_ name: String) throws(Problem) -> JSONObject? {
         guard let value = self.value(name) else { return nil }
         guard value.kind == .object else { throw self.refusal(name, "is an object") }
         do throws(JSONFault) { return try value.object() } catch { throw Problem(error) }
     }
 
-    func elements(_ name: String, max: Int) throws(Problem) -> [JSONValue]? {
+    package func elements(_ name: String, max: Int) throws(Problem) -> [JSONValue]? {
         guard let value = self.value(name) else { return nil }
         guard value.kind == .array else { throw self.refusal(name, "is an array") }
         do throws(JSONFault) { return try value.elements(max: max) } catch { throw Problem(error) }
     }
 
-    func channel() throws(Problem) -> EdgeChannel {
+    package func channel() throws(Problem) -> EdgeChannel {
         let name = try self.required("channel", try self.text("channel", max: Limits.channelNameBytesMax))
         do throws(ChannelNameError) { return try EdgeChannel(name) } catch { throw Problem(error) }
     }
 
-    func topic() throws(Problem) -> String {
+    package func topic() throws(Problem) -> String {
         let name = try self.required("topic", try self.text("topic", max: Limits.channelNameBytesMax))
         if let refusal = TopicName.refusal(of: name) { throw Problem(.invalidRequest, refusal) }
         return name
     }
 
-    func partition() throws(Problem) -> PartitionIndex? {
+    package func partition() throws(Problem) -> PartitionIndex? {
         let max = Int64(Limits.partitionsPerTopicMax - 1)
         guard let number = try self.integer("partition", 0...max) else { return nil }
         return PartitionIndex(rawValue: Int32(truncatingIfNeeded: number))
     }
 
-    func credit() throws(Problem) -> Int? {
+    package func credit() throws(Problem) -> Int? {
         try self.integer("credit", 1...Int64(Limits.edgeCreditMax)).map { Int($0) }
     }
 
     /// `from` or `cursor`; nil when neither is there.
-    func start() throws(Problem) -> StartPoint? {
+    package func start() throws(Problem) -> StartPoint? {
         guard let cursors = self.value("cursor") else { return try self.startPoint() }
         guard self.value("from") == nil else {
             throw Problem(.invalidRequest, "\(self.owner) has either 'from' or 'cursor'")
@@ -118,7 +118,7 @@ struct FieldReader {
         return start
     }
 
-    private func refusal(_ name: String, _ what: String) -> Problem {
+    package func refusal(_ name: String, _ what: String) -> Problem {
         Problem(.invalidRequest, "'\(name)' of \(self.owner) \(what)")
     }
 }

@@ -1,15 +1,15 @@
-import NIOCore
+package import NIOCore
 
 /// JSON written into a buffer. Whatever is given, what is written holds no line break and no NUL, and can stand in one
 /// line of a WebSocket message and of an event stream. The strings that we write hold nothing that a terminal obeys.
 extension ByteBuffer {
     /// `text` as a JSON string, in quotes.
-    mutating func writeJSONString(_ text: String) {
+    package mutating func writeJSONString(_ text: String) {
         self.writeJSONString(utf8: ByteBuffer(string: text))
     }
 
     /// The readable bytes of `text`, which are UTF-8, as a JSON string in quotes.
-    mutating func writeJSONString(utf8 text: ByteBuffer) {
+    package mutating func writeJSONString(utf8 text: ByteBuffer) {
         let bytes = text.readableBytesUInt8Span
         self.writeInteger(UInt8(ascii: "\""))
         var plain = 0
@@ -29,14 +29,14 @@ extension ByteBuffer {
     }
 
     /// The readable bytes of `bytes` as a JSON string of Base64 with padding.
-    mutating func writeBase64String(_ bytes: ByteBuffer) {
+    package mutating func writeBase64String(_ bytes: ByteBuffer) {
         self.writeInteger(UInt8(ascii: "\""))
         Base64.standard.write(bytes, into: &self)
         self.writeInteger(UInt8(ascii: "\""))
     }
 
     /// A value as it came; a line break between two tokens becomes a blank, which means the same.
-    mutating func writeJSON(_ value: JSONValue) {
+    package mutating func writeJSON(_ value: JSONValue) {
         guard value.breaksLines else {
             self.writeImmutableBuffer(value.bytes)
             return
@@ -50,7 +50,7 @@ extension ByteBuffer {
     }
 
     /// `"name":`, with a comma in front unless an object or array has just been opened. `name` is ours: plain ASCII.
-    mutating func writeJSONName(_ name: StaticString) {
+    package mutating func writeJSONName(_ name: StaticString) {
         self.writeJSONComma()
         self.writeInteger(UInt8(ascii: "\""))
         self.writeStaticString(name)
@@ -58,12 +58,12 @@ extension ByteBuffer {
     }
 
     /// A comma, unless an object or array has just been opened.
-    mutating func writeJSONComma() {
+    package mutating func writeJSONComma() {
         let last = self.getInteger(at: self.writerIndex - 1, as: UInt8.self)
         if last != UInt8(ascii: "{"), last != UInt8(ascii: "[") { self.writeInteger(UInt8(ascii: ",")) }
     }
 
-    mutating func writeJSONInteger(_ value: some FixedWidthInteger) {
+    package mutating func writeJSONInteger(_ value: some FixedWidthInteger) {
         // Most numbers are offsets and times; 20 digits hold any of 64 bits.
         self.writeString(String(value))
     }

@@ -14,7 +14,7 @@ package enum UTF8Text {
     }
 
     /// The bytes of the scalar at `position`, 1 to 4; nil when there is none, or not a whole one.
-    static func scalarByteCount(_ bytes: Span<UInt8>, at position: Int) -> Int? {
+    package static func scalarByteCount(_ bytes: Span<UInt8>, at position: Int) -> Int? {
         guard position < bytes.count else { return nil }
         let first = bytes[position]
         if first < 0x80 { return 1 }
