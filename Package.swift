@@ -68,7 +68,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
-    part("WebFormats", ["ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
+    part("WebFormats", ["ApusBroker", "ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
     // Doors.
     part(
         "KafkaDoor",

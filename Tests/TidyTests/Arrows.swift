@@ -54,7 +54,7 @@ enum Arrows {
             ],
             shells: ["Shard", "Broker"], shellsAllow: ["Logging", "Synchronization"]
         ),
-        Part("WebFormats", .thinking, ["ApusCore", "NIOCore", "Crypto"]),
+        Part("WebFormats", .thinking, ["ApusBroker", "ApusCore", "NIOCore", "Crypto"]),
         Part(
             "KafkaDoor", .doing,
             [

@@ -1,3 +1,4 @@
+import ApusCore
 package import NIOCore
 
 /// A problem as clients are told it: the members of RFC 9457, with the code that programs look at, the Kafka protocol's
@@ -8,8 +9,11 @@ package struct Problem: Error, Hashable, Sendable {
     package var code: ProblemCode
     package var detail: String
     package var hint: String?
+    /// How long to wait before the same is asked again, where that is known: `retry_in`, in milliseconds.
+    package var retryIn: Duration?
 
-    package init(_ code: ProblemCode, _ detail: String, hint: String? = nil) {
+    package init(_ code: ProblemCode, _ detail: String, hint: String? = nil, retryIn: Duration? = nil) {
+        self.retryIn = retryIn
         self.code = code
         self.detail = detail
         self.hint = hint
@@ -69,6 +73,10 @@ extension ByteBuffer {
         }
         self.writeJSONName("retryable")
         self.writeString(code.isRetryable ? "true" : "false")
+        if let wait = problem.retryIn {
+            self.writeJSONName("retry_in")
+            self.writeJSONInteger(wait.wholeMilliseconds)
+        }
         if let hint = problem.hint {
             self.writeJSONName("hint")
             self.writeJSONString(hint)
