@@ -132,7 +132,7 @@ struct KafkaListenerTests {
         let rules = LoginRules(mechanisms: MechanismRules(enabled: [.plain]), users: users)
         let login = ListenerLogin(clock: SimulatedClock(), randomness: SeededRandomness(seed: 1)) {
             rules
-        } elsewhere: { work in
+        } elsewhere: { _, work in
             NIOThreadPool.singleton.submit { _ in work() }
         }
         let lines = LogLines()

@@ -14,11 +14,11 @@ import Testing
 final class LoginBench {
     /// Work that was handed out and not run yet, when it is held back.
     private final class Elsewhere: Sendable {
-        let isHeld = Mutex(false)
+        let held = Mutex<Set<LoginWork>>([])
         let waiting = Mutex<[@Sendable () -> Void]>([])
 
-        func run(_ work: @escaping @Sendable () -> Void) {
-            guard self.isHeld.withLock({ $0 }) else { return work() }
+        func run(_ kind: LoginWork, _ work: @escaping @Sendable () -> Void) {
+            guard self.held.withLock({ $0.contains(kind) }) else { return work() }
             self.waiting.withLock { $0.append(work) }
         }
     }
@@ -39,13 +39,17 @@ final class LoginBench {
         }
         let rules = LoginRules(
             mechanisms: MechanismRules(enabled: mechanisms, allowsScramInClear: inClear), users: users,
-            sessionLifetimeMax: lifetime)
+            tokens: TokenVerifier([
+                TokenIssuer(
+                    name: "https://id.example", audiences: ["apus"],
+                    keys: try TokenKeys(Array(Self.tokenKeys.utf8)))
+            ]), sessionLifetimeMax: lifetime)
         let (elsewhere, reports) = (self.elsewhere, self.reports)
         func login(_ clock: any Clock) -> ListenerLogin {
             ListenerLogin(clock: clock, randomness: SeededRandomness(seed: 9)) {
                 rules
-            } elsewhere: {
-                elsewhere.run($0)
+            } elsewhere: { kind, work in
+                elsewhere.run(kind, work)
             }
         }
         self.bench = try DoorBench(
@@ -65,13 +69,30 @@ final class LoginBench {
             })
     }
 
+    /// The key that alice's token is signed with. Its other half was thrown away.
+    private static let tokenKeys = """
+        {"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","alg":"EdDSA",\
+        "x":"EnQdA9IX0f1ZTdrLVQs-ZKGGjYQ59zmQp4rk7j68BNM"}]}
+        """
+
+    /// A message of PLAIN with alice's password.
+    static let password = Array("\0alice\0tea".utf8)
+    /// A message of OAUTHBEARER with a token of alice's: good for an hour from the moment at which the clock begins.
+    static let token = Array(
+        """
+        n,,\u{1}auth=Bearer eyJhbGciOiJFZERTQSIsImtpZCI6ImVkIn0\
+        .eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJhcHVzIiwiZXhwIjoxNzUwMDAzNjAwLCJzdWIiOiJhbGljZSJ9\
+        .c5m_jWay19WcFzIDH7c621S8jIyMKXDdfUfDaM6x7d92GmD8jFDFPdK-lg05\
+        9zzsEbJiGbrNzMLl2YeF2AC9Bw\u{1}\u{1}
+        """.utf8)
+
     // MARK: Work elsewhere
 
-    func hold() { self.elsewhere.isHeld.withLock { $0 = true } }
+    func hold(_ kinds: Set<LoginWork> = Set(LoginWork.allCases)) { self.elsewhere.held.withLock { $0 = kinds } }
     var workHeld: Int { self.elsewhere.waiting.withLock { $0.count } }
 
     func release() {
-        self.elsewhere.isHeld.withLock { $0 = false }
+        self.elsewhere.held.withLock { $0 = [] }
         let waiting = self.elsewhere.waiting.withLock { waiting in
             defer { waiting = [] }
             return waiting

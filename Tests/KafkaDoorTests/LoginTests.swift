@@ -246,16 +246,44 @@ struct LoginTests {
     func tooManyAtOnce() throws {
         let login = try LoginBench()
         login.hold()
-        for _ in 0...Limits.loginWorkPerLoopMax {
+        for _ in 0...Limits.passwordChecksPerLoopMax {
             try login.bench.connect()
             _ = try login.handshake("PLAIN")
-            try login.bench.send(LoginBench.message(Array("\0alice\0tea".utf8)), version: 2)
+            try login.bench.send(LoginBench.message(LoginBench.password), version: 2)
         }
-        #expect(login.workHeld == Limits.loginWorkPerLoopMax)
+        #expect(login.workHeld == Limits.passwordChecksPerLoopMax)
         #expect(!login.bench.isOpen)
         #expect(login.reports.value == ["failed: overloaded"])
         login.release()
-        #expect(login.reports.value?.count == Limits.loginWorkPerLoopMax + 1)
+        #expect(login.reports.value?.count == Limits.passwordChecksPerLoopMax + 1)
+        #expect(login.bench.broker.memory.used == .zero)
+    }
+
+    @Test(
+        "while a crowd of one kind waits, passwords or tokens, those of the other are judged and let in",
+        arguments: LoginWork.allCases)
+    func oneKindAtATime(crowd: LoginWork) throws {
+        let login = try LoginBench()
+        let passwords = ("PLAIN", LoginBench.password, Limits.passwordChecksPerLoopMax)
+        let tokens = ("OAUTHBEARER", LoginBench.token, Limits.tokenChecksPerLoopMax)
+        let (many, one) = crowd == .password ? (passwords, tokens) : (tokens, passwords)
+        login.hold([crowd])
+        for _ in 0...many.2 {
+            try login.bench.connect()
+            _ = try login.handshake(many.0)
+            try login.bench.send(LoginBench.message(many.1), version: 2)
+        }
+        #expect(login.reports.value == ["failed: overloaded"])
+        for _ in 0..<3 {
+            try login.bench.connect()
+            _ = try login.handshake(one.0)
+            #expect(try login.authenticate(one.1).errorCode == .none)
+            #expect(try login.isServed())
+        }
+        #expect(login.workHeld == many.2)
+        login.release()
+        let ended = try #require(login.reports.value)
+        #expect(ended.dropFirst() == Array(repeating: "in: User:alice", count: many.2 + 3)[...])
         #expect(login.bench.broker.memory.used == .zero)
     }
 

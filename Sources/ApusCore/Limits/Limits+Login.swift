@@ -1,10 +1,14 @@
 /// Bounds of logins and of TLS, beside those of ApusAccess.
 extension Limits {
-    /// Messages of logins that are judged on other threads at once, or wait for that, for each event loop. More are
-    /// turned away: a client that connects again later loses less than one that waits behind everybody.
-    public static let loginWorkPerLoopMax = 64
-    /// Threads that hash passwords and check signatures.
-    public static let loginThreads = 2
+    /// Passwords that are hashed on other threads at once, or wait for that, for each event loop. More are turned away:
+    /// a client that connects again later loses less than one that waits behind everybody.
+    public static let passwordChecksPerLoopMax = 64
+    /// The same of tokens, in places of their own.
+    public static let tokenChecksPerLoopMax = 64
+    /// Threads that hash passwords.
+    public static let passwordThreads = 2
+    /// Threads that check signatures of tokens, each within a millisecond.
+    public static let tokenThreads = 1
     /// How long a client may take for the handshake of TLS.
     public static let tlsHandshakeWaitMax = Duration.seconds(10)
     /// How often files of certificates and keys are looked at.

@@ -14,7 +14,8 @@ final class LoginDesk: Sendable {
     private let mechanisms: MechanismRules
     private let sessionLifetimeMax: Duration?
     private let tokens: Mutex<TokenVerifier>
-    private let threads: NIOThreadPool
+    private let passwordThreads = NIOThreadPool(numberOfThreads: Limits.passwordThreads)
+    private let tokenThreads = NIOThreadPool(numberOfThreads: Limits.tokenThreads)
     private let clock: any Clock
     private let randomness: any Randomness
 
@@ -30,10 +31,10 @@ final class LoginDesk: Sendable {
                     TokenIssuer(
                         name: ExactText(issuer.name), audiences: Set(issuer.audiences.map { ExactText($0) }), keys: nil)
                 }))
-        self.threads = NIOThreadPool(numberOfThreads: Limits.loginThreads)
         self.clock = clock
         self.randomness = randomness
-        self.threads.start()
+        self.passwordThreads.start()
+        self.tokenThreads.start()
     }
 
     /// New keys of an issuer, for logins from now on.
@@ -48,14 +49,26 @@ final class LoginDesk: Sendable {
             LoginRules(
                 mechanisms: self.mechanisms, users: access.users, tokens: self.tokens.withLock { $0 },
                 sessionLifetimeMax: self.sessionLifetimeMax)
-        } elsewhere: { [threads] work in
-            // Run whatever the pool's state: an answer that never comes would keep its request's memory.
-            threads.submit { _ in work() }
+        } elsewhere: { [self] kind, work in
+            self.run(kind, work)
         }
     }
 
+    /// Runs a login's slow work. A crowd of one kind holds up none of the other: they share processors, which the
+    /// system divides fairly between threads, but no thread.
+    func run(_ kind: LoginWork, _ work: @escaping @Sendable () -> Void) {
+        let threads =
+            switch kind {
+            case .password: self.passwordThreads
+            case .token: self.tokenThreads
+            }
+        // Whatever the pool's state: an answer that never comes would keep its request's memory.
+        threads.submit { _ in work() }
+    }
+
     func stop() async throws {
-        try await self.threads.shutdownGracefully()
+        try await self.passwordThreads.shutdownGracefully()
+        try await self.tokenThreads.shutdownGracefully()
     }
 
     // MARK: The first user
@@ -112,7 +125,7 @@ final class LoginDesk: Sendable {
                 .configuration, "the first user's password is not printable ASCII, 1 to 1,024 characters", cause: error)
         }
         let credential = await withCheckedContinuation { continuation in
-            self.threads.submit { _ in continuation.resume(returning: work.run()) }
+            self.passwordThreads.submit { _ in continuation.resume(returning: work.run()) }
         }
         guard let credential else { throw ServerError(.broker, "the first user's password can not be hashed") }
         return credential

@@ -10,6 +10,7 @@ final class DoorLoop {
     /// Memory for answers, shared with the other loops.
     let replyMemory: ReplyMemory
     var sessions: FetchSessions
+    var logins = LoginPlaces()
 
     private let logger: Logger
     private var connections: [ObjectIdentifier: KafkaConnection] = [:]
@@ -19,7 +20,6 @@ final class DoorLoop {
     private var drained: EventLoopPromise<Void>?
     /// How many sweeps there were: the clock of the watches.
     private(set) var sweep: UInt64 = 0
-    private var loginWork = 0
     private var linesLeft = Limits.peerLogLinesPerSweepMax
     private var linesDropped = 0
     private var linesCountedFrom = NIODeadline.uptimeNanoseconds(0)
@@ -69,20 +69,6 @@ final class DoorLoop {
         }
         drained.futureResult.assumeIsolated().whenComplete { _ in cut.cancel() }
         return drained.futureResult
-    }
-
-    // MARK: Logins
-
-    /// Whether one more message of a login may be judged on another thread. Ends with ``endLoginWork()``.
-    func beginLoginWork() -> Bool {
-        guard self.loginWork < Limits.loginWorkPerLoopMax else { return false }
-        self.loginWork += 1
-        return true
-    }
-
-    func endLoginWork() {
-        precondition(self.loginWork > 0)
-        self.loginWork -= 1
     }
 
     // MARK: Flushing

@@ -31,7 +31,7 @@ extension KafkaConnection {
         guard login.conversation.hearsSlowly else { return self.follow(self.told(request), answer) }
         let (rules, moment) = (login.listener.rules(), login.listener.moment)
         let conversation = login.conversation
-        self.elsewhere {
+        self.elsewhere(.token) {
             var conversation = conversation
             let answer = conversation.received(request, at: moment, rules: rules)
             return (conversation, answer)
@@ -82,7 +82,7 @@ extension KafkaConnection {
     }
 
     private func judge(_ check: PasswordCheck, _ answer: @escaping (SaslReply?) -> Void) {
-        self.elsewhere {
+        self.elsewhere(.password) {
             check.run()
         } then: { [self] fits in
             guard let listener = self.login?.listener else { return answer(nil) }
@@ -160,19 +160,20 @@ extension KafkaConnection {
 
     // MARK: Elsewhere
 
-    /// Runs work on another thread and then goes on here; nil when so much waits already that no more is begun.
+    /// Runs work on another thread and then goes on here; nil when so much of its kind waits already that no more is
+    /// begun.
     private func elsewhere<Value: Sendable>(
-        _ work: @escaping @Sendable () -> Value, then: @escaping (Value?) -> Void
+        _ kind: LoginWork, _ work: @escaping @Sendable () -> Value, then: @escaping (Value?) -> Void
     ) {
-        guard let listener = self.login?.listener, self.loop.beginLoginWork() else { return then(nil) }
+        guard let listener = self.login?.listener, self.loop.logins.begin(kind) else { return then(nil) }
         self.login?.isBusy = true
         let eventLoop = self.loop.eventLoop
         let bound = NIOLoopBound((connection: self, then: then), eventLoop: eventLoop)
-        listener.elsewhere {
+        listener.elsewhere(kind) {
             let value = work()
             eventLoop.execute {
                 let (connection, then) = bound.value
-                connection.loop.endLoginWork()
+                connection.loop.logins.end(kind)
                 connection.login?.isBusy = false
                 then(value)
                 connection.work()

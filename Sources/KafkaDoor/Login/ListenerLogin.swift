@@ -6,14 +6,14 @@ package import ApusCore
 package struct ListenerLogin: Sendable {
     /// Mechanisms, users and keys as they are now.
     package var rules: @Sendable () -> LoginRules
-    /// Runs slow work, hashing a password or checking a signature, on a thread that is no event loop.
-    package var elsewhere: @Sendable (_ work: @escaping @Sendable () -> Void) -> Void
+    /// Runs slow work on a thread that is no event loop. No kind waits for another.
+    package var elsewhere: @Sendable (_ kind: LoginWork, _ work: @escaping @Sendable () -> Void) -> Void
     package var clock: any Clock
     package var randomness: any Randomness
 
     package init(
         clock: any Clock, randomness: any Randomness, rules: @escaping @Sendable () -> LoginRules,
-        elsewhere: @escaping @Sendable (_ work: @escaping @Sendable () -> Void) -> Void
+        elsewhere: @escaping @Sendable (_ kind: LoginWork, _ work: @escaping @Sendable () -> Void) -> Void
     ) {
         self.rules = rules
         self.elsewhere = elsewhere
