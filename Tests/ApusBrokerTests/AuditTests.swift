@@ -131,29 +131,6 @@ struct AuditTests {
         #expect(lines.last?.hasSuffix(#""lost":1}"#) == true)
     }
 
-    @Test("the topic can not be made so narrow that a record would not fit")
-    func narrow() throws {
-        let bench = try Self.bench()
-        let root = bench.broker.access.client(Self.root, address: "10.0.0.1")
-        bench.broker.audit.note(.login, "x", by: root)
-        try bench.create("t")
-        func set(_ value: Int, on topic: String) -> BrokerError? {
-            let answer = Once<[BrokerError?]>()
-            bench.broker.alterConfigurations(
-                [(.topic(topic), .change([.set(name: TopicOption.batchBytesMax.name, value: "\(value)")]))],
-                client: root, on: bench.loop
-            ) { answer.put($0) }
-            bench.settle()
-            return answer.value?.first ?? .shuttingDown
-        }
-        #expect(set(1000, on: "t") == nil)
-        guard case .invalidConfiguration? = set(1000, on: InternalTopic.audit) else {
-            Issue.record("a record would not fit")
-            return
-        }
-        #expect(set(Limits.auditTopicBatchBytesMin.rawValue, on: InternalTopic.audit) == nil)
-    }
-
     @Test("texts are cut before they wait")
     func cut() {
         let long = String(repeating: "ä", count: 1 << 20)

@@ -47,9 +47,12 @@ struct ConfigurationTable: Sendable {
     }
 
     private func resolve(_ overrides: [String: String]) -> TopicConfiguration {
-        TopicConfiguration(overrides: overrides) { option in
-            overrides[option.name] ?? self.broker(option.brokerName)?.value ?? option.definition.value
-        }
+        TopicConfiguration(overrides: overrides) { self.value($0, over: overrides) }
+    }
+
+    /// The value that an option has for a topic with these values of its own.
+    func value(_ option: TopicOption, over overrides: [String: String]) -> String {
+        overrides[option.name] ?? self.broker(option.brokerName)?.value ?? option.definition.value
     }
 
     /// The overrides that a creator's wishes come to. A nil value asks for the default.
@@ -75,7 +78,7 @@ struct ConfigurationTable: Sendable {
                 guard let option = TopicOption(rawValue: change.name) else {
                     throw .invalidConfiguration("unknown topic configuration '\(change.name.limited)'")
                 }
-                let value = overrides[option.name] ?? self.broker(option.brokerName)?.value ?? option.definition.value
+                let value = self.value(option, over: overrides)
                 if let value = try Self.apply(change, to: value, option.definition) {
                     overrides[option.name] = try Self.allowedTopicValue(option.name, value)
                 } else {

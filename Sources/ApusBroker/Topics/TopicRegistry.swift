@@ -224,16 +224,21 @@ struct TopicRegistry: Sendable {
         case .topic(let name):
             let topic = try self.snapshot.topic(.name(name))
             let overrides = try self.table.altered(topic.configuration.overrides, by: alteration)
-            if name == InternalTopic.audit { try self.checkAudit(overrides) }
+            if name == InternalTopic.audit { try AuditTopicRule.check(overrides, in: self.table) }
             _ = self.replace(topic, partitionCount: topic.partitionCount, overrides: overrides)
         case .broker(let broker):
             let values = try self.table.altered(broker, by: alteration)
-            let key = broker.map(StoreKey.configuration(of:)) ?? StoreKey.defaults
-            self.put(key, ConfigurationRecord(values: values).encoded())
-            self.table.load(
+            var table = self.table
+            table.load(
                 allBrokers: broker == nil ? values : self.table.allBrokers,
                 thisBroker: broker == nil ? self.table.thisBroker : values
             )
+            if let topic = self.snapshot.topic(named: InternalTopic.audit) {
+                try AuditTopicRule.check(topic, from: self.table, to: table)
+            }
+            let key = broker.map(StoreKey.configuration(of:)) ?? StoreKey.defaults
+            self.put(key, ConfigurationRecord(values: values).encoded())
+            self.table = table
             for topic in self.snapshot.all {
                 self.snapshot.insert(
                     Topic(
@@ -244,18 +249,6 @@ struct TopicRegistry: Sendable {
                     )
                 )
             }
-        }
-    }
-
-    /// What the system writes there must fit.
-    private func checkAudit(_ overrides: [String: String]) throws(BrokerError) {
-        let least = Limits.auditTopicBatchBytesMin
-        guard
-            overrides[TopicOption.batchBytesMax.name] == nil
-                || self.table.configuration(of: overrides).batchBytesMax >= least
-        else {
-            throw .invalidConfiguration(
-                "'\(TopicOption.batchBytesMax.name)' of this topic must be at least \(least.rawValue)")
         }
     }
 

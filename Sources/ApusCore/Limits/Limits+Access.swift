@@ -28,6 +28,12 @@ extension Limits {
     public static let auditBatchBytesMax = ByteCount.kibibytes(256)
     /// The least `max.message.bytes` of the audit log's topic: above the longest record, whose texts are escaped.
     public static let auditTopicBatchBytesMin = ByteCount.kibibytes(64)
+    /// The least `segment.bytes` of the audit log's topic: a batch must fit.
+    public static let auditSegmentBytesMin = ByteCount.mebibytes(1)
+    /// The least `retention.ms` of the audit log's topic, whoever asks for less: 7 days.
+    public static let auditRetentionMin = Duration.seconds(7 * 24 * 3600)
+    /// The least `retention.bytes` of the audit log's topic: some millions of records.
+    public static let auditRetentionBytesMin = ByteCount.gibibytes(1)
     /// How long one batch of the audit log may take.
     public static let auditWriteWaitMax = Duration.seconds(10)
     /// How long the audit log waits after it could not be written.
