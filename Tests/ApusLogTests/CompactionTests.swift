@@ -233,7 +233,7 @@ import Testing
         #expect(try rig.values(from: 6) == ["6: a=2"])
     }
 
-    @Test("behind a batch that nobody can read no tombstone goes")
+    @Test("behind a batch that nobody can read no tombstone goes, until the batch is gone")
     func tombstonesBehindStrangers() throws {
         let rig = self.rig(CompactionPolicy(tombstoneAge: Self.hour))
         try rig.put([("x", "1"), ("x", nil)])
@@ -258,6 +258,14 @@ import Testing
             rig.wall = rig.wall.later(by: Self.hour)
         }
         #expect(rig.log.compactionNeed(wall: rig.wall, below: rig.log.endOffset) == nil)
+        try rig.log.advanceStart(to: 5)
+        try rig.put([("e", "1")])
+        rig.closeSegment()
+        try rig.compact()
+        #expect(try values() == left + ["10: d=1", "11: e=1"])
+        rig.wall = rig.wall.later(by: Self.hour)
+        try rig.compact()
+        #expect(try values() == left.dropFirst() + ["10: d=1", "11: e=1"])
     }
 
     @Test(

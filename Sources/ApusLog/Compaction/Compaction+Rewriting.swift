@@ -75,6 +75,11 @@ extension Compaction {
     /// - Parameter isNeeded: it stays, if need be without records.
     private mutating func kept(of header: RecordBatchHeader, _ bytes: ByteBuffer, isNeeded: Bool) -> Kept? {
         if header.baseOffset >= self.end.rawValue || header.attributes.isControl { return Kept(bytes: bytes) }
+        guard header.nextOffset > self.plan.start.rawValue else {
+            // It is deleted, whatever it is: it need not be opened, nor can it keep what a tombstone behind it deletes.
+            self.recordsRemoved += Int(header.recordCount)
+            return isNeeded ? Kept(bytes: header.emptied()) : nil
+        }
         guard let survey = self.survey(bytes), let verdict = self.verdict(on: survey) else {
             self.batchesUnreadable += 1
             return Kept(bytes: bytes)

@@ -20,8 +20,9 @@ import NIOCore
 /// batch that stays unread none is given such a moment: what it deletes may be in there.
 ///
 /// **What stays as it is**: control batches; batches whose records can not be read, although their checksum holds (what
-/// their keys are nobody knows); everything behind the last key that fitted. Records without a key can not be told
-/// apart and go (Kafka does the same; a compacted topic refuses them when they are produced).
+/// their keys are nobody knows), until they lie wholly in front of the log's start; everything behind the last key that
+/// fitted. Records without a key can not be told apart and go (Kafka does the same; a compacted topic refuses them when
+/// they are produced).
 ///
 /// A value that is moved between a disk thread, for ``step(on:upTo:)``, and the log's owner. Reads and writes closed
 /// files only, which never change, and files of its own.
