@@ -77,6 +77,7 @@ struct LogEndsTests {
     private final class Lives {
         let disk = SimulatedDisk()
         let store = FakeCoordinatorStore()
+        var isAuditing = false
         var ends = LogEnds(isClean: true)
         var number: Int32 = 0
 
@@ -84,7 +85,10 @@ struct LogEndsTests {
             self.number += 1
             return try TestBroker(
                 disk: self.disk, store: self.store, incarnation: self.number, wasClean: self.ends.isClean
-            ) { $0.ends = self.ends }
+            ) {
+                $0.ends = self.ends
+                $0.isAuditing = self.isAuditing
+            }
         }
 
         func live(_ body: (TestBroker) throws -> Void) throws {
@@ -326,6 +330,7 @@ struct LogEndsTests {
     @Test("a loss that was accepted does not come back, however the lives after it end")
     func acceptedForGood() throws {
         let lives = Lives()
+        lives.isAuditing = true
         let (directory, segment) = try self.twoBatches(lives)
         let whole = try #require(lives.disk.contents(of: segment))
         let second = try #require(self.secondBatch(in: whole))
@@ -347,6 +352,13 @@ struct LogEndsTests {
             }
             if round % 3 == 2 { try lives.live(body) } else { try lives.crash(seed: UInt64(round), body) }
             if round % 2 == 0 { try lives.live { _ in } }
+        }
+        try lives.live { world in
+            let told = try world.values(InternalTopic.audit)
+            #expect(told.count == 1)
+            #expect(told.last?.contains(#""principal":"Machine:operator""#) == true)
+            #expect(told.last?.contains(#""action":"loss.accept","resource":"a-0 ("#) == true)
+            #expect(told.last?.contains(#"): ends at 1 from now on","outcome":"ok""#) == true)
         }
         // And what is lost from then on is noticed again.
         lives.disk.erase(segment)

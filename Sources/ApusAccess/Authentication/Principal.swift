@@ -14,6 +14,9 @@ package struct Principal: Hashable, Sendable {
     /// Code in the broker's own process. Of a type that no login makes.
     package static let embedded = Principal(unchecked: "Process:embedded")
 
+    /// A person at the machine who has the broker's files. Of a type that no login makes; for the audit log.
+    package static let atMachine = Principal(unchecked: "Machine:operator")
+
     private init(unchecked text: ExactText) {
         self.text = text
     }

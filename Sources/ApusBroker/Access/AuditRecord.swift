@@ -26,6 +26,10 @@ package struct AuditRecord: Hashable, Sendable {
         case alterConfiguration = "configuration.alter"
         case changeSubscription = "subscription.change"
         case removeSubscription = "subscription.remove"
+        /// Damaged records of groups are passed over, because somebody with the files said so.
+        case acceptDamage = "damage.accept"
+        /// The same of a log's end that is lost.
+        case acceptLoss = "loss.accept"
     }
 
     package enum Outcome: Hashable, Sendable {

@@ -31,7 +31,7 @@ package final class BrokerAccess: Sendable {
     private let quotasVersion = Atomic<Int64>(0)
     private let listeners = Mutex<[@Sendable () -> Void]>([])
     private let records: BrokerAccessRecords
-    private let audit: BrokerAudit
+    let audit: BrokerAudit
 
     init(_ settings: BrokerSettings, ports: BrokerPorts, aside loop: any EventLoop, audit: BrokerAudit) {
         self.audit = audit

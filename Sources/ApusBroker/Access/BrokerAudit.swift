@@ -55,6 +55,11 @@ package final class BrokerAudit: Sendable {
         self.note(kind, action, resource(), by: client, outcome)
     }
 
+    /// Somebody had a loss taken by means of a file in the data directory: he has no client.
+    func noteAtMachine(_ action: AuditRecord.Action, _ resource: @autoclosure () -> String) {
+        self.note(action, resource(), by: ClientContext(principal: .atMachine))
+    }
+
     /// A request was not allowed.
     func denied(_ operation: AccessOperation, on resource: Resource, _ client: ClientContext) {
         guard self.isOn else { return }

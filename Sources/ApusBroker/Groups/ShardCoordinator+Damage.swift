@@ -94,8 +94,11 @@ extension ShardCoordinator {
         }
     }
 
-    /// It was for this damage only.
+    /// It was for this damage only. Noted first: with the file goes the only other trace of it.
     private func forgetAcceptance(_ salvage: GroupSalvage) {
+        let lost = salvage.losses.map(\.what).joined(separator: "; ")
+        self.world.access.audit.noteAtMachine(
+            .acceptDamage, "\(self.label): \(salvage.recordCount) records kept, without \(lost)")
         self.removeAcceptance { result in
             guard case .loading = self.phase else { return }
             if case .failure(let error) = result { return self.failed("\(error): it must be removed") }
@@ -103,7 +106,7 @@ extension ShardCoordinator {
                 "groups go on without records that were damaged, as was accepted",
                 metadata: [
                     "partition": "\(self.label)", "kept": "\(salvage.recordCount)",
-                    "lost": "\(salvage.losses.map(\.what).joined(separator: "; "))",
+                    "lost": "\(lost)",
                 ])
             self.finish()
         }
@@ -113,6 +116,7 @@ extension ShardCoordinator {
     func dropAcceptance() {
         self.removeAcceptance { result in
             guard case .success(true) = result else { return }
+            self.world.access.audit.noteAtMachine(.acceptDamage, "\(self.label): nothing is damaged")
             self.world.ports.logger.notice(
                 "no records of groups are damaged: \(self.log.acceptedDamage.name) is taken away",
                 metadata: ["partition": "\(self.label)"])

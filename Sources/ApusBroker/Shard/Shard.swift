@@ -230,6 +230,8 @@ final class Shard: @unchecked Sendable {
             logger.warning(
                 "a loss was accepted: the log goes on where its records end",
                 metadata: ["partition": "\(slot.label)", "at": "\(opened.log.endOffset)"])
+            self.world.access.audit.noteAtMachine(
+                .acceptLoss, "\(slot.label): ends at \(opened.log.endOffset) from now on")
         }
         if let cut = report.cut {
             logger.notice(

@@ -27,8 +27,10 @@ struct GroupDamageTests {
     }
 
     /// A batch each: two commits of the first group, one of the second that is damaged then, one of the third.
-    private func damaged(clean: Bool = true) throws -> (world: GroupWorld, log: LogIdentity) {
-        let world = try GroupWorld()
+    private func damaged(
+        clean: Bool = true, isAuditing: Bool = false
+    ) throws -> (world: GroupWorld, log: LogIdentity) {
+        let world = try GroupWorld(isAuditing: isAuditing)
         #expect(world.commit(4, group: Self.names[0]) == nil)
         #expect(world.commit(5, group: Self.names[0]) == nil)
         #expect(world.commit(7, group: Self.names[1], metadata: "the damaged one") == nil)
@@ -95,6 +97,27 @@ struct GroupDamageTests {
         try world.crash()
         #expect(try self.positions(world) == [20, 21, 22])
         #expect(world.logbook.lines.dropFirst(lines).allSatisfy { !$0.contains("damaged") })
+    }
+
+    @Test("the audit log says what was accepted at the machine, also when there was nothing to accept")
+    func audited() throws {
+        let (world, log) = try self.damaged(isAuditing: true)
+        world.disk.replace(log.acceptedDamage, with: ByteBuffer())
+        #expect(throws: GroupError.loading) { try world.positions(Self.names[0]) }
+        world.bench.passSeconds(31)
+        #expect(try self.positions(world) == [5, nil, 9])
+        let label = "__consumer_offsets-\(Self.place)"
+        var lines = try world.bench.values(InternalTopic.audit)
+        #expect(lines.count == 1)
+        let line = try #require(lines.last)
+        #expect(line.contains(#""principal":"Machine:operator","address":"","client":"","action":"damage.accept""#))
+        #expect(line.contains(#""resource":"\#(label): 2 records kept, without "#) && line.contains("offsets 2..<3"))
+        try world.restart { world.disk.replace(log.acceptedDamage, with: ByteBuffer()) }
+        #expect(try self.positions(world) == [5, nil, 9])
+        world.bench.settle()
+        lines = try world.bench.values(InternalTopic.audit)
+        #expect(lines.count == 2)
+        #expect(lines.last?.contains(#""resource":"\#(label): nothing is damaged","outcome":"ok""#) == true)
     }
 
     @Test("damage that comes later is not taken for what was accepted")

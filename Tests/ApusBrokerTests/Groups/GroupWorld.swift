@@ -15,6 +15,7 @@ final class GroupWorld {
     let clock = SimulatedClock()
     private let seed: UInt64
     private let configuration: [String: String]
+    private let isAuditing: Bool
     private var incarnation: Int32 = 1
     private(set) var bench: TestBroker
     /// What all brokers of this world logged.
@@ -23,13 +24,17 @@ final class GroupWorld {
     /// - Parameters:
     ///   - delay: milliseconds that an empty group waits after its first member.
     ///   - options: more of the broker's.
-    init(seed: UInt64 = 1, delay: Int = 0, topic partitions: Int32 = 6, options: [String: String] = [:]) throws {
+    init(
+        seed: UInt64 = 1, delay: Int = 0, topic partitions: Int32 = 6, options: [String: String] = [:],
+        isAuditing: Bool = false
+    ) throws {
         self.seed = seed
+        self.isAuditing = isAuditing
         self.configuration = options.merging(["group.initial.rebalance.delay.ms": String(delay)]) { _, delay in delay }
         self.bench = try TestBroker(
             disk: self.disk, store: self.store, clock: self.clock, seed: seed, configuration: self.configuration,
             logger: self.logbook.logger
-        )
+        ) { $0.isAuditing = isAuditing }
         try self.bench.create("t", partitions: partitions)
         #expect(self.find(["g"]) == [nil])
     }
@@ -59,7 +64,7 @@ final class GroupWorld {
             disk: self.disk, store: self.store, clock: self.clock, seed: self.seed &+ UInt64(self.incarnation),
             incarnation: self.incarnation, wasClean: wasClean, configuration: self.configuration,
             logger: self.logbook.logger
-        )
+        ) { $0.isAuditing = self.isAuditing }
         self.bench.settle()
     }
 
