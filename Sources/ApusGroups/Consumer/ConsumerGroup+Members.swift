@@ -47,13 +47,18 @@ extension ConsumerGroup {
         current.revoking = .empty
         var profile = before.profile
         profile.instance = request.instance
-        // The new one is written first: should the rest be lost, the old one still ends with its session.
-        let new: [ConsumerGroupRecord] = [
-            .member(self.id, member: request.member, profile),
-            .targetMember(self.id, member: request.member, self.targets[before.id] ?? .empty),
-            .currentAssignment(self.id, member: request.member, current),
-        ]
-        self.persist(new + self.removal(of: before.id), &records)
+        // The new one is written first: should the rest be lost, the old one still ends with its session. And the old
+        // one gives up before the new one has: nothing is two members', wherever the records are cut.
+        self.persist(
+            [
+                .member(self.id, member: request.member, profile),
+                .targetMember(self.id, member: request.member, self.targets[before.id] ?? .empty),
+                .currentAssignment(self.id, member: before.id, nil),
+                .currentAssignment(self.id, member: request.member, current),
+                .targetMember(self.id, member: before.id, nil), .member(self.id, member: before.id, nil),
+            ],
+            &records
+        )
     }
 
     // MARK: Staying

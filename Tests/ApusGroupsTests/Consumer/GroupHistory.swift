@@ -392,12 +392,14 @@ struct GroupHistory {
 
     // MARK: Checks
 
-    /// No partition has two owners among those that are in.
+    /// No partition has two owners among those that are in. A member at epoch 0, of which the client believes to be
+    /// further, is out but for the rest of its removal's records: whatever it says is fenced.
     private func check() throws(Violation) {
         guard let group = self.group else { return }
         var owner: [TopicPartition: String] = [:]
         for client in self.clients where client.epoch > 0 {
-            guard let member = group.members[MemberID(client.id)], !member.isAway else { continue }
+            guard let member = group.members[MemberID(client.id)], !member.isAway, member.current.epoch != .join
+            else { continue }
             for partition in client.owned {
                 if let other = owner.updateValue(client.id, forKey: partition) {
                     throw Violation(description: "\(self.topics.text([partition])) of \(other) and \(client.id)")

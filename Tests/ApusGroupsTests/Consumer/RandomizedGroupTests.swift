@@ -6,7 +6,7 @@ import Testing
 @Suite("Consumer groups under random events")
 struct RandomizedGroupTests {
     static let chunks = 10
-    static let seedsPerChunk = 150
+    static let seedsPerChunk = 1500
 
     @Test(
         "a partition has one owner at most, in the end one exactly, and no commit of an earlier one counts",
