@@ -365,6 +365,8 @@ public enum Limits {
     public static let consumerGroupMembersMax = 10_000
     /// See `ConsumerGroupSettings.assignmentPausePerMember`: 20 ms for 1,000 members.
     public static let assignmentPausePerMember = Duration.microseconds(20)
+    /// Partitions of a group that count for that pause as one member: each costs the assignment so much less.
+    public static let partitionsPausedAsMember = 8
     /// The longest that a member may take to give partitions up.
     public static let rebalanceTimeoutMax = Duration.seconds(24 * 3600)
     /// How exactly sessions end: members are looked through at most so often.

@@ -40,6 +40,8 @@ final class ShardCoordinator: @unchecked Sendable {
 
     private var waiting: [RequestToken: (GroupReply) -> Void] = [:]
     private var tokenNext: UInt64 = 1
+    /// What all coordinators' sum has of this one, in bytes.
+    private var memoryCounted = 0
     /// Heartbeats of KIP-848 that came in this tick.
     private var heartbeats: [(request: ConsumerGroupHeartbeat, token: RequestToken)] = []
 
@@ -76,8 +78,17 @@ final class ShardCoordinator: @unchecked Sendable {
     func act(_ event: (inout GroupCoordinator, Moment, inout GroupActions) -> Void) {
         self.shard.loop.assertInEventLoop()
         var actions = GroupActions()
+        self.coordinator.room = self.world.groupMemory.room
         event(&self.coordinator, self.now, &actions)
+        self.countMemory()
         self.carryOut(actions)
+    }
+
+    private func countMemory() {
+        let held = self.coordinator.bytesHeld.rawValue
+        guard held != self.memoryCounted else { return }
+        self.world.groupMemory.add(held - self.memoryCounted)
+        self.memoryCounted = held
     }
 
     /// A heartbeat of KIP-848. All that come in one tick are heard together, at its end.
@@ -162,6 +173,7 @@ final class ShardCoordinator: @unchecked Sendable {
     private func startOver() {
         var actions = GroupActions()
         self.coordinator.resign(into: &actions)
+        self.countMemory()
         self.queue.removeAll()
         self.rest()
         for (token, reply) in actions.replies { self.waiting.removeValue(forKey: token)?(reply) }

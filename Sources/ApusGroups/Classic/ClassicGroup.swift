@@ -165,6 +165,11 @@ package struct ClassicGroup: Sendable {
         self.image == nil && self.writesUnderWay == 0 && self.members.isEmpty && self.pending.isEmpty
     }
 
+    /// What the group takes of the memory, about.
+    var bytesHeld: Int {
+        Limits.memberMemory.rawValue * (1 + self.members.count + self.pending.count) + self.stateBytes
+    }
+
     /// Whether nobody is a member.
     package var isEmpty: Bool { self.members.isEmpty }
 

@@ -13,22 +13,33 @@ extension ConsumerGroup {
             if let profile { self.apply(profile, of: id) } else { self.remove(id) }
         case .target(_, let target): self.assignmentEpoch = target?.epoch ?? .join
         case .targetMember(_, let id, let partitions):
-            self.targets[id] = partitions.flatMap { $0.isEmpty ? nil : $0 }
+            self.setTarget(partitions.flatMap { $0.isEmpty ? nil : $0 }, of: id)
         case .currentAssignment(_, let id, let current):
             if let current {
                 self.apply(current, of: id)
             } else if self.members[id] != nil {
                 self.apply(ConsumerMember.Current(), of: id)
             }
-        case .pattern(_, let text, let resolved): self.patterns[text] = resolved
+        case .pattern(_, let text, let resolved):
+            let before =
+                resolved.map { self.patterns.updateValue($0, forKey: text) } ?? self.patterns.removeValue(forKey: text)
+            self.stateBytes += (resolved?.bytesHeld ?? 0) - (before?.bytesHeld ?? 0)
         }
     }
 
+    private mutating func setTarget(_ partitions: PartitionSet?, of id: MemberID) {
+        let before = self.targets[id]?.count ?? 0
+        self.targets[id] = partitions
+        self.stateBytes += ((partitions?.count ?? 0) - before) * Limits.partitionMemory.rawValue
+    }
+
     private mutating func apply(_ profile: ConsumerMember.Profile, of id: MemberID) {
+        let bytesBefore = self.members[id]?.bytesHeld ?? 0
         let subscription = SubscriptionTable.Subscription(profile)
         let place = self.subscriptions.retain(subscription)
         if let before = self.subscriptionOf.updateValue(place, forKey: id) { self.subscriptions.release(before) }
         var member = self.members[id] ?? ConsumerMember(id: id)
+        defer { self.stateBytes += member.bytesHeld - bytesBefore }
         if let instance = member.profile.instance, self.instances[instance] == id { self.instances[instance] = nil }
         member.profile = profile
         // The list that is there already, so that equal lists are one.
@@ -44,15 +55,17 @@ extension ConsumerGroup {
         // Between two records of a compacted log a partition may seem to have two owners: the later record is right.
         for partition in before.subtracting(after) where self.owners[partition] == id { self.owners[partition] = nil }
         for partition in after { self.owners[partition] = id }
+        self.stateBytes -= self.members[id]?.bytesHeld ?? 0
         member.current = current
         self.members[id] = member
+        self.stateBytes += member.bytesHeld
     }
 
     private mutating func remove(_ id: MemberID) {
-        self.targets[id] = nil
+        self.setTarget(nil, of: id)
         guard let member = self.members[id] else { return }
         self.apply(ConsumerMember.Current(), of: id)
-        self.members[id] = nil
+        self.stateBytes -= self.members.removeValue(forKey: id)?.bytesHeld ?? 0
         if let instance = member.profile.instance, self.instances[instance] == id { self.instances[instance] = nil }
         if let place = self.subscriptionOf.removeValue(forKey: id) { self.subscriptions.release(place) }
     }

@@ -76,7 +76,7 @@ extension ConsumerGroup {
     /// Nothing changed that a heartbeat would have to see to.
     private func isQuiet(_ moment: GroupMoment) -> Bool {
         !self.isChanged && !self.topicsMayDiffer && self.patternsPending.isEmpty && self.epoch == self.assignmentEpoch
-            && self.journalRead == moment.journal.end && self.knowsRights(moment)
+            && self.patternsTooLarge.isEmpty && self.journalRead == moment.journal.end && self.knowsRights(moment)
     }
 
     private mutating func finish(_ batch: inout Batch, _ decision: inout ConsumerGroupDecision, _ moment: GroupMoment) {
@@ -95,6 +95,10 @@ extension ConsumerGroup {
         _ step: Batch.Step, _ records: inout [ConsumerGroupRecord], _ moment: GroupMoment
     ) -> Result<ConsumerGroupHeartbeatReply, GroupError> {
         guard let member = self.members[step.member] else { return .failure(.unknownMember) }
+        if let refusal = self.refusal(of: member) {
+            if member.session.endsAt == nil { self.startSession(of: member.id, moment) }
+            return .failure(refusal)
+        }
         let request = step.request
         // A member that is behind missed an answer, and with it perhaps what it got.
         let mayHaveMissed = request.isFull || request.epoch != step.before.epoch
@@ -123,6 +127,17 @@ extension ConsumerGroup {
                 assignment: mayHaveMissed || next.assigned != step.before.assigned ? next.assigned : nil
             )
         )
+    }
+
+    /// Why a member waits in vain for what it asked for. Its session is not prolonged, so at some time it is out, and
+    /// those that have something keep it meanwhile.
+    private func refusal(of member: ConsumerMember) -> GroupError? {
+        guard member.current.assigned.isEmpty, self.targets[member.id] == nil else { return nil }
+        if let pattern = member.profile.topicPattern, self.patternsTooLarge.contains(pattern) {
+            return .invalidRegularExpression("it matches more topics than a group can keep")
+        }
+        guard self.isTargetTooLarge else { return nil }
+        return .invalidRequest("A member's part of the partitions would be more than can be kept of one.")
     }
 
     /// Remembers what the member said that it has.

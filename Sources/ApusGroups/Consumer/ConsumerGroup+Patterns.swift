@@ -33,6 +33,7 @@ extension ConsumerGroup {
         self.persist(gone.map { .pattern(self.id, pattern: $0, nil) }, &records)
         self.compiled = self.compiled.filter { self.subscriptions.hasPattern($0.key) }
         self.patternsPending = self.patternsPending.filter { self.subscriptions.hasPattern($0) }
+        self.patternsTooLarge = self.patternsTooLarge.filter { self.subscriptions.hasPattern($0) }
     }
 
     /// Holds the patterns that need it against all topics: now, if that is short work.
@@ -91,10 +92,18 @@ extension ConsumerGroup {
         _ text: String, _ names: [String], _ version: Int64, _ records: inout [ConsumerGroupRecord],
         _ moment: GroupMoment
     ) {
-        guard self.patterns[text]?.topicNames != names else { return }
-        let resolved = ConsumerGroupRecord.ResolvedPattern(
+        var resolved = ConsumerGroupRecord.ResolvedPattern(
             topicNames: names, version: version, resolvedAt: moment.wall
         )
+        let bytes = ConsumerGroupRecord.pattern(self.id, pattern: text, resolved).byteCountMax
+        if bytes > moment.settings.recordBytesMax.rawValue {
+            self.patternsTooLarge.insert(text)
+            // What it stood for it goes on to stand for, and who has that keeps it.
+            resolved.topicNames = self.patterns[text]?.topicNames ?? []
+        } else {
+            self.patternsTooLarge.remove(text)
+        }
+        guard self.patterns[text]?.topicNames != resolved.topicNames else { return }
         self.persist([.pattern(self.id, pattern: text, resolved)], &records)
         self.topicsMayDiffer = true
     }

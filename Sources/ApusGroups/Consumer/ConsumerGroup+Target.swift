@@ -11,12 +11,19 @@ extension ConsumerGroup {
         self.catchUp(with: moment)
         self.dropPatterns(&records)
         self.resolvePatterns(&records, &work, moment)
-        guard self.isChanged || self.topicsMayDiffer else { return }
+        let mayLook = moment.now >= self.lookNotBefore ?? moment.now
+        guard self.isChanged || (self.topicsMayDiffer && mayLook) else { return }
         let isChanged = self.isChanged
         self.isChanged = false
         self.topicsMayDiffer = false
         guard isChanged || self.epoch != nil else { return }
-        let hash = self.hash(of: moment.topics)
+        var hash = self.metadataHash
+        if mayLook || self.epoch == nil {
+            hash = self.hash(of: moment)
+        } else {
+            // New members are not kept waiting for it; whether they brought topics is seen at the next look.
+            self.topicsMayDiffer = true
+        }
         guard isChanged || hash != self.metadataHash else { return }
         let epoch = max((self.epoch ?? .join).next, self.assignmentEpoch.next)
         let record = ConsumerGroupRecord.group(self.id, .init(epoch: epoch, metadataHash: hash))
@@ -33,15 +40,26 @@ extension ConsumerGroup {
         let ids = self.members.values.map { (order: $0.profile.instance?.rawValue ?? $0.id.rawValue, id: $0.id) }
             .sorted { ($0.order, $0.id) < ($1.order, $1.id) }
         let problem = self.problem(ids, moment.topics)
-        for (member, partitions) in zip(ids, self.assignor.assign(problem))
-        where partitions != self.targets[member.id] ?? .empty {
-            self.persist([.targetMember(self.id, member: member.id, partitions)], &records)
-        }
-        // Behind all of them: without it the next heartbeat computes them again.
-        self.persist([.target(self.id, .init(epoch: epoch, computedAt: moment.wall))], &records)
+        let wishes = problem.isHomogeneous ? 0 : problem.members.reduce(0) { $0 + $1.topics.count }
+        let partitions = problem.topics.reduce(0) { $0 + Int($1.partitionCount) }
         self.assignmentNotBefore = moment.now.advanced(
-            by: moment.settings.assignmentPausePerMember * self.members.count
+            by: self.pause(moment, topics: problem.topics.count + wishes, partitions: partitions)
         )
+        let targets: [ConsumerGroupRecord] = zip(ids, self.assignor.assign(problem)).compactMap { member, partitions in
+            guard partitions != self.targets[member.id] ?? .empty else { return nil }
+            return .targetMember(self.id, member: member.id, partitions)
+        }
+        self.isTargetTooLarge = targets.contains { $0.byteCountMax > moment.settings.recordBytesMax.rawValue }
+        // More members, or fewer topics, may change that; until then everybody keeps what he has.
+        guard !self.isTargetTooLarge else { return }
+        // Behind all of them: without it the next heartbeat computes them again.
+        self.persist(targets + [.target(self.id, .init(epoch: epoch, computedAt: moment.wall))], &records)
+    }
+
+    /// How long a group of this size leaves the processor to others.
+    private func pause(_ moment: GroupMoment, topics: Int, partitions: Int) -> Duration {
+        let parts = self.members.count + topics + partitions / Limits.partitionsPausedAsMember
+        return moment.settings.assignmentPausePerMember * parts
     }
 
     private func problem(
@@ -72,6 +90,9 @@ extension ConsumerGroup {
         }
     }
 
+    /// What ``topicNames`` are for who must know all of them; nil while a pattern stands for too many.
+    var topicsTold: Set<String>? { self.patternsTooLarge.isEmpty ? self.topicNames : nil }
+
     /// Names were checked when they were said; of a pattern's topics its reader gets those that he may be told of.
     private func names(
         of subscription: SubscriptionTable.Subscription, _ topics: any SubscribableTopics
@@ -83,22 +104,27 @@ extension ConsumerGroup {
 
     /// Changes when a topic of the group comes, goes, or gets partitions, or a right to be told of one does. Stored, so
     /// the same for ever (FNV-1a, 64 bits).
-    private func hash(of topics: any SubscribableTopics) -> Int64 {
+    private mutating func hash(of moment: GroupMoment) -> Int64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         func mix(_ byte: UInt8) { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         func mix(_ value: UInt64) { for shift in 0..<8 { mix(UInt8(truncatingIfNeeded: value >> UInt64(8 * shift))) } }
-        for topic in self.topicNames.compactMap({ topics.topic(named: $0) }).sorted(by: { $0.name < $1.name }) {
+        let topics = self.topicNames.compactMap { moment.topics.topic(named: $0) }.sorted { $0.name < $1.name }
+        for topic in topics {
             for byte in topic.name.utf8 { mix(byte) }
             mix(topic.id.high)
             mix(topic.id.low)
             mix(UInt64(bitPattern: Int64(topic.partitionCount)))
         }
-        for (name, reader) in self.readings(topics) {
+        let readings = self.readings(moment.topics)
+        for (name, reader) in readings {
             for text in [reader.principal, reader.host, name] {
                 for byte in text.utf8 { mix(byte) }
                 mix(UInt8(0xFF))
             }
         }
+        self.lookNotBefore = moment.now.advanced(
+            by: self.pause(moment, topics: topics.count + readings.count, partitions: 0)
+        )
         return Int64(bitPattern: hash)
     }
 
@@ -146,7 +172,9 @@ extension ConsumerGroup {
     private func concerns(
         _ names: ArraySlice<String>, _ text: String, _ topics: any SubscribableTopics, _ stepsLeft: inout Int
     ) -> Bool {
-        guard let pattern = self.compiled[text], names.count < stepsLeft else { return true }
+        guard let pattern = self.compiled[text], names.count < stepsLeft, !self.patternsTooLarge.contains(text) else {
+            return true
+        }
         let known = Set(self.patterns[text]?.topicNames ?? [])
         var matcher = PatternMatcher(pattern)
         let limit = stepsLeft

@@ -40,6 +40,8 @@ package struct ConsumerGroup: Sendable {
     var subscriptions = SubscriptionTable()
     /// Each member's place in `subscriptions`.
     var subscriptionOf: [MemberID: Int] = [:]
+    /// What members, targets and patterns take of the memory, about, in bytes.
+    var stateBytes = 0
 
     // MARK: For this life of the coordinator
 
@@ -55,12 +57,18 @@ package struct ConsumerGroup: Sendable {
     var patternsPending: Set<String> = []
     /// Patterns that somebody holds against all topics off the loop; true when that will be out of date.
     var patternsUnderWay: [String: Bool] = [:]
+    /// Patterns that match more topics than a record holds, and go on to stand for what they did before.
+    var patternsTooLarge: Set<String> = []
+    /// A member's part of the target would be more than a record holds: the one before stays.
+    var isTargetTooLarge = false
     /// Compiled.
     var compiled: [String: TopicRegex] = [:]
     /// When the group epoch grew last.
     var changedAt: Instant?
     /// No target assignment is computed before.
     var assignmentNotBefore: Instant?
+    /// The group's topics are not looked through before.
+    var lookNotBefore: Instant?
     /// No session and no time for a revocation ends before.
     package internal(set) var checkAt: Instant?
 
@@ -82,6 +90,9 @@ package struct ConsumerGroup: Sendable {
     }
 
     package var isEmpty: Bool { self.members.isEmpty }
+
+    /// What the group takes of the memory, about.
+    var bytesHeld: Int { Limits.memberMemory.rawValue + self.stateBytes + self.subscriptions.bytesHeld }
 
     func isSettled(_ member: ConsumerMember) -> Bool {
         member.current.state == .stable && member.current.epoch == self.assignmentEpoch

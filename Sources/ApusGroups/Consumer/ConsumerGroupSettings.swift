@@ -1,4 +1,4 @@
-import ApusCore
+package import ApusCore
 
 /// What a broker's owner can set about its consumer groups.
 package struct ConsumerGroupSettings: Hashable, Sendable {
@@ -14,8 +14,12 @@ package struct ConsumerGroupSettings: Hashable, Sendable {
     package var membersMax = Limits.consumerGroupMembersMax
     /// Groups of one coordinator.
     package var groupsMax = Limits.consumerGroupsMax
-    /// For each member of a group, the time that passes at least between two computations of its target assignment. So
-    /// groups cost the same part of a core at most, however large they are and however often their members change.
+    /// The longest record of a group.
+    package var recordBytesMax = Limits.consumerRecordBytesMax
+    /// For each member of a group, the time that passes at least between two computations of its target assignment, and
+    /// between two looks through its topics. A topic that members ask for counts as a member, and so do
+    /// `Limits.partitionsPausedAsMember` partitions. So groups cost the same part of a core at most, however large they
+    /// are and however often their members or topics change.
     package var assignmentPausePerMember = Limits.assignmentPausePerMember
 
     package init() {}

@@ -77,6 +77,18 @@ package struct ConsumerMember: Hashable, Sendable {
         self.session = Session()
     }
 
+    /// What it takes of the memory, about, but for the topics that it names: a list is kept once for all who have it.
+    var bytesHeld: Int {
+        let profile = self.profile
+        let texts = [
+            profile.instance?.rawValue, profile.rack, profile.client.clientID, profile.client.host, profile.assignor,
+            profile.principal,
+        ]
+        let partitions = self.current.assigned.count + self.current.revoking.count
+        return texts.reduce(Limits.memberMemory.rawValue + self.id.rawValue.utf8.count) { $0 + ($1?.utf8.count ?? 0) }
+            + partitions * Limits.partitionMemory.rawValue
+    }
+
     /// It left, but keeps its partitions for the time of a session.
     var isAway: Bool { self.current.epoch == .leaveStatic }
 }

@@ -16,7 +16,7 @@ extension GroupError {
         case .groupFull: "The group has as many members as it may."
         case .groupNotFound: "There is no consumer group of this name."
         case .tooManyGroups:
-            "The group's coordinator has as many groups as it may. Delete groups that nobody needs."
+            "The coordinator has as many groups, members and positions as it may. Delete groups that nobody needs."
         case .unsupportedVersion: "This version cannot carry a member epoch."
         default: nil
         }

@@ -31,6 +31,17 @@ package struct PartitionSet: Hashable, Sendable, Sequence, ExpressibleByArrayLit
     package var count: Int { self.elements.count }
     package var isEmpty: Bool { self.elements.isEmpty }
 
+    /// How many topics they are of.
+    var topicCount: Int {
+        var count = 0
+        var last: TopicID?
+        for element in self.elements where element.topic != last {
+            count += 1
+            last = element.topic
+        }
+        return count
+    }
+
     package func makeIterator() -> IndexingIterator<[TopicPartition]> { self.elements.makeIterator() }
 
     package func contains(_ partition: TopicPartition) -> Bool { self.index(of: partition) != nil }

@@ -16,6 +16,13 @@ struct SubscriptionTable: Sendable {
             self.pattern = profile.topicPattern
             self.reader = profile.reader
         }
+
+        /// What it takes of the memory, about.
+        var bytesHeld: Int {
+            self.topicNames.reduce(Limits.nameMemory.rawValue + (self.pattern?.utf8.count ?? 0)) {
+                $0 + Limits.nameMemory.rawValue + $1.utf8.count
+            }
+        }
     }
 
     private var ids: [Subscription: Int] = [:]
@@ -28,6 +35,9 @@ struct SubscriptionTable: Sendable {
     private var namesHeld = 0
     /// Subscriptions whose topics are a matter of somebody's rights.
     private var readersHeld = 0
+
+    /// What the lists take of the memory, about.
+    private(set) var bytesHeld = 0
 
     /// Whether rights decide about any of them.
     var hasReaders: Bool { self.readersHeld > 0 }
@@ -57,6 +67,7 @@ struct SubscriptionTable: Sendable {
         self.ids[subscription] = id
         self.entries[id] = (subscription, 1)
         self.namesHeld += subscription.topicNames.count
+        self.bytesHeld += subscription.bytesHeld
         for name in subscription.topicNames { self.nameCounts[name, default: 0] += 1 }
         if let pattern = subscription.pattern { self.patternCounts[pattern, default: 0] += 1 }
         if subscription.reader != nil { self.readersHeld += 1 }
@@ -73,6 +84,7 @@ struct SubscriptionTable: Sendable {
         self.entries[id] = nil
         self.ids[entry.subscription] = nil
         self.namesHeld -= entry.subscription.topicNames.count
+        self.bytesHeld -= entry.subscription.bytesHeld
         for name in entry.subscription.topicNames { Self.decrease(&self.nameCounts, name) }
         if let pattern = entry.subscription.pattern { Self.decrease(&self.patternCounts, pattern) }
         if entry.subscription.reader != nil { self.readersHeld -= 1 }

@@ -16,6 +16,7 @@ extension GroupCoordinator {
         for (request, token) in heartbeats {
             do throws(GroupError) {
                 try self.check(request.group)
+                try self.checkRoom(for: request)
                 heard.append(request)
                 tokens.append(token)
             } catch {
@@ -58,6 +59,7 @@ extension GroupCoordinator {
         _ decision: ConsumerGroups.Decision, _ tokens: [RequestToken], at now: Moment, into actions: inout GroupActions
     ) {
         actions.patternWork += decision.patternWork
+        defer { for id in Set(decision.records.map(\.group)) { self.measure(id) } }
         let replies = zip(tokens, decision.replies).map { ($0, GroupReply.consumer($1)) }
         let replaced = decision.classicGroupsReplaced.compactMap { self.endClassicGroup($0) }
         guard !decision.records.isEmpty || !replaced.isEmpty else {
@@ -78,15 +80,23 @@ extension GroupCoordinator {
         _ records: [ConsumerGroupRecord], behind facts: [GroupFact],
         _ replies: [(token: RequestToken, reply: GroupReply)], into actions: inout GroupActions
     ) {
-        var rest = records[...]
-        var facts = facts
-        while rest.count > Limits.groupRecordsPerWriteMax {
-            let part = rest.prefix(Limits.groupRecordsPerWriteMax)
-            rest = rest.dropFirst(part.count)
-            self.write(Pending(facts: facts, consumerRecords: Array(part)), into: &actions)
-            facts = []
+        var next = Pending(facts: facts)
+        var bytes = 0
+        for record in records {
+            let more = record.byteCountMax
+            let isFull =
+                next.consumerRecords.count >= Limits.groupRecordsPerWriteMax
+                || bytes + more > Limits.groupBatchBytes.rawValue
+            if isFull, !next.consumerRecords.isEmpty {
+                self.write(next, into: &actions)
+                next = Pending(facts: [])
+                bytes = 0
+            }
+            next.consumerRecords.append(record)
+            bytes += more
         }
-        self.write(Pending(facts: facts, replies: replies, consumerRecords: Array(rest)), into: &actions)
+        next.replies = replies
+        self.write(next, into: &actions)
     }
 
     // MARK: From one protocol to the other
@@ -95,6 +105,7 @@ extension GroupCoordinator {
     private mutating func endClassicGroup(_ id: GroupID) -> GroupFact? {
         guard let group = self.classic.removeValue(forKey: id) else { return nil }
         self.deadlines.remove(.group(id))
+        self.measure(id)
         return group.image.map { _ in .classic(id, nil) }
     }
 
@@ -103,6 +114,7 @@ extension GroupCoordinator {
         // Refused: there is none.
         guard let records = try? self.consumers.delete(id) else { return }
         if !self.positions.holds(id) { self.emptySince[id] = nil }
+        self.measure(id)
         self.writeConsumerRecords(records, behind: [], [], into: &actions)
     }
 

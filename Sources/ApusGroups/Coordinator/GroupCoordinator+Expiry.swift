@@ -9,7 +9,7 @@ extension GroupCoordinator {
     /// What keeps a group's positions from expiring.
     func use(of id: GroupID) -> Positions.Use {
         if let group = self.consumers[id] {
-            if !group.isEmpty { return .active(topics: group.topicNames) }
+            if !group.isEmpty { return .active(topics: group.topicsTold) }
         } else if let group = self.classic[id] {
             if !group.isEmpty { return .active(topics: group.topicsSubscribed) }
             if let since = group.emptySince { return .emptySince(since) }

@@ -12,6 +12,7 @@ extension GroupCoordinator {
                 guard self.classic.count < self.settings.groupsMax else { throw .tooManyGroups }
                 self.classic[id] = ClassicGroup(id: id, settings: self.settings)
             }
+            try self.checkRoom(for: request, in: id)
         } catch {
             told.refuseJoin(token, error, request.member)
             return self.carry(told, of: id, at: now, into: &actions)

@@ -33,12 +33,12 @@ extension GroupCoordinator {
         } catch {
             return actions.replies.append((token, .committed(commits.map { _ in error })))
         }
-        let (facts, errors) = self.positions.decide(
-            commits, refusals, of: id, retention: retention, at: now.wall, self.settings
+        let (facts, errors, bytes) = self.positions.decide(
+            commits, refusals, of: id, retention: retention, at: now.wall, self.settings, bytesMax: self.room
         )
         guard !facts.isEmpty else { return actions.replies.append((token, .committed(errors))) }
         if let retention { self.lookForExpiry(id, in: max(retention, Limits.offsetsExpiryPeriod), at: now) }
-        self.write(Pending(facts: facts, replies: [(token, .committed(errors))]), into: &actions)
+        self.write(Pending(facts: facts, replies: [(token, .committed(errors))], bytes: bytes), into: &actions)
     }
 
     /// OffsetFetch: whether a member of KIP-848 may ask; everybody else may. Nil and an epoch below 0 for who is none.

@@ -33,6 +33,8 @@ package struct GroupCoordinator: Sendable {
         var consumerRecords: [ConsumerGroupRecord] = []
         /// The last write of this group's deletion.
         var deletes: GroupID?
+        /// What its positions will take of the memory.
+        var bytes = 0
     }
 
     package let settings: GroupSettings
@@ -48,6 +50,10 @@ package struct GroupCoordinator: Sendable {
     var emptySince: [GroupID: Timestamp] = [:]
     /// Nil until the coordinator is loaded.
     var expiresNothingBefore: Instant?
+    var memory = GroupMemory()
+    /// How much more memory its groups and positions may take. Whoever holds the coordinator says so before each event,
+    /// as all coordinators of a broker share it.
+    package var room = Limits.groupMemoryMax
     /// Requests of several writes of which one has failed.
     var failedRequests: Set<RequestToken> = []
     /// The last write of consumer groups: until it is done, no later answer of theirs may leave.
@@ -116,6 +122,7 @@ package struct GroupCoordinator: Sendable {
         }
         let decision = self.consumers.loaded(now: now.instant, wall: now.wall, topics: topics)
         self.carry(decision, [], at: now, into: &actions)
+        for id in self.consumers.groups.keys { self.measure(id) }
         for (id, group) in self.consumers.groups where group.isEmpty {
             self.lookForExpiry(id, in: Limits.offsetsExpiryPeriod, at: now)
         }
@@ -143,6 +150,7 @@ package struct GroupCoordinator: Sendable {
         let id = GroupWriteID(rawValue: self.writeNext)
         self.writeNext += 1
         self.pending.insert(write, as: id)
+        self.memory.pending += write.bytes
         if let group = write.deletes { self.deleting.insert(group) }
         if !write.consumerRecords.isEmpty { self.consumerWriteLast = id }
         actions.writes.append(GroupWrite(id: id, facts: write.facts, consumerRecords: write.consumerRecords))
@@ -152,6 +160,7 @@ package struct GroupCoordinator: Sendable {
     package mutating func written(_ id: GroupWriteID, at now: Moment, into actions: inout GroupActions) {
         guard let write = self.pending.remove(id) else { return }
         if let group = write.deletes { self.deleting.remove(group) }
+        self.memory.pending -= write.bytes
         if self.consumerWriteLast == id { self.consumerWriteLast = nil }
         for fact in write.facts { self.apply(fact) }
         for (token, reply) in write.replies {
@@ -176,6 +185,7 @@ package struct GroupCoordinator: Sendable {
     ) {
         guard let write = self.pending.remove(id) else { return }
         if let group = write.deletes { self.deleting.remove(group) }
+        self.memory.pending -= write.bytes
         if !write.consumerRecords.isEmpty { actions.isLost = true }
         if let token = write.isPartOf { self.failedRequests.insert(token) }
         for (token, reply) in write.replies {
@@ -249,6 +259,7 @@ package struct GroupCoordinator: Sendable {
 
     /// After anything happened to a group: when to look at it again, and whether there still is one.
     private mutating func settle(_ id: GroupID, at now: Moment) {
+        defer { self.measure(id) }
         guard let group = self.classic[id] else { return }
         guard !group.isVoid else {
             if group.emptySince != nil, self.positions.holds(id) { self.becameEmpty(id, at: now) }

@@ -16,13 +16,20 @@ package struct Positions: Sendable {
 
     /// Positions of all groups together.
     package private(set) var count = 0
+    /// What they take of the memory, about, in bytes.
+    package private(set) var bytesHeld = 0
 
     // MARK: What is written
 
     /// Takes in what was written: live, and when a coordinator reads its records. Nothing else changes a position.
     package mutating func apply(_ key: PositionKey, _ position: Position?) {
-        self.count += self.groups[key.group, default: OfGroup()].set(key.topic, key.partition, position)
+        let groupsBefore = self.groups.count
+        let change = self.groups[key.group, default: OfGroup()].set(key.topic, key.partition, position)
+        self.count += change.count
+        self.bytesHeld += change.bytes
         if position == nil, self.groups[key.group]?.count == 0 { self.groups[key.group] = nil }
+        let groupBytes = Limits.memberMemory.rawValue + key.group.rawValue.utf8.count
+        self.bytesHeld += (self.groups.count - groupsBefore) * groupBytes
     }
 
     // MARK: Looking
@@ -84,22 +91,31 @@ package struct Positions: Sendable {
     /// - Parameters:
     ///   - refusals: what the group refuses of them, in their order; empty for nothing.
     ///   - retention: how long the client wants them kept; nil for the broker's rule.
+    ///   - bytesMax: how many more bytes they may take of the memory.
+    /// - Returns: `bytes` is how many more they will.
     package func decide(
         _ commits: [Commit], _ refusals: [GroupError?] = [], of group: GroupID, retention: Duration?,
-        at now: Timestamp, _ settings: GroupSettings
-    ) -> (facts: [GroupFact], errors: [GroupError?]) {
+        at now: Timestamp, _ settings: GroupSettings, bytesMax: ByteCount
+    ) -> (facts: [GroupFact], errors: [GroupError?], bytes: Int) {
         var facts: [GroupFact] = []
         facts.reserveCapacity(commits.count)
         var room = settings.positionsMax - self.count(of: group)
+        var bytes = 0
         let held = self.groups[group]?.topics ?? [:]
         let errors = commits.enumerated().map { index, commit -> GroupError? in
             if index < refusals.count, let refusal = refusals[index] { return refusal }
             guard (commit.metadata?.utf8.count ?? 0) <= settings.metadataBytesMax else { return .metadataTooLarge }
             guard commit.offset >= .zero else { return .invalidRequest("a position below 0") }
-            if held[commit.topic]?[commit.partition] == nil {
+            let before = held[commit.topic]?[commit.partition]
+            let size = Limits.positionMemory.rawValue + (commit.metadata?.utf8.count ?? 0)
+            let more = max(size - (before?.bytesHeld ?? 0), 0)
+            // What does not grow can always be moved.
+            guard more == 0 || bytes + more <= bytesMax.rawValue else { return .tooManyGroups }
+            if before == nil {
                 guard room > 0 else { return .tooManyGroups }
                 room -= 1
             }
+            bytes += more
             let key = PositionKey(group: group, topic: commit.topic, partition: commit.partition)
             let position = Position(
                 offset: commit.offset, leaderEpoch: commit.leaderEpoch, metadata: commit.metadata ?? "",
@@ -108,7 +124,7 @@ package struct Positions: Sendable {
             facts.append(.position(key, position))
             return nil
         }
-        return (facts, errors)
+        return (facts, errors, bytes)
     }
 
     /// The tombstones of these positions, as far as there are any, or will be when what is on its way is written.
@@ -202,18 +218,28 @@ extension Position {
 }
 
 extension Positions.OfGroup {
-    /// How many more positions there are then.
-    fileprivate mutating func set(_ topic: String, _ partition: PartitionIndex, _ position: Position?) -> Int {
-        guard let position else {
-            guard self.topics[topic]?.removeValue(forKey: partition) != nil else { return 0 }
+    /// How many more positions there are then, and how many more bytes they take.
+    fileprivate mutating func set(
+        _ topic: String, _ partition: PartitionIndex, _ position: Position?
+    ) -> (count: Int, bytes: Int) {
+        let topicsBefore = self.topics.count
+        let old: Position?
+        if let position {
+            old = self.topics[topic, default: [:]].updateValue(position, forKey: partition)
+        } else {
+            old = self.topics[topic]?.removeValue(forKey: partition)
             if self.topics[topic]?.isEmpty == true { self.topics[topic] = nil }
-            self.count -= 1
-            return -1
         }
-        guard self.topics[topic, default: [:]].updateValue(position, forKey: partition) == nil else { return 0 }
-        self.count += 1
-        return 1
+        let more = (position == nil ? 0 : 1) - (old == nil ? 0 : 1)
+        self.count += more
+        let topicBytes = (self.topics.count - topicsBefore) * (Limits.memberMemory.rawValue + topic.utf8.count)
+        return (more, (position?.bytesHeld ?? 0) - (old?.bytesHeld ?? 0) + topicBytes)
     }
+}
+
+extension Position {
+    /// The position in its table, a part of the tables of its topic and its group, and what the client keeps with it.
+    fileprivate var bytesHeld: Int { Limits.positionMemory.rawValue + self.metadata.utf8.count }
 }
 
 extension Timestamp {

@@ -37,6 +37,11 @@ package enum ConsumerGroupRecord: Hashable, Sendable {
         /// Of the topics it was held against.
         package var version: Int64
         package var resolvedAt: Timestamp
+
+        /// What it takes of the memory, about.
+        var bytesHeld: Int {
+            self.topicNames.reduce(Limits.nameMemory.rawValue) { $0 + Limits.nameMemory.rawValue + $1.utf8.count }
+        }
     }
 
     /// The group it is about.

@@ -123,6 +123,26 @@ struct GroupServingTests {
         #expect(throws: GroupError.self) { try world.heartbeat("m", 0, group: name) }
     }
 
+    @Test("all coordinators share one sum of memory, and give back what they hold no more")
+    func memory() throws {
+        let world = try GroupWorld()
+        #expect(world.commit(1) == nil)
+        #expect(world.commit(1, group: "h") == nil)
+        let memory = world.broker.shards[0].world.groupMemory
+        let held = Limits.groupMemoryMax.rawValue - memory.room.rawValue
+        #expect(held > 2 * Limits.positionMemory.rawValue)
+        memory.add(Limits.groupMemoryMax.rawValue)
+        #expect(world.commit(1, partition: 1) == .tooManyGroups)
+        #expect(world.commit(1, group: "new") == .tooManyGroups)
+        #expect(world.commit(2) == nil)
+        #expect(try world.positions() == [2])
+        memory.add(-Limits.groupMemoryMax.rawValue)
+        #expect(world.commit(1, partition: 1) == nil)
+        #expect(world.delete("g") == nil)
+        #expect(world.delete("h") == nil)
+        #expect(memory.room == Limits.groupMemoryMax)
+    }
+
     @Test("a group that nobody knows stands nowhere, and is dead")
     func unknownGroup() throws {
         let world = try GroupWorld()

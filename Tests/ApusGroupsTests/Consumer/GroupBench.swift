@@ -131,7 +131,11 @@ struct GroupBench {
 
     private mutating func write(_ decision: ConsumerGroups.Decision) {
         self.lastDecision = decision
-        self.log += decision.records.map(\.encoded)
+        for record in decision.records {
+            let encoded = record.encoded
+            #expect(encoded.byteCount <= record.byteCountMax, "what is written together is counted before it is made")
+            self.log.append(encoded)
+        }
     }
 
     /// The coordinator starts again and reads what was written.
@@ -180,6 +184,7 @@ struct DurableGroup: Equatable {
     let instances: [InstanceID: MemberID]
     let owners: [TopicPartition: MemberID]
     let topicNames: Set<String>
+    let bytesHeld: Int
 
     init?(_ group: ConsumerGroup?) {
         guard let group else { return nil }
@@ -192,5 +197,6 @@ struct DurableGroup: Equatable {
         self.instances = group.instances
         self.owners = group.owners
         self.topicNames = group.topicNames
+        self.bytesHeld = group.bytesHeld
     }
 }

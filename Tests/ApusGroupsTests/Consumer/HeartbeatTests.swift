@@ -319,10 +319,48 @@ struct HeartbeatTests {
         #expect(bench.join("b") == "b@1 []")
         #expect(bench.group.state == .assigning)
         #expect(bench.beat("a", 1) == "a@1")
-        bench.pass(.seconds(1))
+        // One for the member, and one for the topic.
+        bench.pass(.milliseconds(1999))
+        #expect(bench.beat("a", 1) == "a@1")
+        bench.pass(.milliseconds(1))
         #expect(bench.beat("a", 1) == "a@1 [orders/0 orders/1]")
         #expect(bench.beat("a", 1, owned: "orders/0 orders/1") == "a@2")
         #expect(bench.beat("b", 1) == "b@2 [orders/2 orders/3]")
+    }
+
+    @Test("partitions make the pause longer")
+    func partitionPause() {
+        var bench = GroupBench(["orders": 8000], settings: { $0.assignmentPausePerMember = .milliseconds(1) })
+        bench.join("a")
+        bench.join("b")
+        #expect(bench.group.state == .assigning)
+        bench.pass(.milliseconds(1000))
+        bench.beat("a", 1)
+        #expect(bench.group.state == .assigning)
+        bench.pass(.milliseconds(2))
+        bench.beat("a", 1)
+        #expect(bench.group.state == .reconciling)
+    }
+
+    @Test("a group's topics are looked through once in a pause, and what changed meanwhile is seen at its end")
+    func lookPause() throws {
+        var bench = GroupBench(["orders": 4, "more": 1], settings: { $0.assignmentPausePerMember = .seconds(1) })
+        bench.join("a", ["more", "orders"])
+        let hash = bench.group.metadataHash
+        bench.change("orders", 6)
+        bench.beat("a", 1)
+        #expect(bench.group.epoch == GroupEpoch(rawValue: 1))
+        // Who comes is let in at once all the same.
+        #expect(bench.join("b", ["more", "orders"]) == "b@1 []")
+        #expect(bench.group.epoch == GroupEpoch(rawValue: 2))
+        #expect(bench.group.metadataHash == hash)
+        bench.pass(.seconds(3))
+        bench.beat("a", 1)
+        #expect(bench.group.epoch == GroupEpoch(rawValue: 3))
+        #expect(bench.group.metadataHash != hash)
+        #expect(bench.group.assignmentEpoch == GroupEpoch(rawValue: 3))
+        #expect(bench.group.targets.values.reduce(0) { $0 + $1.count } == 7)
+        try bench.checkRecovery()
     }
 
     @Test("epochs at the end of their range stay there and trap nothing")
