@@ -256,7 +256,7 @@ final class ShardWorld: Sendable {
     let topics: @Sendable () -> TopicSnapshot
     /// The configuration of brokers and topics as it is now.
     let table: @Sendable () -> ConfigurationTable
-    let groupMemory = GroupMemoryBudget()
+    let groupMemory = BrokerGroupMemory()
 
     init(
         ports: BrokerPorts, settings: BrokerSettings, subscriptions: BrokerSubscriptions, access: BrokerAccess,

@@ -21,9 +21,8 @@ extension ConsumerGroup {
                 self.apply(ConsumerMember.Current(), of: id)
             }
         case .pattern(_, let text, let resolved):
-            let before =
-                resolved.map { self.patterns.updateValue($0, forKey: text) } ?? self.patterns.removeValue(forKey: text)
-            self.stateBytes += (resolved?.bytesHeld ?? 0) - (before?.bytesHeld ?? 0)
+            self.stateBytes += (resolved?.bytesHeld ?? 0) - (self.patterns[text]?.bytesHeld ?? 0)
+            self.patterns[text] = resolved
         }
     }
 

@@ -3,7 +3,7 @@ import Synchronization
 
 /// What the groups of all coordinators take of the memory together. Each coordinator adds what changed, on its own
 /// loop; a few that look at once may go over the limit by what one event adds.
-final class GroupMemoryBudget: Sendable {
+final class BrokerGroupMemory: Sendable {
     private let held = Atomic<Int>(0)
 
     var room: ByteCount {
