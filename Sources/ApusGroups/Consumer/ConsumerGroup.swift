@@ -15,7 +15,8 @@ package import ApusCore
 ///
 /// **Any prefix will do.** Records of one decision may be cut apart by a crash. They are ordered so that every prefix
 /// leaves a group that finds its way: the group epoch grows before a member goes or comes, the assignment epoch is
-/// written behind the whole target, and a member's new assignment behind that.
+/// written behind the whole target, and a member's new assignment behind that; and what a member has ends in front of
+/// where another has it. `RandomizedGroupTests` cuts at any record.
 ///
 /// Owner: `ConsumerGroups`, and so the coordinator of one partition of `__consumer_offsets`.
 package struct ConsumerGroup: Sendable {

@@ -145,9 +145,10 @@ struct GroupBench {
         self.write(loaded)
     }
 
-    func recovered() throws -> ConsumerGroups {
+    /// - Parameter lost: so many of the last records are not there.
+    func recovered(lost: Int = 0) throws -> ConsumerGroups {
         var groups = ConsumerGroups(self.settings)
-        for record in self.log {
+        for record in self.log.dropLast(lost) {
             if let record = try ConsumerGroupRecord(record) { groups.apply(record) }
         }
         return groups

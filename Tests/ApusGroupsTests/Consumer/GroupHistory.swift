@@ -392,13 +392,13 @@ struct GroupHistory {
 
     // MARK: Checks
 
-    /// No partition has two owners among those that are in. A member at epoch 0, of which the client believes to be
-    /// further, is out but for the rest of its removal's records: whatever it says is fenced.
+    /// No partition has two owners among those that are in.
     private func check() throws(Violation) {
         guard let group = self.group else { return }
         var owner: [TopicPartition: String] = [:]
         for client in self.clients where client.epoch > 0 {
-            guard let member = group.members[MemberID(client.id)], !member.isAway, member.current.epoch != .join
+            guard let member = group.members[MemberID(client.id)], !member.isAway,
+                !self.isHalfRemoved(member)
             else { continue }
             for partition in client.owned {
                 if let other = owner.updateValue(client.id, forKey: partition) {
@@ -412,6 +412,18 @@ struct GroupHistory {
                 throw Violation(description: "\(partition) is \(member.id)'s, and noted otherwise")
             }
         }
+    }
+
+    /// A crash kept the first record of its removal only: it is fenced at its next word.
+    private func isHalfRemoved(_ member: ConsumerMember) -> Bool {
+        guard member.current.epoch == .join else { return false }
+        for record in self.log.reversed() {
+            guard case .currentAssignment(_, member.id, let current) = try? ConsumerGroupRecord(record) else {
+                continue
+            }
+            return current == nil
+        }
+        return false
     }
 
     /// Nothing fails any more: soon everybody has its part, and every partition that somebody wants an owner.

@@ -2,11 +2,11 @@ import Testing
 
 @testable import ApusGroups
 
-/// 1,500 lives of a group, each from its seed.
+/// 3,000 lives of a group, each from its seed.
 @Suite("Consumer groups under random events")
 struct RandomizedGroupTests {
     static let chunks = 10
-    static let seedsPerChunk = 1500
+    static let seedsPerChunk = 300
 
     @Test(
         "a partition has one owner at most, in the end one exactly, and no commit of an earlier one counts",

@@ -84,6 +84,18 @@ struct StaticMemberTests {
         #expect(bench.join("a2", ["bills"], instance: "i") == "a2@2 [bills/0 bills/1]")
     }
 
+    @Test("wherever its records are cut, what the one before had is not the successor's as well", arguments: 0...7)
+    func cut(lost: Int) throws {
+        var bench = self.two()
+        bench.leave("a", instance: "i", comesBack: true)
+        let before = bench.log.count
+        bench.join("a2", instance: "i")
+        try #require(bench.log.count - before == 7, "six of the replacement and one of the answer")
+        let group = try #require(try bench.recovered(lost: lost)[GroupBench.name])
+        let had = group.members.values.flatMap { $0.current.assigned.elements }
+        #expect(Set(had).count == had.count)
+    }
+
     @Test("a coordinator that takes over knows who is away")
     func takeover() throws {
         var bench = self.two()
