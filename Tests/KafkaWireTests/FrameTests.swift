@@ -80,6 +80,20 @@ struct FrameTests {
         #expect(writer.finish().isEmpty)
     }
 
+    @Test("a value that is no frame, and becomes as long, is none: what is left of it is not taken for it")
+    func overlongBody() {
+        func body(_ halves: Int) -> ByteBuffer {
+            var writer = WireWriter()
+            let half = ByteBuffer(repeating: 7, count: WireLimits.frameBytesWrittenMax / 2 - 64)
+            writer.writeInt16(3)
+            for _ in 0..<halves { writer.writeBytes(half, false) }
+            writer.writeInt16(4)
+            return writer.finishBody()
+        }
+        #expect(body(2).readableBytes == WireLimits.frameBytesWrittenMax - 128 + 12)
+        #expect(body(3).readableBytes == 0)
+    }
+
     @Test("a response survives its frame, with tagged fields in its header only where they belong")
     func responseFrame() throws {
         for (version, headerBytes) in [(Int16(8), 4), (9, 5)] {

@@ -6,16 +6,19 @@ import NIOCore
 
 /// Between the writes of a coordinator and the batches of its partition.
 enum GroupBatch {
-    /// Takes as many writes from the front as one batch should hold: at least one, and all of each.
+    /// Takes as many writes from the front as one batch should hold: at least one, and all of each. `records` is nil
+    /// when it is one that no batch holds.
     static func take(
         from queue: inout Deque<GroupWrite>, at wall: Timestamp
-    ) -> (writes: [GroupWrite], records: ByteBuffer) {
+    ) -> (writes: [GroupWrite], records: ByteBuffer?) {
         var writes: [GroupWrite] = []
         var builder = RecordBatchBuilder(byteCountHint: 256 * min(queue.count, 4096))
         while let write = queue.first {
             let records = write.records
             let bytes = records.reduce(0) { $0 + RecordBatchBuilder.byteCountMax(key: $1.key, value: $1.value) }
-            guard writes.isEmpty || builder.byteCount + bytes <= Limits.groupBatchBytes.rawValue else { break }
+            let fits = records.allSatisfy(\.isEncoded)
+            guard writes.isEmpty || fits && builder.byteCount + bytes <= Limits.groupBatchBytes.rawValue else { break }
+            guard fits else { return ([queue.removeFirst()], nil) }
             queue.removeFirst()
             writes.append(write)
             for record in records { builder.append(key: record.key, value: record.value, timestamp: wall.rawValue) }
@@ -65,5 +68,12 @@ enum GroupBatch {
             found.append(GroupRecord(key: key, value: record.value, writtenAt: writtenAt))
         }
         return found
+    }
+}
+
+extension GroupRecord {
+    /// Keys and values begin with their version. One of no bytes was too long to be written at all.
+    fileprivate var isEncoded: Bool {
+        self.key.readableBytes > 0 && self.value.map { $0.readableBytes > 0 } ?? true
     }
 }

@@ -1,5 +1,6 @@
 import ApusCore
 import ApusGroups
+import KafkaWire
 import NIOCore
 
 extension ShardCoordinator {
@@ -16,6 +17,10 @@ extension ShardCoordinator {
         let (writes, records) = GroupBatch.take(from: &self.queue, at: self.world.ports.clock.wallTime)
         self.writing = writes
         guard let topic = self.world.topic(self.topicID) else { return self.finished(.unknownTopicOrPartition) }
+        guard let records else {
+            let limit = Limits.offsetsTopicBatchBytesMax
+            return self.finished(.batchTooLarge(ByteCount(rawValue: WireLimits.frameBytesWrittenMax), limit: limit))
+        }
         let entry = ProduceOperation.Entry(topic: topic, partition: self.partition, records: records)
         // Without a time-out: only the log says what became of it.
         let operation = ProduceOperation(entries: [entry], acks: .all, timeout: .seconds(Int64(Int32.max))) {

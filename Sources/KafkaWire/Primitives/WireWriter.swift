@@ -56,10 +56,12 @@ public struct WireWriter: ~Copyable {
         return pieces
     }
 
-    /// What was written, without a length in front, in one buffer: for values that are no frame.
+    /// What was written, without a length in front, in one buffer: for values that are no frame. Empty if it would be
+    /// longer than ``WireLimits/frameBytesWrittenMax``: what was left of it would look like a value.
     /// - Precondition: no `records` were written.
     package consuming func finishBody() -> ByteBuffer {
         precondition(self.shared.isEmpty, "shared record bytes go into frames")
+        guard !self.isOverlong else { return ByteBuffer() }
         return ByteBuffer(
             bytes: UnsafeRawBufferPointer(
                 start: self.bytes + Self.lengthByteCount, count: self.count - Self.lengthByteCount
