@@ -46,6 +46,33 @@ struct TopicTests {
         try world.create("...")
     }
 
+    @Test("nobody takes a name that is the system's own but for dots and underscores")
+    func systemNames() throws {
+        let store = FakeCoordinatorStore()
+        // As an older version let somebody do it.
+        let id = TopicID(high: 1, low: 1)
+        let record = TopicRecord(name: "__apus.audit", partitionCount: 1, bornIn: .zero, configuration: [:])
+        store.commit(
+            StoreTransaction(changes: [
+                .put(key: StoreKey.topic(id), value: record.encoded()),
+                .put(key: StoreKey.name(record.name), value: Array(id.description.utf8)),
+            ])
+        ) { _ in }
+        let world = try TestBroker(store: store)
+        let names = ["__consumer.offsets", "_.apus.audit", "..transaction_state"]
+        for answer in world.createAll(names.map { TopicSpecification(name: $0) }) {
+            guard case .failure(.invalidTopicName(let words)) = answer else {
+                Issue.record("\(answer)")
+                continue
+            }
+            #expect(words.contains("collides with '__"))
+        }
+        try world.create(InternalTopic.audit)
+        try world.create(InternalTopic.offsets)
+        _ = try #require(world.delete(["__apus.audit"]).first).get()
+        #expect(throws: BrokerError.self) { try world.create("__apus.audit") }
+    }
+
     @Test("two topics share no name, no id, and no name but for dots and underscores")
     func unique() throws {
         let world = try TestBroker()

@@ -118,7 +118,7 @@ struct TopicRegistry: Sendable {
         guard self.snapshot.topic(named: wish.name) == nil else {
             throw .topicExists("topic '\(wish.name)' already exists")
         }
-        if TopicName.canCollide(wish.name), let other = self.collisions[TopicName.collisionKey(wish.name)] {
+        if let other = self.collision(of: wish.name) {
             throw .invalidTopicName("'\(wish.name)' collides with '\(other)': they differ in '.' and '_' only")
         }
         let id = wish.id.flatMap { $0 == .none ? nil : $0 } ?? newID
@@ -140,6 +140,14 @@ struct TopicRegistry: Sendable {
         self.change(.put(key: StoreKey.topic(id), value: record.encoded()))
         self.change(.put(key: StoreKey.name(wish.name), value: Array(id.description.utf8)))
         return topic
+    }
+
+    /// The name that keeps this one from being given; the system's own are there for that before they are made. Those
+    /// nothing keeps: whoever had such a name first would stop what they are for.
+    private func collision(of name: String) -> String? {
+        guard TopicName.canCollide(name), !InternalTopic.isOne(name) else { return nil }
+        let key = TopicName.collisionKey(name)
+        return InternalTopic.isOne(key) ? key : self.collisions[key]
     }
 
     private func partitionCount(of wish: TopicSpecification) throws(BrokerError) -> Int32 {
