@@ -78,7 +78,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
-    part("EdgeDoor", ["WebFormats", "ApusCore", nioCore], tests: ["ApusFakes"]),
+    part("EdgeDoor", ["WebFormats", "ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),

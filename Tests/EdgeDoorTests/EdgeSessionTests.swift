@@ -10,6 +10,7 @@ import WebFormats
 struct EdgeSessionTests {
     private let start = Instant(nanoseconds: 1_000_000_000)
     private static let channel = "news"
+    private static let first = SubscriptionToken(rawValue: 1)
 
     private func after(_ duration: Duration) -> Instant { self.start.advanced(by: duration) }
 
@@ -19,10 +20,13 @@ struct EdgeSessionTests {
             switch action {
             case .authenticate(let connect): "authenticate \(connect.token ?? "-")"
             case .subscribe(let token, let channel, let start): "subscribe \(token.rawValue) \(channel) \(start)"
-            case .unsubscribe(let channel): "unsubscribe \(channel)"
+            case .unsubscribe(_, let channel): "unsubscribe \(channel)"
+            case .read(let token, let channel, let wishes):
+                "read \(token.rawValue) \(channel) "
+                    + wishes.map { "\($0.partition):\($0.from)" }.joined(separator: ",")
             case .perform(let id, let operation): "perform \(id?.rawValue ?? -1) \("\(operation)".prefix { $0 != "(" })"
-            case .acknowledge(let channel, let partition, let offset): "acknowledge \(channel) \(partition) \(offset)"
             case .send(let line): self.summary(line)
+            case .tell(let event): "event \(event.name)"
             case .push: "push"
             case .tellLagging(let channel, let ranges):
                 "lagging \(channel) " + ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
@@ -35,13 +39,26 @@ struct EdgeSessionTests {
     private func summary(_ line: ByteBuffer) -> String {
         guard let fields = try? JSONObject(line) else { return "no JSON" }
         let id = fields["id"]?.integer.map { "\($0) " } ?? ""
-        if let event = fields["event"]?.text { return "event \(event)" }
         if let error = try? fields["error"]?.object() { return "\(id)error \(error["code"]?.text ?? "?")" }
         return "\(id)ok"
     }
 
     private func send(_ session: inout EdgeSession, _ lines: String, at now: Instant? = nil) -> [String] {
         self.words(session.received(ByteBuffer(string: lines), at: now ?? self.start))
+    }
+
+    private func actions(_ answer: PushAnswer, _ delivery: HubDelivery) -> [SessionAction] {
+        switch answer {
+        case .push: [.push(delivery.push)]
+        case .leaveOut: []
+        case .act(let actions): actions
+        }
+    }
+
+    /// Pushes to the subscription that came last.
+    private func push(_ session: inout EdgeSession, _ delivery: HubDelivery) -> [String] {
+        let token = session.subscriptions.last?.token ?? Self.first
+        return self.words(self.actions(session.pushed(delivery, to: token), delivery))
     }
 
     private func open() -> EdgeSession { EdgeSession(at: self.start, isConnected: true) }
@@ -62,7 +79,7 @@ struct EdgeSessionTests {
         return HubDelivery(
             channel: channel, push: Push(channel, [record], try self.cursor()), recordCount: Int(to - from),
             range: MissedRange(partition: partition, from: Offset(rawValue: from), to: Offset(rawValue: to)),
-            subscribers: []
+            place: nil, subscribers: []
         )
     }
 
@@ -70,8 +87,7 @@ struct EdgeSessionTests {
     private func subscribed(_ fields: String = "") throws -> EdgeSession {
         var session = self.open()
         _ = self.send(&session, #"{"op":"subscribe","channel":"news"\#(fields)}"#)
-        let token = SubscriptionToken(rawValue: 1)
-        #expect(session.subscribed(token, to: try EdgeChannel(Self.channel), .success((try self.cursor(), []))).isEmpty)
+        #expect(session.subscribed(Self.first, .success(SubscriptionStart(cursor: try self.cursor()))).isEmpty)
         return session
     }
 
@@ -84,9 +100,8 @@ struct EdgeSessionTests {
         #expect(self.send(&session, #"{"id":3,"op":"ping"}"#) == [])
         #expect(self.words(session.connected("c1")) == ["1 ok", "subscribe 1 news latest", "3 ok"])
         #expect(self.send(&session, #"{"id":4,"op":"connect"}"#) == ["4 error already_connected"])
-        let outcome: Result<(SealedCursor, [ResumeGap]), Problem> = .success((try self.cursor(), []))
-        let token = SubscriptionToken(rawValue: 1)
-        #expect(self.words(session.subscribed(token, to: try EdgeChannel("news"), outcome)) == ["2 ok"])
+        let outcome = SubscriptionStart(cursor: try self.cursor())
+        #expect(self.words(session.subscribed(Self.first, .success(outcome))) == ["2 ok"])
     }
 
     @Test(
@@ -131,39 +146,39 @@ struct EdgeSessionTests {
 
     @Test("a channel is subscribed to once, left once, and its end is told")
     func subscribing() throws {
-        let news = try EdgeChannel(Self.channel)
         var session = try self.subscribed()
         #expect(self.send(&session, #"{"id":2,"op":"subscribe","channel":"news"}"#) == ["2 error already_subscribed"])
-        #expect(self.words(session.pushed(try self.delivery(0, 1))) == ["push"])
+        #expect(self.push(&session, try self.delivery(0, 1)) == ["push"])
         #expect(self.send(&session, #"{"id":3,"op":"unsubscribe","channel":"news"}"#) == ["unsubscribe news", "3 ok"])
-        #expect(session.pushed(try self.delivery(1, 2)).isEmpty)
+        #expect(self.push(&session, try self.delivery(1, 2)) == [])
         #expect(self.send(&session, #"{"id":4,"op":"unsubscribe","channel":"news"}"#) == ["4 error not_subscribed"])
         #expect(
             self.send(&session, #"{"id":5,"op":"seek","channel":"news","from":"start"}"#) == ["5 error not_subscribed"])
         #expect(self.send(&session, #"{"op":"flow","channel":"news","credit":1}"#) == ["error not_subscribed"])
         var other = try self.subscribed()
-        #expect(self.words(other.ended(news, Problem(.forbidden, "no more"))) == ["unsubscribe news", "event ended"])
-        #expect(other.ended(news, Problem(.forbidden, "no more")).isEmpty && other.channels.isEmpty)
+        #expect(
+            self.words(other.ended(Self.first, Problem(.forbidden, "no more"))) == ["unsubscribe news", "event ended"])
+        #expect(other.ended(Self.first, Problem(.forbidden, "no more")).isEmpty && other.channels.isEmpty)
     }
 
     @Test("an answer to a subscription that was given up begins nothing")
     func givenUp() throws {
-        let news = try EdgeChannel(Self.channel)
         var session = self.open()
-        let outcome: Result<(SealedCursor, [ResumeGap]), Problem> = .success((try self.cursor(), []))
+        let outcome = Result<SubscriptionStart, Problem>.success(SubscriptionStart(cursor: try self.cursor()))
         #expect(self.send(&session, #"{"id":1,"op":"subscribe","channel":"news"}"#) == ["subscribe 1 news latest"])
         #expect(
             self.send(&session, #"{"id":2,"op":"unsubscribe","channel":"news"}"#)
                 == ["unsubscribe news", "1 error not_subscribed", "2 ok"])
         #expect(self.send(&session, #"{"id":3,"op":"subscribe","channel":"news"}"#) == ["subscribe 2 news latest"])
-        #expect(session.subscribed(SubscriptionToken(rawValue: 1), to: news, outcome).isEmpty)
-        #expect(session.pushed(try self.delivery(0, 1)).isEmpty)
-        #expect(self.words(session.subscribed(SubscriptionToken(rawValue: 2), to: news, outcome)) == ["3 ok"])
+        #expect(session.subscribed(Self.first, outcome).isEmpty)
+        #expect(self.push(&session, try self.delivery(0, 1)) == [])
+        #expect(self.words(session.subscribed(SubscriptionToken(rawValue: 2), outcome)) == ["3 ok"])
         #expect(
             self.send(&session, #"{"id":4,"op":"seek","channel":"news","from":"start"}"#)
                 == ["unsubscribe news", "subscribe 3 news earliest"])
-        #expect(session.pushed(try self.delivery(0, 1)).isEmpty)
-        let refused = session.subscribed(SubscriptionToken(rawValue: 3), to: news, .failure(Problem(.forbidden, "no")))
+        #expect(self.push(&session, try self.delivery(0, 1)) == [])
+        let refused = session.subscribed(
+            SubscriptionToken(rawValue: 3), .failure(Problem(.forbidden, "no")))
         #expect(self.words(refused) == ["4 error forbidden"])
         #expect(session.channels.isEmpty)
     }
@@ -172,49 +187,49 @@ struct EdgeSessionTests {
     func skipping() throws {
         var session = try self.subscribed()
         let half = Limits.edgeBytesOwedMax.rawValue / 2
-        #expect(self.words(session.pushed(try self.delivery(0, 1, bytes: half))) == ["push"])
-        #expect(self.words(session.pushed(try self.delivery(1, 2, bytes: half))) == [])
-        #expect(self.words(session.pushed(try self.delivery(2, 5))) == [])
-        #expect(self.words(session.pushed(try self.delivery(7, 9, partition: 1))) == [])
+        #expect(self.push(&session, try self.delivery(0, 1, bytes: half)) == ["push"])
+        #expect(self.push(&session, try self.delivery(1, 2, bytes: half)) == [])
+        #expect(self.push(&session, try self.delivery(2, 5)) == [])
+        #expect(self.push(&session, try self.delivery(7, 9, partition: 1)) == [])
         // Answers go on.
         #expect(self.send(&session, #"{"id":2,"op":"ping"}"#) == ["2 ok"])
-        #expect(session.took(.bytes(200)).isEmpty == false)
-        #expect(self.words(session.pushed(try self.delivery(5, 6))) == ["push"])
+        #expect(session.left(session.bytesOwed - .bytes(200)).isEmpty == false)
+        #expect(self.push(&session, try self.delivery(5, 6)) == ["push"])
     }
 
     @Test("the missed range is that of each partition, from the first push left out to the last")
     func ranges() throws {
         var session = try self.subscribed()
         let most = Limits.edgeBytesOwedMax.rawValue
-        #expect(self.words(session.pushed(try self.delivery(0, 1, bytes: most))) == ["push"])
+        #expect(self.push(&session, try self.delivery(0, 1, bytes: most)) == ["push"])
         for (from, to, partition) in [(1, 2, 0), (2, 5, 0), (7, 9, 1)] as [(Int64, Int64, Int32)] {
-            #expect(session.pushed(try self.delivery(from, to, partition: partition)).isEmpty)
+            #expect(self.push(&session, try self.delivery(from, to, partition: partition)) == [])
         }
-        #expect(session.took(.bytes(1000)).isEmpty)
-        #expect(self.words(session.took(session.bytesOwed)) == ["lagging news 0:1-5,1:7-9"])
-        #expect(session.took(.zero).isEmpty)
+        #expect(session.left(session.bytesOwed - .bytes(1000)).isEmpty)
+        #expect(self.words(session.left(.zero)) == ["lagging news 0:1-5,1:7-9"])
+        #expect(session.left(.zero).isEmpty)
     }
 
     @Test("a client that would rather be closed than miss anything is closed, to resume")
     func closing() throws {
         var session = try self.subscribed(#","slow":"close""#)
-        _ = session.pushed(try self.delivery(0, 1, bytes: Limits.edgeBytesOwedMax.rawValue))
+        _ = self.push(&session, try self.delivery(0, 1, bytes: Limits.edgeBytesOwedMax.rawValue))
         #expect(
-            self.words(session.pushed(try self.delivery(1, 2))) == ["unsubscribe news", "event bye", "close too_slow"])
+            self.push(&session, try self.delivery(1, 2)) == ["unsubscribe news", "event bye", "close too_slow"])
         #expect(session.isClosed && CloseReason.tooSlow.mayReconnect)
     }
 
     @Test("no more records are pushed than the client lets come, but for the rest of a push")
     func credit() throws {
         var session = try self.subscribed(#","credit":3"#)
-        #expect(self.words(session.pushed(try self.delivery(0, 2))) == ["push"])
-        #expect(self.words(session.pushed(try self.delivery(2, 5))) == ["push"])
-        #expect(self.words(session.pushed(try self.delivery(5, 6))) == [])
-        #expect(session.took(session.bytesOwed).isEmpty)
+        #expect(self.push(&session, try self.delivery(0, 2)) == ["push"])
+        #expect(self.push(&session, try self.delivery(2, 5)) == ["push"])
+        #expect(self.push(&session, try self.delivery(5, 6)) == [])
+        #expect(session.left(.zero).isEmpty)
         #expect(
             self.send(&session, #"{"id":1,"op":"flow","channel":"news","credit":1}"#) == ["1 ok", "lagging news 0:5-6"])
-        #expect(self.words(session.pushed(try self.delivery(6, 7))) == ["push"])
-        #expect(self.words(session.pushed(try self.delivery(7, 8))) == [])
+        #expect(self.push(&session, try self.delivery(6, 7)) == ["push"])
+        #expect(self.push(&session, try self.delivery(7, 8)) == [])
     }
 
     @Test("answers that nobody takes close the connection at a bound")
@@ -246,7 +261,7 @@ struct EdgeSessionTests {
             let words = self.send(&session, #"{"op":"subscribe","channel":"\#(channel)"}"#)
             #expect(words == ["subscribe \(index + 2) \(channel) latest"])
             let token = SubscriptionToken(rawValue: UInt64(index + 2))
-            _ = session.subscribed(token, to: try EdgeChannel(channel), .success((try self.cursor(), [])))
+            _ = session.subscribed(token, .success(SubscriptionStart(cursor: try self.cursor())))
         }
         #expect(self.send(&session, #"{"id":8,"op":"subscribe","channel":"more"}"#) == ["8 error too_many"])
     }
@@ -264,14 +279,9 @@ struct EdgeSessionTests {
         #expect(self.words(session.swept(at: self.after(period * 3 + .seconds(2)))) == ["event bye", "close idle"])
     }
 
-    @Test("acknowledgments are for channels that the client is in, and a node that drains says so")
+    @Test("a node that drains says so")
     func others() throws {
         var session = try self.subscribed()
-        #expect(
-            self.send(&session, #"{"op":"ack","channel":"news","partition":1,"offset":5}"#) == ["acknowledge news 1 5"])
-        #expect(
-            self.send(&session, #"{"id":1,"op":"ack","channel":"other","partition":1,"offset":5}"#)
-                == ["1 error not_subscribed"])
         #expect(self.words(session.drains(retryIn: .seconds(1))) == ["event moved"])
         #expect(self.words(session.close(.shuttingDown)) == ["unsubscribe news", "event bye", "close shutting_down"])
         #expect(session.close(.idle).isEmpty && session.drains(retryIn: .zero).isEmpty)
@@ -305,7 +315,7 @@ struct EdgeSessionTests {
         }
         for _ in 0..<400 {
             switch generator.below(6) {
-            case 0: take(session.took(.bytes(generator.below(session.bytesOwed.rawValue + 1))))
+            case 0: take(session.left(.bytes(generator.below(session.bytesOwed.rawValue + 1))))
             case 1:
                 let line = #"{"op":"flow","channel":"news","credit":\#(1 + generator.below(30))}"#
                 take(session.received(ByteBuffer(string: line), at: self.start))
@@ -318,15 +328,15 @@ struct EdgeSessionTests {
                     range: MissedRange(
                         partition: PartitionIndex(rawValue: Int32(index)), from: Offset(rawValue: ends[index]),
                         to: Offset(rawValue: ends[index] + count)
-                    ), subscribers: []
+                    ), place: nil, subscribers: []
                 )
                 ends[index] += count
-                take(session.pushed(delivery), delivery)
+                take(self.actions(session.pushed(delivery, to: Self.first), delivery), delivery)
             }
             #expect(session.bytesOwed <= Limits.edgeBytesOwedMax)
         }
         take(session.received(ByteBuffer(string: #"{"op":"flow","channel":"news","credit":1}"#), at: self.start))
-        take(session.took(session.bytesOwed))
+        take(session.left(.zero))
         #expect(told == ends)
     }
 }

@@ -56,11 +56,7 @@ struct OperationTests {
             try self.operation(#"{"op":"read","channel":"chat/u1","from":7,"partition":3,"limit":9}"#)
                 == .read(.init(channel: chat, start: .offset(Offset(rawValue: 7)), partition: partition, recordsMax: 9))
         )
-        #expect(
-            try self.operation(#"{"op":"ack","channel":"chat/u1","partition":3,"offset":12}"#)
-                == .ack(chat, partition, Offset(rawValue: 12)))
         #expect(try self.operation(#"{"op":"seek","channel":"chat/u1","from":"start"}"#) == .seek(chat, .earliest))
-        #expect(try self.operation(#"{"op":"presence","channel":"chat/u1"}"#) == .presence(chat))
         #expect(try self.operation(#"{"op":"ping"}"#) == .ping)
     }
 
@@ -110,8 +106,8 @@ struct OperationTests {
             (#"{"id":7,"op":"create","topic":"x","partitions":10001}"#, .invalidRequest),
             (#"{"id":7,"op":"create","topic":"x","config":{"a":[]}}"#, .invalidRequest),
             (#"{"id":7,"op":"create","topic":"x","config":{"a":1,"a":2}}"#, .invalidJSON),
-            (#"{"id":7,"op":"ack","channel":"x","partition":-1,"offset":1}"#, .invalidRequest),
-            (#"{"id":7,"op":"ack","channel":"x","partition":1}"#, .invalidRequest),
+            (#"{"id":7,"op":"read","channel":"x","partition":-1}"#, .invalidRequest),
+            (#"{"id":7,"op":"ack","channel":"x","partition":1,"offset":1}"#, .unknownOperation),
             (#"{"id":7,"op":"write","topic":"t"}"#, .invalidRecord),
         ]
     )
@@ -167,7 +163,7 @@ struct OperationTests {
         let seeds = [
             #"{"id":5,"op":"subscribe","channel":"chat/u%20*","from":"-10","credit":5,"slow":"close"}"#,
             #"{"op":"write","topic":"t","key":"\u00e9","value":{"a":[1,2]},"headers":[["a",{"base64":"/w=="}]]}"#,
-            "{\"op\":\"ack\",\"channel\":\"x\",\"partition\":1,\"offset\":9223372036854775807}\n\n{\"op\":\"ping\"}",
+            "{\"op\":\"read\",\"channel\":\"x\",\"partition\":1,\"from\":9223372036854775807}\n\n{\"op\":\"ping\"}",
         ]
         var bytes = Array(seeds[generator.below(seeds.count)].utf8)
         for _ in 0...generator.below(4) where !bytes.isEmpty {

@@ -17,7 +17,7 @@ struct TopicHubTests {
 
     private func partition(_ index: Int) -> PartitionIndex { PartitionIndex(rawValue: Int32(index)) }
 
-    private func subscriber(_ number: Int) -> SubscriberID { SubscriberID(rawValue: Int32(number)) }
+    private func subscriber(_ number: Int) -> SubscriberID { SubscriberID(rawValue: Int64(number)) }
 
     private func record(_ key: String?, _ offset: Int64, _ partition: Int = 0) -> EdgeRecord {
         EdgeRecord(
@@ -36,7 +36,7 @@ struct TopicHubTests {
         #expect(hub.began(self.partition(0), at: Offset(rawValue: 4)) == [])
         #expect(hub.cursor(of: channel) == nil)
         let joined = hub.began(self.partition(1), at: Offset(rawValue: 9))
-        let places = [self.partition(0): Offset(rawValue: 4), self.partition(1): Offset(rawValue: 9)]
+        let places = ChannelPlace.all([Offset(rawValue: 4), Offset(rawValue: 9)])
         #expect(joined == (0..<1000).map { .joined(self.subscriber($0), channel, at: places) })
         #expect(
             try hub.subscribe(self.subscriber(1000), to: channel) == [
@@ -59,7 +59,7 @@ struct TopicHubTests {
         #expect(try hub.subscribe(self.subscriber(1), to: channel) == [.startReading(self.partition(107))])
         #expect(
             hub.began(self.partition(107), at: Offset(rawValue: 3))
-                == [.joined(self.subscriber(1), channel, at: [self.partition(107): Offset(rawValue: 3)])])
+                == [.joined(self.subscriber(1), channel, at: .one(self.partition(107), Offset(rawValue: 3)))])
         #expect(hub.unsubscribe(self.subscriber(1), from: channel) == [.stopReading(self.partition(107))])
         var wide = self.hub(3, .anywhere)
         #expect(try wide.subscribe(self.subscriber(1), to: channel).count == 3)
@@ -114,7 +114,7 @@ struct TopicHubTests {
         var wanted: [EdgeRecordPlace] = []
         var cursor: ByteBuffer?
         var steps: [PartitionIndex: ByteBuffer] = [:]
-        var joined: [PartitionIndex: Offset]?
+        var joined: ChannelPlace?
     }
 
     private struct EdgeRecordPlace: Hashable, Comparable {
@@ -202,7 +202,7 @@ struct TopicHubTests {
         #expect(client.seen == client.wanted)
         let seal = CursorSeal(keys: Self.keys, topic: Self.id, selection: client.channel.selection)
         let kept = [try #require(client.cursor)] + client.steps.values
-        let placement: KeyPlacement = client.joined?.count == ends.count ? .anywhere : .murmur2
+        let placement: KeyPlacement = client.joined?.partitions.count == ends.count ? .anywhere : .murmur2
         let resumption = try Resumption(
             try kept.map { try seal.cursor(in: $0) },
             kept: ends.map { KeptRange(start: .zero, end: Offset(rawValue: $0)) },

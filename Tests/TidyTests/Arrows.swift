@@ -63,7 +63,7 @@ enum Arrows {
             ]
         ),
         // What it does is not here yet: what it thinks needs no shell (`ARCHITECTURE.md`).
-        Part("EdgeDoor", .thinking, ["WebFormats", "ApusCore", "NIOCore"]),
+        Part("EdgeDoor", .thinking, ["WebFormats", "ApusCore", "NIOCore", "Crypto"]),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "Dispatch", "GRDB"])),
         Part(

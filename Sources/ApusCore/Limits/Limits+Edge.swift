@@ -32,8 +32,6 @@ extension Limits {
     public static let edgeKeyBytesMax = ByteCount.kibibytes(64)
     /// A record's content type, in bytes. A longer one stays a header like others.
     public static let edgeContentTypeBytesMax = ByteCount.bytes(255)
-    /// The key under which a client repeats a write, in bytes.
-    public static let edgeIdempotencyKeyBytesMax = ByteCount.bytes(255)
     /// Where a reader begins, as text, in bytes; cursors have a bound of their own.
     public static let edgeStartBytesMax = ByteCount.bytes(64)
     /// Records that a client may let come at a time.
@@ -54,4 +52,36 @@ extension Limits {
     /// What one connection's socket has not taken yet, in bytes. Beyond it the subscriptions' own rule says what
     /// becomes of them; answers alone beyond it close the connection.
     public static let edgeBytesOwedMax = ByteCount.mebibytes(1)
+    /// What one connection reads of the log at a time for clients that catch up, in bytes as they are stored. One batch
+    /// may go over it.
+    public static let edgeCatchUpBytesMax = ByteCount.kibibytes(256)
+    /// What is pushed live while a client that catches up is read for, and held back for it, in bytes. Beyond it the
+    /// client reads that, too.
+    public static let edgeHeldBytesMax = ByteCount.kibibytes(256)
+    /// Pieces that one message of an edge client may come in.
+    public static let edgeFragmentsPerMessageMax = 1_024
+    /// What the reader of a partition takes at a time, and one `read`, in bytes as they are stored. One batch may go
+    /// over it.
+    public static let edgeLiveReadBytesMax = ByteCount.mebibytes(1)
+    /// Messages of one connection whose operations are under way, in bytes: beyond it the connection is not read.
+    public static let edgeRequestBytesMax = ByteCount.mebibytes(1)
+    /// The same for all connections of one event loop, with messages that are not whole yet. Beyond it a client that
+    /// has more than ``edgeRequestBytesFree`` is closed, to come again.
+    public static let edgeRequestMemoryPerLoop = ByteCount.mebibytes(64)
+    /// What every connection may have of it however full it is.
+    public static let edgeRequestBytesFree = ByteCount.kibibytes(16)
+    /// How long a client's `write` may wait for its promise.
+    public static let edgeWriteWaitMax = Duration.seconds(30)
+    /// Sockets that one push is written to before the others of the loop have their turn.
+    public static let edgeFlushesPerTickMax = 512
+    /// What is copied into one buffer to be written at once; more is written from where it is.
+    public static let edgeJoinedWriteBytesMax = ByteCount.kibibytes(16)
+    /// How long a connection that was told its end may take to take it.
+    public static let edgeCloseWaitMax = Duration.seconds(2)
+    /// How long a socket may take nothing of what it is owed.
+    public static let edgeUnreadWaitMax = Duration.seconds(30)
+    /// How long browsers wait before they open an event stream again, at least.
+    public static let edgeRetryWait = Duration.seconds(2)
+    /// Over how long the clients of a node that stops are spread when they are told to move.
+    public static let edgeMoveSpreadMax = Duration.seconds(10)
 }

@@ -10,11 +10,9 @@ package enum ClientOperation: Hashable, Sendable {
     case write(Write)
     case read(Read)
     case deleteTopic(String)
-    case ack(EdgeChannel, PartitionIndex, Offset)
     /// So many more records of the channel may be pushed.
     case flow(EdgeChannel, credit: Int)
     case seek(EdgeChannel, StartPoint)
-    case presence(EdgeChannel)
     case ping
 
     package struct Connect: Hashable, Sendable {
@@ -42,7 +40,6 @@ package enum ClientOperation: Hashable, Sendable {
     package struct Write: Hashable, Sendable {
         package var topic: String
         package var record: WrittenRecord
-        package var idempotencyKey: String?
     }
 
     package struct Read: Hashable, Sendable {

@@ -7,6 +7,8 @@ package enum EdgeEvent: Hashable, Sendable {
     /// The client did not keep up: these records were left out, and the newest follow. The cursor stands in front of
     /// them; it is whole, for later steps may count from one that the client was not given.
     case lagging(EdgeChannel, [MissedRange], SealedCursor)
+    /// Retention passed a client that was catching up: these records are gone, and what is behind them follows.
+    case gone(EdgeChannel, [MissedRange])
     /// A subscription ended, and why: the right to it was taken away, or its topic was deleted.
     case ended(EdgeChannel, Problem)
     /// This node is about to stop: connect again, elsewhere, after so long.
@@ -52,6 +54,7 @@ extension EdgeEvent {
     package var name: StaticString {
         switch self {
         case .lagging: "lagging"
+        case .gone: "gone"
         case .ended: "ended"
         case .moved: "moved"
         case .bye: "bye"
@@ -72,6 +75,11 @@ extension ByteBuffer {
             self.writeJSONName("missing")
             self.writeJSON(missed)
             self.writeJSON(cursor)
+        case .gone(let channel, let missing):
+            self.writeJSONName("channel")
+            self.writeJSONString(channel.description)
+            self.writeJSONName("missing")
+            self.writeJSON(missing)
         case .ended(let channel, let problem):
             self.writeJSONName("channel")
             self.writeJSONString(channel.description)

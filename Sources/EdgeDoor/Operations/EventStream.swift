@@ -1,5 +1,6 @@
 import ApusCore
 package import NIOCore
+package import WebFormats
 
 /// Server-sent events (WHATWG HTML, section 9.2), one event for each push or event of a WebSocket, with the same JSON.
 ///
@@ -27,6 +28,20 @@ package enum EventStream {
         stream.writeInteger(UInt8(0x0A))
         var data = ByteBuffer()
         data.writeJSON(event)
+        self.write(data: data, into: &stream)
+    }
+
+    /// The first event: the stream begins here, and this is what it does not give. With an id, so that a client that
+    /// is cut off before anything came goes on from here.
+    package static func write(_ channel: EdgeChannel, _ start: SubscriptionStart, into stream: inout ByteBuffer) {
+        stream.writeStaticString("event: subscribed\nid: ")
+        self.write(line: start.cursor.text, into: &stream)
+        var data = ByteBuffer()
+        data.writeStaticString("{\"channel\":")
+        data.writeJSONString(channel.description)
+        data.writeJSON(start.cursor)
+        data.writeJSONMembers(start.gaps)
+        data.writeInteger(UInt8(ascii: "}"))
         self.write(data: data, into: &stream)
     }
 

@@ -10,13 +10,11 @@ enum OperationReader {
         "subscribe": ["channel", "from", "cursor", "credit", "slow"],
         "unsubscribe": ["channel"],
         "create": ["topic", "partitions", "replication", "config"],
-        "write": ["topic", "idempotency_key"] + RecordReader.fields,
+        "write": ["topic"] + RecordReader.fields,
         "read": ["channel", "from", "cursor", "partition", "limit"],
         "delete_topic": ["topic"],
-        "ack": ["channel", "partition", "offset"],
         "flow": ["channel", "credit"],
         "seek": ["channel", "from", "cursor"],
-        "presence": ["channel"],
         "ping": [],
     ]
 
@@ -36,12 +34,10 @@ enum OperationReader {
         case "write": return try self.write(reader)
         case "read": return try self.read(reader)
         case "delete_topic": return .deleteTopic(try reader.topic())
-        case "ack": return try self.ack(reader)
         case "flow":
             return .flow(try reader.channel(), credit: try reader.required("credit", try reader.credit()))
         case "seek":
             return .seek(try reader.channel(), try reader.required("from' or 'cursor", try reader.start()))
-        case "presence": return .presence(try reader.channel())
         default: return .ping
         }
     }
@@ -90,8 +86,7 @@ enum OperationReader {
     private static func write(_ reader: FieldReader) throws(Problem) -> ClientOperation {
         .write(
             ClientOperation.Write(
-                topic: try reader.topic(), record: try RecordReader.record(reader),
-                idempotencyKey: try reader.text("idempotency_key", max: Limits.edgeIdempotencyKeyBytesMax)
+                topic: try reader.topic(), record: try RecordReader.record(reader)
             ))
     }
 
@@ -102,13 +97,5 @@ enum OperationReader {
                 channel: try reader.channel(), start: try reader.start() ?? .earliest,
                 partition: try reader.partition(), recordsMax: Int(limit ?? Int64(Limits.edgeReadRecordsDefault))
             ))
-    }
-
-    private static func ack(_ reader: FieldReader) throws(Problem) -> ClientOperation {
-        let offset = try reader.integer("offset", 0...Int64.max)
-        return .ack(
-            try reader.channel(), try reader.required("partition", try reader.partition()),
-            Offset(rawValue: try reader.required("offset", offset))
-        )
     }
 }

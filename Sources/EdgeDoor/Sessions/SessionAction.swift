@@ -1,13 +1,32 @@
-package import ApusCore
+import ApusCore
 package import NIOCore
 package import WebFormats
 
-/// Tells one beginning of a subscription from another of the same channel, within a connection.
-package struct SubscriptionToken: RawRepresentable, Hashable, Sendable {
+/// Tells one beginning of a subscription from another of the same channel, within a connection. They grow.
+package struct SubscriptionToken: RawRepresentable, Hashable, Comparable, Sendable {
     package var rawValue: UInt64
 
     package init(rawValue: UInt64) {
         self.rawValue = rawValue
+    }
+
+    package static func < (left: SubscriptionToken, right: SubscriptionToken) -> Bool {
+        left.rawValue < right.rawValue
+    }
+}
+
+/// Where a subscription begins.
+package struct SubscriptionStart: Sendable {
+    package var cursor: SealedCursor
+    /// What a client that resumes is not given.
+    package var gaps: [ResumeGap]
+    /// Nil: it begins with what comes live.
+    package var catchUp: CatchUp?
+
+    package init(cursor: SealedCursor, gaps: [ResumeGap] = [], catchUp: CatchUp? = nil) {
+        self.cursor = cursor
+        self.gaps = gaps
+        self.catchUp = catchUp
     }
 }
 
@@ -16,23 +35,33 @@ package enum SessionAction: Sendable {
     /// Find out who this is, and tell ``EdgeSession/connected(_:)`` or ``EdgeSession/denied(_:)``.
     case authenticate(ClientOperation.Connect)
     /// See whether the client may, find where it begins, join the channel's hub, and tell
-    /// ``EdgeSession/subscribed(_:to:_:)``. The same for a subscription that goes elsewhere in its channel (`seek`).
+    /// ``EdgeSession/subscribed(_:_:)``. The same for a subscription that goes elsewhere in its channel (`seek`).
     case subscribe(SubscriptionToken, EdgeChannel, StartPoint)
-    /// Leave the channel's hub, or give up joining it.
-    case unsubscribe(EdgeChannel)
+    /// Leave the channel's hub, or give up joining it; give up the read that is under way for it.
+    case unsubscribe(SubscriptionToken, EdgeChannel)
+    /// Read these partitions for the channel, together at most ``Limits/edgeCatchUpBytesMax``, and tell
+    /// ``EdgeSession/found(_:_:)``.
+    case read(SubscriptionToken, EdgeChannel, [CatchUp.Wish])
     /// Do what the broker does, and tell ``EdgeSession/answered(_:_:)``.
     case perform(RequestID?, ClientOperation)
-    /// The client has these offsets of the channel, and what is in front of them.
-    case acknowledge(EdgeChannel, PartitionIndex, Offset)
     /// One line, for this client only.
     case send(ByteBuffer)
-    /// What all subscribers of the channel are sent.
+    /// An event, for this client only.
+    case tell(EdgeEvent)
+    /// Records of a channel: mostly what all its subscribers are sent.
     case push(Push)
     /// The client is given pushes of the channel again, and was not given these. Write `lagging` with the cursor of the
     /// channel as it stands now, and tell ``EdgeSession/owes(_:)`` how long that was.
     case tellLagging(EdgeChannel, [MissedRange])
-    /// An empty line, which the client answers with one.
+    /// Ask the client for a sign of life.
     case ping
     /// Write out what is owed if the socket takes it, and close with this code.
     case close(CloseReason)
+}
+
+/// What becomes of a live push for one client. No array: this is asked for every socket of every push.
+package enum PushAnswer: Sendable {
+    case push
+    case leaveOut
+    case act([SessionAction])
 }

@@ -2,11 +2,11 @@ package import ApusCore
 import NIOCore
 package import WebFormats
 
-/// A subscription's number on one event loop.
+/// Who is given what a channel has: one event loop's part in the channel, from when it came to it until it left.
 package struct SubscriberID: RawRepresentable, Hashable, Comparable, Sendable {
-    package var rawValue: Int32
+    package var rawValue: Int64
 
-    package init(rawValue: Int32) {
+    package init(rawValue: Int64) {
         self.rawValue = rawValue
     }
 
@@ -21,8 +21,8 @@ package enum HubAction: Hashable, Sendable {
     case startReading(PartitionIndex)
     /// Nobody needs the partition any more.
     case stopReading(PartitionIndex)
-    /// From here on the subscriber is given what comes: in each partition of its channel from this offset on.
-    case joined(SubscriberID, EdgeChannel, at: [PartitionIndex: Offset])
+    /// From here on the subscriber is given what comes in its channel.
+    case joined(SubscriberID, EdgeChannel, at: ChannelPlace)
 }
 
 /// Records of one partition for all subscribers of one channel, encoded once.
@@ -32,13 +32,22 @@ package struct HubDelivery: Sendable {
     package let recordCount: Int
     /// The offsets that the push stands for, those of other channels among them: `from` up to, not including, `next`.
     package let range: MissedRange
+    /// Where the channel stands behind the push, if its cursor is whole.
+    package let place: ChannelPlace?
     package let subscribers: [SubscriberID]
 }
 
-/// The channels of one topic on one event loop: one reader for each partition that any of them needs, however many
-/// clients there are, and one encoding of each push.
+/// Retention passed the reader of a partition: nobody is given these records.
+package struct HubLoss: Hashable, Sendable {
+    package let channel: EdgeChannel
+    package let range: MissedRange
+    package let subscribers: [SubscriberID]
+}
+
+/// The channels of one topic on this node: one reader for each partition that any of them needs, however many clients
+/// there are, and one encoding of each push. Its subscribers are the event loops, each for all of its clients.
 ///
-/// Owner: the event loop's edge. It runs the actions, and tells what the readers find; what a reader finds that was
+/// Owner: the topic's home loop. It runs the actions, and tells what the readers find; what a reader finds that was
 /// told to stop, it does not tell. A hub is made for a number of
 /// partitions; when some are added it is made anew, and its subscribers resume (``Resumption`` knows what that means).
 package struct TopicHub: Sendable {
@@ -105,8 +114,8 @@ package struct TopicHub: Sendable {
             lane.subscribers.insert(subscriber, at: place)
         }
         let lane = self.lane(number)
-        if lane.isReady, let positions = self.positions(of: lane) {
-            actions.append(.joined(subscriber, lane.channel, at: positions))
+        if lane.isReady, let place = self.place(of: lane) {
+            actions.append(.joined(subscriber, lane.channel, at: place))
         }
         return actions
     }
@@ -130,10 +139,10 @@ package struct TopicHub: Sendable {
         self.readers[index].position = offset
         var actions: [HubAction] = []
         for number in self.unready {
-            guard let positions = self.positions(of: self.lane(number)) else { continue }
+            guard let place = self.place(of: self.lane(number)) else { continue }
             self.withLane(number) { $0.isReady = true }
             let lane = self.lane(number)
-            actions += lane.subscribers.map { .joined($0, lane.channel, at: positions) }
+            actions += lane.subscribers.map { .joined($0, lane.channel, at: place) }
         }
         let waiting = self.unready.filter { !self.lane($0).isReady }
         self.unready = waiting
@@ -161,12 +170,31 @@ package struct TopicHub: Sendable {
         return order.map { self.delivery(of: found[$0] ?? [], in: range, to: $0) }
     }
 
+    /// The partition begins at `next` by now, which is behind where it was read.
+    package mutating func lost(_ partition: PartitionIndex, upTo next: Offset) -> [HubLoss] {
+        let index = Int(partition.rawValue)
+        guard self.isNeeded(index), let from = self.readers[index].position, from < next else { return [] }
+        self.readers[index].position = next
+        let range = MissedRange(partition: partition, from: from, to: next)
+        return self.lanes.compactMap { lane in
+            guard let lane, lane.isReady, lane.partition == nil || lane.partition == partition else { return nil }
+            return HubLoss(channel: lane.channel, range: range, subscribers: lane.subscribers)
+        }
+    }
+
+    /// Everybody who is in a channel that reads the partition: it can not be read any more.
+    package func audience(of partition: PartitionIndex) -> [SubscriberID] {
+        self.lanes.flatMap { lane in
+            guard let lane, lane.partition == nil || lane.partition == partition else { return [SubscriberID]() }
+            return lane.subscribers
+        }
+    }
+
     /// A whole cursor that stands where the channel is now; nil while its subscribers have not joined.
     package func cursor(of channel: EdgeChannel) -> SealedCursor? {
         guard let number = self.table[channel.selection] else { return nil }
         let lane = self.lane(number)
-        guard let positions = self.positions(of: lane) else { return nil }
-        return SealedCursor(self.wholeCursor(of: lane, positions), by: self.seal(of: lane))
+        return self.place(of: lane).map { SealedCursor($0.cursor, by: self.seal(of: lane)) }
     }
 }
 
@@ -178,24 +206,21 @@ extension TopicHub {
         let bytes = records.reduce(0) { $0 + ($1.key?.readableBytes ?? 0) + ($1.value?.readableBytes ?? 0) }
         let partitions = lane.partition == nil ? self.readers.count : 1
         let index = Int(range.partition.rawValue)
-        let cursor: EdgeCursor
         let isWhole = lane.cadence.isWhole(pushing: .bytes(bytes), partitions: partitions)
+        let cursor: EdgeCursor
+        var place: ChannelPlace?
         if !isWhole, let base = lane.base {
             cursor = .step(range.partition, since: base[index], next: range.to)
         } else {
-            cursor = self.wholeCursor(of: lane, self.positions(of: lane) ?? [:])
-            if partitions > Limits.cursorPartitionsCheap, case .whole(let positions) = cursor { lane.base = positions }
+            guard let here = self.place(of: lane) else { preconditionFailure("a push before the channel was joined") }
+            (cursor, place) = (here.cursor, here)
+            if partitions > Limits.cursorPartitionsCheap, case .all(let positions) = here { lane.base = positions }
         }
         self.lanes[Int(number.rawValue)] = lane
         return HubDelivery(
             channel: lane.channel, push: Push(lane.channel, records, SealedCursor(cursor, by: self.seal(of: lane))),
-            recordCount: records.count, range: range, subscribers: lane.subscribers
+            recordCount: records.count, range: range, place: place, subscribers: lane.subscribers
         )
-    }
-
-    private func wholeCursor(of lane: Lane, _ positions: [PartitionIndex: Offset]) -> EdgeCursor {
-        if let partition = lane.partition { return .single(partition, next: positions[partition] ?? .zero) }
-        return .whole(self.readers.map { $0.position ?? .zero })
     }
 
     private func seal(of lane: Lane) -> CursorSeal {
@@ -203,16 +228,16 @@ extension TopicHub {
     }
 
     /// Where each partition of the channel is read; nil when that is not known of all.
-    private func positions(of lane: Lane) -> [PartitionIndex: Offset]? {
+    private func place(of lane: Lane) -> ChannelPlace? {
         if let partition = lane.partition {
-            return self.readers[Int(partition.rawValue)].position.map { [partition: $0] }
+            return self.readers[Int(partition.rawValue)].position.map { .one(partition, $0) }
         }
-        var positions: [PartitionIndex: Offset] = [:]
-        for (index, reader) in self.readers.enumerated() {
+        var positions: [Offset] = []
+        for reader in self.readers {
             guard let position = reader.position else { return nil }
-            positions[PartitionIndex(rawValue: Int32(truncatingIfNeeded: index))] = position
+            positions.append(position)
         }
-        return positions
+        return .all(positions)
     }
 
     private mutating func open(
@@ -226,7 +251,7 @@ extension TopicHub {
         let idle = self.indices(of: lane).filter { !self.isNeeded($0) }
         self.count(lane, by: 1)
         actions += idle.map { .startReading(Self.partition($0)) }
-        lane.isReady = self.positions(of: lane) != nil
+        lane.isReady = self.place(of: lane) != nil
         if !lane.isReady { self.unready.append(number) }
         if number == next {
             self.lanes.append(lane)
