@@ -20,13 +20,15 @@ final class BrokerGather<Value: Sendable>: Sendable {
         self.put([(place, value)])
     }
 
+    /// Whoever brings the last one has it answered. No values are nobody's last: they may come when all are there.
     func put(_ values: some Sequence<(Int, Value)>) {
         let all: [Value]? = self.state.withLock { state in
+            let before = state.missing
             for (place, value) in values {
                 state.values[place] = value
                 state.missing -= 1
             }
-            return state.missing == 0 ? state.values : nil
+            return before > 0 && state.missing == 0 ? state.values : nil
         }
         if let all { self.then(all) }
     }

@@ -111,6 +111,18 @@ struct LoopTests {
     }
 }
 
+@Suite("Answers of several shards")
+struct GatherTests {
+    @Test("are one answer, whichever of them comes last, and when nothing at all comes behind it", arguments: 0..<3)
+    func once(place: Int) {
+        let answer = Once<[Int]>()
+        let gather = BrokerGather([0, 0, 0], missing: 2) { answer.put($0) }
+        // What was refused, which may be nothing, is put by the caller: on another thread than the shards' answers.
+        for index in 0..<3 { index == place ? gather.put([]) : gather.put(index + 1, at: index) }
+        #expect(answer.value == (0..<3).map { $0 == place ? 0 : $0 + 1 })
+    }
+}
+
 @Suite("The memory budget")
 struct MemoryBudgetTests {
     @Test("who does not fit waits, first come first served, and is called when there is room")
