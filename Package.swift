@@ -68,7 +68,7 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
-    part("WebFormats", ["ApusBroker", "ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
+    part("WebFormats", ["ApusBroker", "ApusAccess", "ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
     // Doors.
     part(
         "KafkaDoor",
@@ -78,7 +78,11 @@ let parts: [[Target]] = [
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
-    part("EdgeDoor", ["WebFormats", "ApusCore", nioCore, crypto], tests: ["ApusFakes"]),
+    part(
+        "EdgeDoor",
+        ["WebFormats", "ApusBroker", "ApusAccess", "ApusCore", "KafkaWire", nioCore, nioHTTP1, crypto, logging],
+        tests: ["ApusFakes", nioEmbedded]
+    ),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
@@ -115,7 +119,8 @@ let fuzzing: [Target] =
         .executableTarget(
             name: "apus-fuzz",
             dependencies: [
-                "CFuzz", "ApusAccess", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "KafkaWire", nioCore,
+                "CFuzz", "ApusAccess", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "EdgeDoor", "KafkaWire",
+                "WebFormats", nioCore,
             ],
             path: "Fuzz/Targets",
             swiftSettings: house

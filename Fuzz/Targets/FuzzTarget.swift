@@ -23,6 +23,6 @@ struct FuzzTarget: Sendable {
     static let all: [FuzzTarget] = [
         .requests, .responses, .frames, .batches, .segments, .indexes, .states, .compacted,
         .groupRecords, .groupHeartbeats, .groupRequests, .logins, .keys, .certificates, .accessRecords,
-        .accessStore,
+        .accessStore, .webSocket, .operations, .cursors, .webRequests,
     ]
 }

@@ -1,0 +1,100 @@
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// The clients of one channel on one event loop. Owner: the loop's ``EndpointLoop``.
+final class EndpointAudience {
+    /// One subscription of one connection.
+    struct Member {
+        let connection: EndpointConnection
+        let token: SubscriptionToken
+
+        func isSame(as other: Member) -> Bool { self.connection === other.connection && self.token == other.token }
+    }
+
+    let id: SubscriberID
+    let channel: EdgeChannel
+    let topic: TopicID
+    /// Where the channel stands: all in front of it was given to the members. Nil while it has not joined its hub.
+    private(set) var place: ChannelPlace?
+    private var members: [Member] = []
+    private var waiting: [(member: Member, then: (Result<ChannelPlace, Problem>) -> Void)] = []
+
+    init(_ id: SubscriberID, _ channel: EdgeChannel, topic: TopicID) {
+        self.id = id
+        self.channel = channel
+        self.topic = topic
+    }
+
+    var isEmpty: Bool { self.members.isEmpty && self.waiting.isEmpty }
+
+    func join(_ member: Member, _ then: @escaping (Result<ChannelPlace, Problem>) -> Void) {
+        guard let place = self.place else { return self.waiting.append((member, then)) }
+        self.members.append(member)
+        then(.success(place))
+    }
+
+    func leave(_ member: Member) {
+        self.waiting.removeAll { $0.member.isSame(as: member) }
+        guard let place = self.members.firstIndex(where: { $0.isSame(as: member) }) else { return }
+        self.members.swapAt(place, self.members.count - 1)
+        self.members.removeLast()
+    }
+
+    func joined(at place: ChannelPlace) {
+        guard self.place == nil else { return }
+        self.place = place
+        let waiting = self.waiting
+        self.waiting = []
+        self.members += waiting.map(\.member)
+        // Who leaves because of what another is told is not told any more.
+        for entry in waiting where self.members.contains(where: { $0.isSame(as: entry.member) }) {
+            entry.then(.success(self.place ?? place))
+        }
+    }
+
+    func deliver(_ delivery: HubDelivery) {
+        guard self.place != nil else { return }
+        self.place?.advance(by: delivery)
+        let frames = SharedFrames(delivery.push)
+        for member in self.members { member.connection.pushed(delivery, frames, to: member.token) }
+    }
+
+    func lost(_ range: MissedRange) {
+        guard self.place != nil else { return }
+        self.place?.advance(range.partition, to: range.to)
+        for member in self.members { member.connection.lost(range, member.token) }
+    }
+
+    func ended(_ problem: Problem) {
+        let waiting = self.waiting
+        self.waiting = []
+        for entry in waiting { entry.then(.failure(problem)) }
+        for member in self.members { member.connection.ended(member.token, problem) }
+    }
+
+    func rejoin() {
+        let (waiting, place) = (self.waiting, self.place)
+        self.waiting = []
+        // They had not begun: they ask once more.
+        for entry in waiting { entry.then(.failure(Problem(.noLeader, "the topic changes just now"))) }
+        guard let place else { return }
+        for member in self.members { member.connection.rejoin(member.token, from: place) }
+    }
+}
+
+/// One push as each kind of connection is sent it: made once for all sockets of a loop, and only if there is one.
+final class SharedFrames {
+    private let push: Push
+    private(set) lazy var webSocket = WebSocketFrame.of(.text, self.push.body)
+    private(set) lazy var stream: ByteBuffer = {
+        var event = ByteBuffer()
+        event.reserveCapacity(self.push.body.readableBytes + (self.push.eventID?.readableBytes ?? 0) + 16)
+        EventStream.write(self.push, into: &event)
+        return event
+    }()
+
+    init(_ push: Push) {
+        self.push = push
+    }
+}

@@ -1,0 +1,163 @@
+import ApusAccess
+import ApusBroker
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// Where a subscription of a connection is.
+struct EndpointPlace {
+    let channel: EdgeChannel
+    let topic: TopicID
+    /// It was asked to join, and leaves when the subscription does.
+    var isJoining = false
+}
+
+/// Doing what the session decides.
+extension EndpointConnection {
+    func run(_ actions: [SessionAction]) {
+        for action in actions { self.run(action) }
+    }
+
+    private func run(_ action: SessionAction) {
+        switch action {
+        case .authenticate(let connect): self.authenticate(connect)
+        case .subscribe(let token, let channel, let start): self.subscribe(token, channel, start)
+        case .unsubscribe(let token, _): self.unsubscribe(token)
+        case .read(let token, let channel, let wishes): self.readPast(token, channel, wishes)
+        case .perform(let id, let operation): self.perform(id, operation)
+        case .send(let line):
+            // Only a WebSocket's client can ask for something that is answered.
+            if !self.isStream { self.write(WebSocketFrame.of(.text, line)) }
+        case .tell(let event): self.tell(event)
+        case .push(let push):
+            let frames = SharedFrames(push)
+            self.write(self.isStream ? frames.stream : frames.webSocket)
+        case .tellLagging(let channel, let ranges): self.tellLagging(channel, ranges)
+        case .ping:
+            if self.isStream {
+                var comment = ByteBuffer()
+                EventStream.writeKeepAlive(into: &comment)
+                self.write(comment)
+            } else {
+                self.write(WebSocketFrame.of(.ping, ByteBuffer()))
+            }
+        case .close(let reason): self.close(reason)
+        }
+    }
+
+    private func tell(_ event: EdgeEvent) {
+        var bytes = ByteBuffer()
+        guard self.isStream else {
+            bytes.writeJSON(event)
+            return self.write(WebSocketFrame.of(.text, bytes))
+        }
+        // Before its answer a stream has no events.
+        guard case .open = self.phase else { return }
+        EventStream.write(event, into: &bytes)
+        self.write(bytes)
+        // Its one channel was all it was for.
+        if case .ended = event { self.run(self.session.close(.disconnected)) }
+    }
+
+    private func tellLagging(_ channel: EdgeChannel, _ ranges: [MissedRange]) {
+        guard let topic = self.places.values.first(where: { $0.channel == channel })?.topic,
+            let place = self.loop.place(of: channel, in: topic)
+        else { return }
+        let cursor = SealedCursor(place.cursor, by: self.door.seal(of: channel, in: topic))
+        var line = ByteBuffer()
+        line.writeJSON(EdgeEvent.lagging(channel, ranges, cursor))
+        self.session.owes(.bytes(line.readableBytes))
+        self.tell(.lagging(channel, ranges, cursor))
+    }
+
+    // MARK: From the channels
+
+    func pushed(_ delivery: HubDelivery, _ frames: SharedFrames, to token: SubscriptionToken) {
+        switch self.session.pushed(delivery, to: token) {
+        case .push: self.write(self.isStream ? frames.stream : frames.webSocket)
+        case .leaveOut: break
+        case .act(let actions): self.run(actions)
+        }
+    }
+
+    func lost(_ range: MissedRange, _ token: SubscriptionToken) { self.run(self.session.lost(range, for: token)) }
+
+    func ended(_ token: SubscriptionToken, _ problem: Problem) { self.run(self.session.ended(token, problem)) }
+
+    /// The topic has more partitions.
+    func rejoin(_ token: SubscriptionToken, from place: ChannelPlace) {
+        guard let known = self.places.removeValue(forKey: token) else { return }
+        let seal = self.door.seal(of: known.channel, in: known.topic)
+        self.run(self.session.rejoins(token, from: SealedCursor(place.cursor, by: seal)))
+    }
+
+    // MARK: Login and rights
+
+    private func authenticate(_ connect: ClientOperation.Connect) {
+        self.client.clientID = connect.client ?? ""
+        if let token = connect.token, self.door.configuration.login != nil {
+            return self.logIn(.token(Secret(token.utf8))) { [self] problem in self.connected(problem) }
+        }
+        self.connected(
+            self.mustLogIn ? Problem(.unauthenticated, "'connect' needs a 'token' here") : nil)
+    }
+
+    private func connected(_ problem: Problem?) {
+        if let problem {
+            self.run(self.session.denied(problem))
+        } else {
+            self.run(self.session.connected(self.name))
+        }
+    }
+
+    /// A right that is taken away ends what it was for, within a second.
+    func renewRights() {
+        let before = self.client.access.version
+        self.door.broker.access.renew(&self.client)
+        guard self.client.access.version != before else { return }
+        for (token, place) in self.places where !self.client.allows(.read, onTopic: place.channel.topic) {
+            self.run(self.session.ended(token, Problem(.forbidden, "the right to read the topic was taken away")))
+        }
+    }
+
+    // MARK: Quotas
+
+    /// Counts what the client has used. Who has used too much waits: nothing is read from him or written to him before.
+    func count(_ count: (inout QuotaMeter) -> Duration) {
+        if self.meter?.isFor(self.client.principal, clientID: self.client.clientID) != true {
+            self.settleMeter()
+            self.meter = QuotaMeter(self.client.principal, clientID: self.client.clientID, self.door.broker.quotas)
+        }
+        guard var meter = self.meter.take() else { return }
+        let wait = count(&meter)
+        self.meter = meter
+        if wait > .zero { self.mute(for: wait) }
+    }
+
+    func settleMeter() {
+        guard var meter = self.meter.take() else { return }
+        let wait = meter.settle()
+        if wait > .zero { self.mute(for: wait) }
+    }
+
+    private func mute(for wait: Duration) {
+        if case .closed = self.phase { return }
+        let end = self.door.broker.now.advanced(by: wait)
+        guard self.mutedUntil.map({ end > $0 }) ?? true else { return }
+        let isMuted = self.mutedUntil != nil
+        self.mutedUntil = end
+        if !isMuted { self.waitToBeServed(wait) }
+    }
+
+    private func waitToBeServed(_ wait: Duration) {
+        self.loop.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(wait.wholeNanoseconds)) { [self] in
+            guard let end = self.mutedUntil else { return }
+            let now = self.door.broker.now
+            // Something else may have made it longer.
+            guard now >= end else { return self.waitToBeServed(max(end.since(now), .milliseconds(1))) }
+            self.mutedUntil = nil
+            self.flush()
+            self.readOn()
+        }
+    }
+}

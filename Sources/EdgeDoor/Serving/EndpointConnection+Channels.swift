@@ -1,0 +1,129 @@
+import ApusBroker
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// Subscribing and catching up: what the broker is asked for one client.
+extension EndpointConnection {
+    func subscribe(_ token: SubscriptionToken, _ channel: EdgeChannel, _ start: StartPoint) {
+        do throws(Problem) {
+            let topic = try self.topic(channel.topic)
+            let plan = try StartPlan(
+                start, of: channel, partitions: Int(topic.partitionCount),
+                placement: self.door.configuration.placement, seal: self.door.seal(of: channel, in: topic.id))
+            self.places[token] = EndpointPlace(channel: channel, topic: topic.id)
+            self.ask(plan, topic) { [self] outcome in
+                guard self.places[token] != nil else { return }
+                switch outcome {
+                case .success(let facts): self.join(token, topic, plan, facts)
+                case .failure(let problem): self.notSubscribed(token, problem)
+                }
+            }
+        } catch {
+            self.notSubscribed(token, error)
+        }
+    }
+
+    private func join(_ token: SubscriptionToken, _ topic: Topic, _ plan: StartPlan, _ facts: EndpointFacts) {
+        self.places[token]?.isJoining = true
+        let member = EndpointAudience.Member(connection: self, token: token)
+        self.loop.join(plan.channel, of: topic, member, door: self.door) { [self] outcome in
+            guard self.places[token] != nil else { return }
+            do throws(Problem) {
+                let start = try plan.begin(at: try outcome.get(), kept: facts.kept, times: facts.times)
+                if self.isStream { self.openStream(plan.channel, start) }
+                self.run(self.session.subscribed(token, .success(start)))
+            } catch {
+                self.notSubscribed(token, error)
+            }
+            self.requestsMoved()
+        }
+    }
+
+    private func notSubscribed(_ token: SubscriptionToken, _ problem: Problem) {
+        self.unsubscribe(token)
+        if self.isStream, case .knocking = self.phase { return self.refuse(problem) }
+        self.run(self.session.subscribed(token, .failure(problem)))
+        self.requestsMoved()
+    }
+
+    func unsubscribe(_ token: SubscriptionToken) {
+        if self.reading?.token == token {
+            self.reading?.ticket.cancel()
+            self.reading = nil
+        }
+        guard let place = self.places.removeValue(forKey: token), place.isJoining else { return }
+        let member = EndpointAudience.Member(connection: self, token: token)
+        self.loop.leave(place.channel, of: place.topic, member, door: self.door)
+    }
+
+    /// A topic that the client may read. What is forbidden and what is not there are told alike to those who may not.
+    func topic(_ name: String) throws(Problem) -> Topic {
+        self.door.broker.access.renew(&self.client)
+        guard self.client.allows(.read, onTopic: name) else {
+            throw Problem(.forbidden, "not allowed to read '\(name)'")
+        }
+        guard let topic = self.door.broker.topics.topic(named: name) else {
+            throw Problem(.topicNotFound, "there is no topic '\(name)'")
+        }
+        return topic
+    }
+
+    // MARK: Catching up
+
+    func readPast(_ token: SubscriptionToken, _ channel: EdgeChannel, _ wishes: [CatchUp.Wish]) {
+        guard let place = self.places[token] else { return }
+        let entries = wishes.map {
+            FetchEntry(
+                topic: .id(place.topic), partition: $0.partition, offset: $0.from,
+                bytesMax: Limits.edgeCatchUpBytesMax)
+        }
+        // There is something to read, as far as the loop knows; if not, this is how often it looks.
+        let limits = FetchLimits(
+            bytesMin: .bytes(1), bytesMax: Limits.edgeCatchUpBytesMax, waitMax: Limits.connectionSweepPeriod)
+        let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
+        let broker = self.door.broker
+        let ticket = broker.fetch(
+            entries, limits: limits, client: self.client, memory: broker.readMemory, on: self.loop.eventLoop
+        ) { results in
+            bound.value.readPast(token, channel, wishes, results)
+        }
+        self.reading = (token, ticket)
+    }
+
+    private func readPast(
+        _ token: SubscriptionToken, _ channel: EdgeChannel, _ wishes: [CatchUp.Wish], _ results: [FetchResult]
+    ) {
+        guard self.places[token] != nil else { return }
+        var finds: [CatchUp.Found] = []
+        do throws(Problem) {
+            for (wish, result) in zip(wishes, results) {
+                if let found = try Self.found(wish, result, channel) { finds.append(found) }
+            }
+        } catch {
+            return self.run(self.session.found(token, .failure(error)))
+        }
+        self.run(self.session.found(token, .success(finds)))
+    }
+
+    /// Nil when there was nothing for it this time.
+    private static func found(
+        _ wish: CatchUp.Wish, _ result: FetchResult, _ channel: EdgeChannel
+    ) throws(Problem) -> CatchUp.Found? {
+        switch result.error {
+        case nil: break
+        case .offsetOutOfRange(let start, let end): return .gone(wish.partition, start: start, end: end)
+        case .overloaded, .timedOut, .notLeader: return nil
+        case .unknownTopicID: throw Problem(.topicNotFound, "the topic '\(channel.topic)' was deleted")
+        case .some(let error): throw Problem(error)
+        }
+        do {
+            let isWanted: ((ByteBuffer?) -> Bool)? = channel.selection == .everything ? nil : { channel.takes($0) }
+            let (records, next) = try ChannelRecords.read(
+                result.batches, of: wish.partition, from: wish.from, where: isWanted)
+            return next.map { .records(wish.partition, records, next: $0) }
+        } catch {
+            throw Problem(.storageFailed, "partition \(wish.partition) can not be read at \(wish.from)")
+        }
+    }
+}

@@ -1,0 +1,119 @@
+import ApusAccess
+import ApusBroker
+import ApusCore
+import NIOCore
+import NIOHTTP1
+import WebFormats
+
+/// The one request of a connection, and who sends it.
+extension EndpointConnection {
+    func knock() {
+        guard !self.loop.isDraining else { return self.refuse(Problem(.shuttingDown, "this node is about to stop")) }
+        let credentials = self.request.values(of: "authorization")
+        guard credentials.count <= 1 else {
+            return self.refuse(Problem(.invalidRequest, "'Authorization' stands twice"))
+        }
+        guard self.door.configuration.login != nil, let text = credentials.first else {
+            // A stream has no other way to say who reads.
+            if self.isStream, self.mustLogIn {
+                return self.refuse(Problem(.unauthenticated, "the request does not say who reads"))
+            }
+            return self.open()
+        }
+        do throws(LoginFailure) {
+            let credentials = try WebCredentials(authorization: text)
+            self.logIn(credentials) { [self] problem in
+                if let problem { self.refuse(problem) } else { self.open() }
+            }
+        } catch {
+            self.refuse(Problem(.unauthenticated, error.told))
+        }
+    }
+
+    /// Checks credentials; `then` is called once, on this loop, with why they are none.
+    func logIn(_ credentials: WebCredentials, then: @escaping (Problem?) -> Void) {
+        guard let login = self.door.configuration.login else { return then(nil) }
+        let bound = NIOLoopBound((connection: self, then: then), eventLoop: self.loop.eventLoop)
+        let eventLoop = self.loop.eventLoop
+        login.verify(credentials, self.transport, self.client.address) { result in
+            eventLoop.execute {
+                let (connection, then) = bound.value
+                switch result {
+                case .failure(let failure): then(Problem(.unauthenticated, failure.told))
+                case .success(let session):
+                    connection.client = connection.door.broker.access.client(
+                        session.principal, address: connection.client.address)
+                    connection.expires = session.expires
+                    connection.mustLogIn = false
+                    then(nil)
+                }
+            }
+        }
+    }
+
+    private func open() {
+        guard case .knocking = self.phase else { return }
+        do throws(Problem) {
+            if self.isStream {
+                let stream = try EventStreamRequest(self.request, origins: self.door.configuration.origins)
+                // It is answered when it is known whether the channel may be read.
+                self.run(self.session.subscribe(stream.wish))
+            } else {
+                let handshake = try WebSocketHandshake(self.request, origins: self.door.configuration.origins)
+                self.write(handshake.response)
+                self.phase = .open
+            }
+        } catch {
+            self.refuse(error)
+        }
+    }
+
+    /// A stream begins: from here on it is events.
+    func openStream(_ channel: EdgeChannel, _ start: SubscriptionStart) {
+        guard case .knocking = self.phase else { return }
+        var head = ByteBuffer()
+        head.writeString("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n")
+        // Its length is not known, and nothing follows it. Proxies are told not to wait for more of it.
+        head.writeString("X-Accel-Buffering: no\r\nConnection: close\r\n")
+        self.writeOriginHeaders(into: &head)
+        head.writeString("\r\n")
+        let jitter = Int64(self.door.nextSpread % 1_000)
+        EventStream.write(retryIn: Limits.edgeRetryWait + .milliseconds(jitter), into: &head)
+        EventStream.write(channel, start, into: &head)
+        self.phase = .open
+        self.session.owes(.bytes(head.readableBytes))
+        self.write(head)
+    }
+
+    /// Answers the request with what is wrong, and closes.
+    func refuse(_ problem: Problem) {
+        guard case .knocking = self.phase, let context = self.context else { return self.cut() }
+        var body = ByteBuffer()
+        body.writeJSON(problem)
+        let status = HTTPResponseStatus(statusCode: problem.code.status)
+        var answer = ByteBuffer()
+        answer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+        answer.writeString("Content-Type: application/problem+json\r\nContent-Length: \(body.readableBytes)\r\n")
+        answer.writeString("Cache-Control: no-store\r\nConnection: close\r\n")
+        if problem.code == .unauthenticated {
+            for mechanism in self.door.configuration.login?.offered(self.transport) ?? [] {
+                if mechanism == .plain { answer.writeString("WWW-Authenticate: Basic realm=\"apus\"\r\n") }
+                if mechanism == .oauthBearer { answer.writeString("WWW-Authenticate: Bearer\r\n") }
+            }
+        }
+        self.writeOriginHeaders(into: &answer)
+        answer.writeString("\r\n")
+        answer.writeImmutableBuffer(body)
+        self.phase = .closing(until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: true)
+        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        context.writeAndFlush(Self.wrapOutboundOut(answer)).assumeIsolated().whenComplete { _ in bound.value.cut() }
+    }
+
+    /// A page of another origin that may read here is told so (Fetch, section 3.3.5).
+    private func writeOriginHeaders(into head: inout ByteBuffer) {
+        guard let origin = self.request.value(of: "origin"), self.door.configuration.origins.allow(self.request),
+            origin.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
+        else { return }
+        head.writeString("Access-Control-Allow-Origin: \(origin)\r\nVary: Origin\r\n")
+    }
+}

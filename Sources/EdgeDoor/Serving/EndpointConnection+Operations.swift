@@ -1,0 +1,170 @@
+import ApusBroker
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// The broker's verbs, for a client of a WebSocket.
+extension EndpointConnection {
+    typealias Answer = (Result<OperationResult, Problem>) -> Void
+
+    func perform(_ id: RequestID?, _ operation: ClientOperation) {
+        self.door.broker.access.renew(&self.client)
+        let answer: Answer = { [self] outcome in
+            self.run(self.session.answered(id, outcome))
+            self.requestsMoved()
+        }
+        switch operation {
+        case .create(let wish): self.create(wish, answer)
+        case .write(let wish): self.write(wish, answer)
+        case .read(let wish): self.read(wish, answer)
+        case .deleteTopic(let name): self.deleteTopic(name, answer)
+        case .connect, .subscribe, .unsubscribe, .flow, .seek, .ping:
+            preconditionFailure("the session answers this itself")
+        }
+    }
+
+    private func create(_ wish: ClientOperation.Create, _ answer: @escaping Answer) {
+        let specification = TopicSpecification(
+            name: wish.topic, partitions: wish.partitions.map { Int32(clamping: $0) } ?? -1,
+            replicationFactor: wish.replication.map { Int16(clamping: $0) } ?? -1,
+            configuration: wish.configuration.mapValues { $0 })
+        let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
+        self.door.broker.create([specification], client: self.client, on: self.loop.eventLoop) { results in
+            switch results[0] {
+            case .success(let topic):
+                bound.value(.success(.created(topic: topic.name, partitions: Int(topic.partitionCount))))
+            case .failure(let error): bound.value(.failure(Problem(error)))
+            }
+        }
+    }
+
+    private func write(_ wish: ClientOperation.Write, _ answer: @escaping Answer) {
+        let record = wish.record
+        let message = Message(
+            key: record.key, value: record.value,
+            headers: record.headers.map { Message.Header(name: $0.name, value: $0.value) }, timestamp: record.timestamp)
+        let bytes = (record.key?.readableBytes ?? 0) + (record.value?.readableBytes ?? 0)
+        self.count { $0.produced(.bytes(bytes)) }
+        let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
+        self.door.broker.write(
+            [AddressedMessage(message, partition: record.partition)], to: .name(wish.topic),
+            timeout: Limits.edgeWriteWaitMax, spread: self.door.nextSpread, client: self.client,
+            on: self.loop.eventLoop
+        ) { results in
+            switch results[0] {
+            case .success(let place):
+                bound.value(.success(.written(place.partition, place.offset, place.timestamp)))
+            case .failure(let error): bound.value(.failure(Problem(error)))
+            }
+        }
+    }
+
+    private func deleteTopic(_ name: String, _ answer: @escaping Answer) {
+        let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
+        self.door.broker.deleteTopics([.name(name)], client: self.client, on: self.loop.eventLoop) { results in
+            switch results[0] {
+            case .success: bound.value(.success(.deleted(topic: name)))
+            case .failure(let error): bound.value(.failure(Problem(error)))
+            }
+        }
+    }
+
+    // MARK: Reading
+
+    private func read(_ wish: ClientOperation.Read, _ answer: @escaping Answer) {
+        do throws(Problem) {
+            let topic = try self.topic(wish.channel.topic)
+            if let partition = wish.partition, !topic.contains(partition) {
+                throw Problem(.topicNotFound, "'\(topic.name)' has no partition \(partition)")
+            }
+            let plan = try StartPlan(
+                wish.start, of: wish.channel, partitions: Int(topic.partitionCount),
+                placement: self.door.configuration.placement, seal: self.door.seal(of: wish.channel, in: topic.id))
+            self.ask(plan, topic) { [self] outcome in
+                do throws(Problem) {
+                    let facts = try outcome.get()
+                    let (starts, gaps) = try plan.starts(kept: facts.kept, times: facts.times)
+                    self.read(wish, topic, plan.first(of: starts, kept: facts.kept), gaps, answer)
+                } catch {
+                    answer(.failure(error))
+                }
+            }
+        } catch {
+            answer(.failure(error))
+        }
+    }
+
+    private func read(
+        _ wish: ClientOperation.Read, _ topic: Topic, _ starts: [PartitionIndex: Offset], _ gaps: [ResumeGap],
+        _ answer: @escaping Answer
+    ) {
+        let read = ChannelRead(wish.channel, starts, recordsMax: wish.recordsMax)
+        let partitions = starts.keys.sorted().filter { wish.partition == nil || wish.partition == $0 }
+        guard !partitions.isEmpty else {
+            return answer(.failure(Problem(.invalidRequest, "'from' of read is a place where there are records")))
+        }
+        let entries = partitions.map { partition in
+            FetchEntry(
+                topic: .id(topic.id), partition: partition, offset: starts[partition] ?? .zero,
+                bytesMax: Limits.edgeLiveReadBytesMax)
+        }
+        let limits = FetchLimits(bytesMin: .zero, bytesMax: Limits.edgeLiveReadBytesMax, waitMax: .zero)
+        let broker = self.door.broker
+        let seal = self.door.seal(of: wish.channel, in: topic.id)
+        let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: self.loop.eventLoop)
+        broker.fetch(
+            entries, limits: limits, client: self.client, memory: broker.readMemory, on: self.loop.eventLoop
+        ) { [read] results in
+            var read = read
+            let (connection, answer) = bound.value
+            do throws(Problem) {
+                for (partition, result) in zip(partitions, results) { try read.take(result, of: partition) }
+            } catch {
+                return answer(.failure(error))
+            }
+            connection.count { $0.fetched(.bytes(read.bytes)) }
+            answer(.success(.read(read.records, SealedCursor(read.place.cursor, by: seal), gaps)))
+        }
+    }
+}
+
+/// The answer to one `read`, as it comes together.
+private struct ChannelRead: Sendable {
+    let channel: EdgeChannel
+    let recordsMax: Int
+    var place: ChannelPlace
+    var records: [EdgeRecord] = []
+    var bytes = 0
+
+    /// - Parameter starts: of the channel's partitions; of one partition, or of all.
+    init(_ channel: EdgeChannel, _ starts: [PartitionIndex: Offset], recordsMax: Int) {
+        self.channel = channel
+        self.recordsMax = recordsMax
+        let sorted = starts.sorted { $0.key < $1.key }
+        if sorted.count == 1, let first = sorted.first {
+            self.place = .one(first.key, first.value)
+        } else {
+            self.place = .all(sorted.map(\.value))
+        }
+    }
+
+    mutating func take(_ result: FetchResult, of partition: PartitionIndex) throws(Problem) {
+        if let error = result.error { throw Problem(error) }
+        guard let from = self.place[partition] else { return }
+        let channel = self.channel
+        do {
+            let (found, next) = try ChannelRecords.read(
+                result.batches, of: partition, from: from, where: { channel.takes($0) })
+            let room = self.recordsMax - self.records.count
+            self.bytes += result.byteCount.rawValue
+            self.records += found.prefix(room)
+            if found.count > room {
+                self.place.advance(partition, to: found[room].offset)
+            } else if let next {
+                self.place.advance(partition, to: next)
+            }
+        } catch {
+            throw Problem(.storageFailed, "partition \(partition) can not be read at \(from)")
+        }
+    }
+}

@@ -1,0 +1,307 @@
+import ApusAccess
+import ApusBroker
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// One client of the edge: its only channel handler, behind the one request that HTTP read. Bytes in, what the session
+/// decides out.
+///
+/// What bounds a client (design promise P6): messages and operations by the session, what was pushed and not taken by
+/// ``Limits/edgeBytesOwedMax``, messages that wait for their answers by ``Limits/edgeRequestBytesMax``, and those of
+/// all clients by ``Limits/edgeRequestMemoryPerLoop``.
+///
+/// Owner: its channel's event loop; touched nowhere else.
+final class EndpointConnection: ChannelDuplexHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    enum Phase {
+        /// The request was not answered yet.
+        case knocking
+        case open
+        /// The last word was said; cut at this time. Closed before, as soon as the socket took it, if the client has
+        /// nothing more to say.
+        case closing(until: Instant, isLast: Bool)
+        case closed
+    }
+
+    let door: EndpointDoor
+    let loop: EndpointLoop
+    let name: String
+    let request: WebRequest
+    let transport: Transport
+    let isStream: Bool
+    var client: ClientContext
+    /// Somebody has to say who this is, and nobody has.
+    var mustLogIn: Bool
+    /// When its token runs out.
+    var expires: Timestamp?
+    var session: EdgeSession
+    var phase = Phase.knocking
+    /// Subscriptions that are asked for or joined.
+    var places: [SubscriptionToken: EndpointPlace] = [:]
+    /// The read of the log that is under way, and for which subscription.
+    var reading: (token: SubscriptionToken, ticket: FetchTicket)?
+    var meter: QuotaMeter?
+    /// The client has used its quota up: nothing is read from it or written to it before.
+    var mutedUntil: Instant?
+    private(set) var context: ChannelHandlerContext?
+
+    private var reader = WebSocketReader()
+    /// What is to be written at the end of the tick.
+    private var pending: [ByteBuffer] = []
+    private var isUnflushed = false
+    private var isReadHeld = false
+    /// Of messages whose operations are under way.
+    private var requestBytes = 0
+    /// What the loop knows that is held for this client.
+    private var bytesTold = 0
+    /// What the socket had not taken when it last took something, and when that was.
+    private var unread: (left: ByteCount, since: Instant)?
+
+    init(
+        _ door: EndpointDoor, _ loop: EndpointLoop, _ request: WebRequest, _ channel: any Channel, isSecure: Bool
+    ) {
+        self.door = door
+        self.loop = loop
+        self.request = request
+        self.name = door.nextName()
+        let address = channel.remoteAddress?.ipAddress ?? ""
+        self.client = door.broker.access.client(.anonymous, address: address)
+        self.transport = isSecure ? .tls : HostAddress(address)?.isLoopback == true ? .loopback : .open
+        self.mustLogIn = door.configuration.login != nil
+        self.isStream = request.path == "/v1/stream"
+        self.session = EdgeSession(
+            self.isStream ? .stream : .socket, at: door.broker.now, isConnected: self.isStream)
+    }
+
+    // MARK: Channel events
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        self.loop.add(self)
+        self.knock()
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        // A stream is one way. What follows its request is nobody's.
+        guard !self.isStream, !self.isClosed else { return }
+        guard case .open = self.phase else {
+            if case .knocking = self.phase {
+                self.refuse(Problem(.invalidRequest, "a WebSocket's frames follow the answer to its request"))
+            }
+            return
+        }
+        self.reader.received(Self.unwrapInboundIn(data))
+        self.readFrames()
+        self.tellHeld()
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.fireChannelReadComplete()
+    }
+
+    func read(context: ChannelHandlerContext) {
+        guard self.mayRead else {
+            self.isReadHeld = true
+            return
+        }
+        context.read()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        self.settle()
+        context.fireChannelWritabilityChanged()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The socket's own failures (reset, timed out) are a client that went away: no news.
+        self.cut()
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        self.ended()
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.ended()
+        self.context = nil
+    }
+
+    private var isClosed: Bool { if case .closed = self.phase { true } else { false } }
+
+    private func ended() {
+        guard !self.isClosed else { return }
+        self.phase = .closed
+        self.run(self.session.gone())
+        self.settleMeter()
+        self.pending = []
+        self.requestBytes = 0
+        self.reader = WebSocketReader()
+        self.tellHeld()
+        self.loop.remove(self)
+    }
+
+    /// Closes without a word.
+    func cut() {
+        guard !self.isClosed else { return }
+        self.context?.close(promise: nil)
+        self.ended()
+    }
+
+    // MARK: Reading
+
+    private var mayRead: Bool {
+        self.mutedUntil == nil && self.requestBytes < Limits.edgeRequestBytesMax.rawValue
+    }
+
+    func readOn() {
+        guard self.isReadHeld, self.mayRead else { return }
+        self.isReadHeld = false
+        self.context?.read()
+    }
+
+    private func readFrames() {
+        do throws(WebSocketFault) {
+            while case .open = self.phase, let event = try self.reader.next() {
+                switch event {
+                case .message(let text):
+                    self.run(self.session.received(text, at: self.door.broker.now))
+                    if self.session.operationsUnderWay > 0 { self.requestBytes += text.readableBytes }
+                case .ping(let payload):
+                    self.session.heard(at: self.door.broker.now)
+                    self.answerPing(payload)
+                case .pong: self.session.heard(at: self.door.broker.now)
+                case .close(let code): self.sayGoodbye(WebSocketFrame.close(code ?? 1000), isLast: true)
+                }
+            }
+        } catch {
+            self.sayGoodbye(WebSocketFrame.close(error.closeCode, error.text), isLast: false)
+        }
+    }
+
+    private func answerPing(_ payload: ByteBuffer) {
+        let frame = WebSocketFrame.of(.pong, payload)
+        self.session.owes(.bytes(frame.readableBytes))
+        guard self.session.bytesOwed.rawValue <= Limits.edgeBytesOwedMax.rawValue * 2 else {
+            return self.run(self.session.close(.tooSlow))
+        }
+        self.write(frame)
+    }
+
+    /// Operations were answered: the client is read on when all are, or few bytes wait.
+    func requestsMoved() {
+        if self.session.operationsUnderWay == 0 { self.requestBytes = 0 }
+        self.tellHeld()
+        self.readOn()
+    }
+
+    /// Messages of all clients together are bounded: who brings a large one while there is no room comes again.
+    private func tellHeld() {
+        let held = self.reader.byteCount + self.requestBytes
+        let more = held - self.bytesTold
+        guard more != 0 else { return }
+        self.bytesTold = held
+        guard !self.loop.holds(more), held > Limits.edgeRequestBytesFree.rawValue, case .open = self.phase else {
+            return
+        }
+        self.run(self.session.close(.overloaded))
+    }
+
+    // MARK: Writing
+
+    func write(_ bytes: ByteBuffer) {
+        guard !self.isClosed else { return }
+        self.pending.append(bytes)
+        guard !self.isUnflushed else { return }
+        self.isUnflushed = true
+        self.loop.flushSoon(self)
+    }
+
+    /// All that came together in this tick is one write.
+    func flush() {
+        self.isUnflushed = false
+        guard let context = self.context, !self.isClosed, !self.pending.isEmpty else { return }
+        guard self.mutedUntil == nil else { return }
+        let pending = self.pending
+        self.pending = []
+        let bytes = pending.reduce(0) { $0 + $1.readableBytes }
+        if pending.count > 1, bytes <= Limits.edgeJoinedWriteBytesMax.rawValue {
+            // A buffer costs the socket more than copying a few hundred bytes.
+            var joined = ByteBuffer()
+            joined.reserveCapacity(bytes)
+            for part in pending { joined.writeImmutableBuffer(part) }
+            context.write(Self.wrapOutboundOut(joined), promise: nil)
+        } else {
+            for part in pending { context.write(Self.wrapOutboundOut(part), promise: nil) }
+        }
+        context.flush()
+        self.count { $0.fetched(.bytes(bytes)) }
+        self.settle()
+    }
+
+    /// What the socket has not taken is what the client is owed.
+    private func settle() {
+        guard let context = self.context, !self.isClosed else { return }
+        // The option exists on every stream channel; one without it has nothing to hold back.
+        let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+        let left = buffered + self.pending.reduce(0) { $0 + $1.readableBytes }
+        if left == 0, case .closing(_, isLast: true) = self.phase { return self.cut() }
+        guard left != self.session.bytesOwed.rawValue || left == 0 else { return }
+        self.run(self.session.left(.bytes(left)))
+    }
+
+    // MARK: Ending
+
+    /// The last frame of a WebSocket. The client's own follows, if it is not there already.
+    private func sayGoodbye(_ frame: ByteBuffer, isLast: Bool) {
+        self.run(self.session.gone())
+        self.write(frame)
+        self.phase = .closing(until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: isLast)
+    }
+
+    func close(_ reason: CloseReason) {
+        guard case .open = self.phase else { return self.cut() }
+        if !self.isStream { self.write(WebSocketFrame.close(reason.rawValue, "\(reason.word)")) }
+        self.phase = .closing(
+            until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: self.isStream)
+        if self.pending.isEmpty { self.settle() }
+    }
+
+    func drain(retryIn wait: Duration) {
+        self.run(self.session.drains(retryIn: wait))
+        self.run(self.session.close(.shuttingDown))
+    }
+
+    // MARK: Time
+
+    /// Once a second.
+    func sweep(at now: Instant) {
+        if case .closing(let until, _) = self.phase {
+            if now >= until { self.cut() }
+            return
+        }
+        if let expires = self.expires, self.door.wallTime >= expires { return self.run(self.session.close(.revoked)) }
+        self.renewRights()
+        self.run(self.session.swept(at: now))
+        self.endUnread(at: now)
+    }
+
+    /// A client that takes nothing of what it is owed has gone, whatever its socket says.
+    private func endUnread(at now: Instant) {
+        guard !self.isClosed, self.session.bytesOwed > .zero else {
+            self.unread = nil
+            return
+        }
+        self.settle()
+        let left = self.session.bytesOwed
+        guard let unread = self.unread, left >= unread.left else {
+            self.unread = (left, now)
+            return
+        }
+        if now.since(unread.since) >= Limits.edgeUnreadWaitMax { self.run(self.session.close(.tooSlow)) }
+    }
+}

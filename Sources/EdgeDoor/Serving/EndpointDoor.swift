@@ -1,0 +1,139 @@
+package import ApusBroker
+package import ApusCore
+package import Logging
+package import NIOCore
+package import NIOHTTP1
+package import WebFormats
+import Synchronization
+
+/// The endpoint server: takes connections whose first request asks for a WebSocket (`/v1/ws`) or for an event stream
+/// (`/v1/stream`), and pushes to them what their channels have.
+///
+/// Connections stay on the event loops they came on. A topic has a home loop, which reads each of its partitions once
+/// for the whole node, however many clients there are; what is found is encoded there, once, and given to the loops
+/// that have clients for it.
+///
+/// Any thread. Owner of nothing but the loops' owners.
+package final class EndpointDoor: Sendable {
+    package struct Configuration: Sendable {
+        package var cursorKeys: CursorKeys
+        package var origins = OriginRules()
+        /// Nil: nobody has to log in.
+        package var login: WebLogin?
+        package var clock: any Clock
+        /// How keys come to partitions; see ``EdgeChannel/partition(of:placement:)``.
+        package var placement = KeyPlacement.murmur2
+
+        package init(cursorKeys: CursorKeys, clock: any Clock) {
+            self.cursorKeys = cursorKeys
+            self.clock = clock
+        }
+    }
+
+    let broker: Broker
+    let configuration: Configuration
+    let logger: Logger
+    private let loops: [NIOLoopBound<EndpointLoop>]
+    private let names = Atomic<UInt64>(0)
+    private let spreads = Atomic<UInt32>(0)
+
+    private init(
+        _ broker: Broker, _ configuration: Configuration, _ logger: Logger, _ loops: [NIOLoopBound<EndpointLoop>]
+    ) {
+        self.broker = broker
+        self.configuration = configuration
+        self.logger = logger
+        self.loops = loops
+    }
+
+    /// - Parameter group: the loops that connections come on, all of them.
+    package static func make(
+        _ configuration: Configuration, broker: Broker, on group: any EventLoopGroup, logger: Logger
+    ) -> EndpointDoor {
+        let loops = group.makeIterator().enumerated().map { index, loop in
+            NIOLoopBound(EndpointLoop(loop, index: index, broker: broker), eventLoop: loop)
+        }
+        return EndpointDoor(broker, configuration, logger, loops)
+    }
+
+    /// Whether a connection that begins with this request is ours.
+    package static func takes(_ head: HTTPRequestHead) -> Bool {
+        let path = head.uri.prefix { $0 != "?" }
+        return path == "/v1/ws" || path == "/v1/stream"
+    }
+
+    /// Takes a connection, on its loop: answers the request, and has it for good. The pipeline's end gives and takes
+    /// raw bytes, beginning with what came behind the head.
+    package func take(_ head: HTTPRequestHead, _ channel: any Channel, isSecure: Bool) {
+        guard let loop = self.loops.first(where: { $0.eventLoop === channel.eventLoop })?.value else {
+            preconditionFailure("a connection on a loop that is not of the door's group")
+        }
+        let request = WebRequest(
+            method: head.method.rawValue, target: head.uri, isVersion11: head.version == .http1_1,
+            headers: head.headers.map { (name: $0.name, value: $0.value) })
+        let connection = EndpointConnection(self, loop, request, channel, isSecure: isSecure)
+        do {
+            try channel.pipeline.syncOperations.addHandler(connection)
+        } catch {
+            // The connection has gone meanwhile.
+            channel.close(promise: nil)
+        }
+    }
+
+    /// Tells all clients to move, closes, and cuts those that are not gone within `patience`. What comes meanwhile is
+    /// refused.
+    package func drain(within patience: Duration) -> EventLoopFuture<Void> {
+        let drained = self.loops.map { loop in
+            loop.eventLoop.flatSubmit { loop.value.drain(within: patience) }
+        }
+        guard let first = self.loops.first?.eventLoop else { preconditionFailure("a door without a loop") }
+        return EventLoopFuture.andAllComplete(drained, on: first)
+    }
+
+    /// Connections that are open. For operators and tests.
+    package func connectionCount() -> EventLoopFuture<Int> {
+        self.sum { $0.connectionCount }
+    }
+
+    /// Partitions that are read, each once. For operators and tests.
+    package func readerCount() -> EventLoopFuture<Int> {
+        self.sum { $0.topics.readerCount }
+    }
+
+    private func sum(_ count: @escaping @Sendable (EndpointLoop) -> Int) -> EventLoopFuture<Int> {
+        guard let first = self.loops.first?.eventLoop else { preconditionFailure("a door without a loop") }
+        let counts = self.loops.map { loop in loop.eventLoop.submit { count(loop.value) } }
+        return EventLoopFuture.whenAllSucceed(counts, on: first).map { $0.reduce(0, +) }
+    }
+
+    // MARK: Among ourselves
+
+    var loopCount: Int { self.loops.count }
+
+    /// The loop that reads the topic.
+    func home(of topic: TopicID) -> Int { Int(topic.low % UInt64(self.loops.count)) }
+
+    /// The loop that a subscriber is: its number says so.
+    func loop(of subscriber: SubscriberID) -> Int { Int(subscriber.rawValue % Int64(self.loops.count)) }
+
+    /// Runs it on that loop: at once when we are on it. What is sent from one loop to another arrives in order.
+    func run(on index: Int, _ work: @escaping @Sendable (EndpointLoop) -> Void) {
+        let loop = self.loops[index]
+        if loop.eventLoop.inEventLoop { return work(loop.value) }
+        loop.eventLoop.execute { work(loop.value) }
+    }
+
+    func seal(of channel: EdgeChannel, in topic: TopicID) -> CursorSeal {
+        CursorSeal(keys: self.configuration.cursorKeys, topic: topic, selection: channel.selection)
+    }
+
+    var wallTime: Timestamp { self.configuration.clock.wallTime }
+
+    /// A name for a connection: never given twice while this node runs.
+    func nextName() -> String {
+        "c\(self.names.wrappingAdd(1, ordering: .relaxed).newValue)"
+    }
+
+    /// A number that is another for every write: records without a key go to all partitions in turn.
+    var nextSpread: UInt32 { self.spreads.wrappingAdd(1, ordering: .relaxed).newValue }
+}

@@ -1,0 +1,181 @@
+import ApusBroker
+import ApusCore
+import NIOCore
+import WebFormats
+
+/// What the connections of one event loop share: the channels that they are in, the sweep, and the flush at the end of
+/// a tick. Owner: its event loop; touched nowhere else.
+final class EndpointLoop {
+    let eventLoop: any EventLoop
+    let index: Int
+    /// The topics whose home this loop is.
+    let topics: EndpointTopics
+    private let broker: Broker
+    private var connections: [ObjectIdentifier: EndpointConnection] = [:]
+    private var audiences: [AudienceKey: EndpointAudience] = [:]
+    private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
+    private var lastSubscriber: Int64 = 0
+    private var unflushed: [EndpointConnection] = []
+    private var flushed = 0
+    private var bytesHeld = 0
+    private var isFlushing = false
+    private var sweepTask: Scheduled<Void>?
+    /// Set when this loop takes no more connections.
+    private var drained: EventLoopPromise<Void>?
+
+    private struct AudienceKey: Hashable {
+        let topic: TopicID
+        let channel: EdgeChannel
+    }
+
+    init(_ eventLoop: any EventLoop, index: Int, broker: Broker) {
+        self.eventLoop = eventLoop
+        self.index = index
+        self.broker = broker
+        self.topics = EndpointTopics(eventLoop)
+    }
+
+    var connectionCount: Int { self.connections.count }
+    var isDraining: Bool { self.drained != nil }
+
+    // MARK: Connections
+
+    func add(_ connection: EndpointConnection) {
+        self.connections[ObjectIdentifier(connection)] = connection
+        self.keepSweeping()
+    }
+
+    func remove(_ connection: EndpointConnection) {
+        self.connections[ObjectIdentifier(connection)] = nil
+        if self.connections.isEmpty { self.drained?.succeed() }
+    }
+
+    func drain(within patience: Duration) -> EventLoopFuture<Void> {
+        if let drained = self.drained { return drained.futureResult }
+        let drained = self.eventLoop.makePromise(of: Void.self)
+        self.drained = drained
+        // Spread, or all of them come to the next node at once.
+        let spread = Int64(max(1, min(patience, Limits.edgeMoveSpreadMax).wholeMilliseconds))
+        for (place, connection) in self.connections.values.enumerated() {
+            let wait = Duration.milliseconds(Int64(place) * spread / Int64(self.connections.count))
+            connection.drain(retryIn: wait)
+        }
+        guard !self.connections.isEmpty else {
+            drained.succeed()
+            return drained.futureResult
+        }
+        let cut = self.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(patience.wholeNanoseconds)) {
+            for connection in Array(self.connections.values) { connection.cut() }
+        }
+        drained.futureResult.assumeIsolated().whenComplete { _ in cut.cancel() }
+        return drained.futureResult
+    }
+
+    // MARK: Channels
+
+    /// Has a connection join a channel; `then` is called once, on this loop, perhaps at once: with where the channel
+    /// stands, from which on the connection is given everything.
+    func join(
+        _ channel: EdgeChannel, of topic: Topic, _ member: EndpointAudience.Member, door: EndpointDoor,
+        then: @escaping (Result<ChannelPlace, Problem>) -> Void
+    ) {
+        let key = AudienceKey(topic: topic.id, channel: channel)
+        let audience: EndpointAudience
+        if let known = self.audiences[key] {
+            audience = known
+        } else {
+            self.lastSubscriber += 1
+            let id = SubscriberID(rawValue: self.lastSubscriber * Int64(door.loopCount) + Int64(self.index))
+            audience = EndpointAudience(id, channel, topic: topic.id)
+            self.audiences[key] = audience
+            self.audiencesByID[id] = audience
+            door.run(on: door.home(of: topic.id)) { $0.topics.join(id, channel, of: topic, door) }
+        }
+        audience.join(member, then)
+    }
+
+    func leave(_ channel: EdgeChannel, of topic: TopicID, _ member: EndpointAudience.Member, door: EndpointDoor) {
+        let key = AudienceKey(topic: topic, channel: channel)
+        guard let audience = self.audiences[key] else { return }
+        audience.leave(member)
+        guard audience.isEmpty else { return }
+        self.audiences[key] = nil
+        self.audiencesByID[audience.id] = nil
+        let id = audience.id
+        door.run(on: door.home(of: topic)) { $0.topics.leave(id, channel, of: topic, door) }
+    }
+
+    /// Where a channel stands for the clients of this loop.
+    func place(of channel: EdgeChannel, in topic: TopicID) -> ChannelPlace? {
+        self.audiences[AudienceKey(topic: topic, channel: channel)]?.place
+    }
+
+    // MARK: Memory
+
+    /// Counts what is held for messages of clients; false when it is more than there is room for.
+    func holds(_ more: Int) -> Bool {
+        self.bytesHeld += more
+        return self.bytesHeld <= Limits.edgeRequestMemoryPerLoop.rawValue
+    }
+
+    // MARK: From the topics' homes
+
+    func joined(_ id: SubscriberID, at place: ChannelPlace) { self.audiencesByID[id]?.joined(at: place) }
+
+    func deliver(_ delivery: HubDelivery, to id: SubscriberID) { self.audiencesByID[id]?.deliver(delivery) }
+
+    func lost(_ range: MissedRange, of id: SubscriberID) { self.audiencesByID[id]?.lost(range) }
+
+    /// The channel can not be had any more: all of its clients here are told.
+    func ended(_ id: SubscriberID, _ problem: Problem) { self.audiencesByID[id]?.ended(problem) }
+
+    /// The topic has more partitions: all of the channel's clients here resume.
+    func rejoin(_ id: SubscriberID) {
+        guard let audience = self.audiencesByID.removeValue(forKey: id) else { return }
+        self.audiences[AudienceKey(topic: audience.topic, channel: audience.channel)] = nil
+        audience.rejoin()
+    }
+
+    // MARK: Flushing
+
+    /// What a connection has to write is written at the end of this tick, in one go. A push to many sockets is written
+    /// to so many of them at a time, so that the others of this loop are read meanwhile.
+    func flushSoon(_ connection: EndpointConnection) {
+        self.unflushed.append(connection)
+        guard !self.isFlushing else { return }
+        self.isFlushing = true
+        self.eventLoop.assumeIsolated().execute { self.flush() }
+    }
+
+    private func flush() {
+        let end = min(self.unflushed.count, self.flushed + Limits.edgeFlushesPerTickMax)
+        while self.flushed < end {
+            let connection = self.unflushed[self.flushed]
+            self.flushed += 1
+            connection.flush()
+        }
+        if self.flushed < self.unflushed.count {
+            self.eventLoop.assumeIsolated().execute { self.flush() }
+            return
+        }
+        self.unflushed.removeAll(keepingCapacity: self.unflushed.capacity <= Limits.edgeFlushesPerTickMax)
+        self.flushed = 0
+        self.isFlushing = false
+    }
+
+    // MARK: The sweep
+
+    /// One for all connections of the loop: none has a timer of its own.
+    func keepSweeping() {
+        guard self.sweepTask == nil else { return }
+        self.sweepTask = self.eventLoop.assumeIsolated().scheduleTask(
+            in: .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds)
+        ) {
+            self.sweepTask = nil
+            let now = self.broker.now
+            self.topics.sweep(self.broker)
+            for connection in Array(self.connections.values) { connection.sweep(at: now) }
+            if !self.connections.isEmpty || !self.topics.isEmpty { self.keepSweeping() }
+        }
+    }
+}

@@ -1,0 +1,248 @@
+import ApusBroker
+import ApusCore
+import Logging
+import NIOCore
+import WebFormats
+
+/// The topics whose home is one event loop: there each of their partitions is read once for the whole node.
+///
+/// A reader waits in the broker for its partition's high watermark to move, as a consumer's fetch does, and asks again
+/// when it was answered; nothing is polled. What it finds is made into pushes once, by the topic's hub, and goes to the
+/// loops that have clients for them. Owner: its event loop.
+final class EndpointTopics {
+    private let eventLoop: any EventLoop
+    private var topics: [TopicID: EndpointTopic] = [:]
+    /// The topics as they were when it was looked last.
+    private var version: Int64 = -1
+
+    init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    var isEmpty: Bool { self.topics.isEmpty }
+    var readerCount: Int { self.topics.values.reduce(0) { $0 + $1.readerCount } }
+
+    func join(_ id: SubscriberID, _ channel: EdgeChannel, of topic: Topic, _ door: EndpointDoor) {
+        let home: EndpointTopic
+        if let known = self.topics[topic.id] {
+            home = known
+        } else {
+            home = EndpointTopic(topic, door, self.eventLoop)
+            self.topics[topic.id] = home
+        }
+        // Found out before this loop has heard of it: the clients ask once more, with the topic as it is.
+        guard home.partitionCount == Int(topic.partitionCount) else {
+            return door.run(on: door.loop(of: id)) { $0.rejoin(id) }
+        }
+        home.join(id, channel)
+        if home.isEmpty { self.topics[topic.id] = nil }
+    }
+
+    func leave(_ id: SubscriberID, _ channel: EdgeChannel, of topic: TopicID, _ door: EndpointDoor) {
+        guard let home = self.topics[topic] else { return }
+        home.leave(id, channel)
+        if home.isEmpty { self.topics[topic] = nil }
+    }
+
+    /// Once a second: whether topics got more partitions. (That one is gone, its readers are told.)
+    func sweep(_ broker: Broker) {
+        let topics = broker.topics
+        guard topics.version != self.version else { return }
+        self.version = topics.version
+        for (id, home) in self.topics {
+            guard let topic = topics.topic(id: id), Int(topic.partitionCount) != home.partitionCount else { continue }
+            self.topics[id] = nil
+            home.rejoin()
+        }
+    }
+}
+
+/// One topic on its home loop: its hub, and the readers of the partitions that somebody needs.
+final class EndpointTopic {
+    /// A partition that is being read, or asked where it ends.
+    private struct Reader {
+        /// Tells one beginning from another of the same partition.
+        let round: UInt64
+        var position: Offset?
+        var ticket: FetchTicket?
+    }
+
+    let id: TopicID
+    let partitionCount: Int
+    private let name: String
+    private let door: EndpointDoor
+    private let eventLoop: any EventLoop
+    private var hub: TopicHub
+    private var readers: [PartitionIndex: Reader] = [:]
+    private var rounds: UInt64 = 0
+    private var members: [SubscriberID: EdgeChannel] = [:]
+
+    init(_ topic: Topic, _ door: EndpointDoor, _ eventLoop: any EventLoop) {
+        self.id = topic.id
+        self.name = topic.name
+        self.partitionCount = Int(topic.partitionCount)
+        self.door = door
+        self.eventLoop = eventLoop
+        self.hub = TopicHub(
+            topic: topic.name, id: topic.id, partitions: self.partitionCount,
+            placement: door.configuration.placement, keys: door.configuration.cursorKeys)
+    }
+
+    var isEmpty: Bool { self.members.isEmpty }
+    var readerCount: Int { self.readers.count }
+
+    func join(_ id: SubscriberID, _ channel: EdgeChannel) {
+        let actions: [HubAction]
+        do throws(ChannelTableError) {
+            actions = try self.hub.subscribe(id, to: channel)
+        } catch {
+            let detail = "prefixes of this topic have \(Limits.channelPrefixLengthsMax) lengths already"
+            return self.tell(id) { $0.ended(id, Problem(.tooMany, detail)) }
+        }
+        self.members[id] = channel
+        self.run(actions)
+    }
+
+    func leave(_ id: SubscriberID, _ channel: EdgeChannel) {
+        guard self.members.removeValue(forKey: id) != nil else { return }
+        self.run(self.hub.unsubscribe(id, from: channel))
+    }
+
+    /// It has more partitions: whoever is here begins again with all of them, from where he is.
+    func rejoin() {
+        let members = self.members.keys
+        self.members = [:]
+        for reader in self.readers.values { reader.ticket?.cancel() }
+        self.readers = [:]
+        for id in members { self.tell(id) { $0.rejoin(id) } }
+    }
+
+    private func run(_ actions: [HubAction]) {
+        for action in actions {
+            switch action {
+            case .startReading(let partition): self.begin(partition)
+            case .stopReading(let partition): self.readers.removeValue(forKey: partition)?.ticket?.cancel()
+            case .joined(let id, _, let place): self.tell(id) { $0.joined(id, at: place) }
+            }
+        }
+    }
+
+    private func tell(_ id: SubscriberID, _ work: @escaping @Sendable (EndpointLoop) -> Void) {
+        self.door.run(on: self.door.loop(of: id), work)
+    }
+
+    // MARK: Reading
+
+    private func begin(_ partition: PartitionIndex) {
+        self.rounds += 1
+        let round = self.rounds
+        self.readers[partition] = Reader(round: round)
+        let query = OffsetQuery(topic: .id(self.id), partition: partition, position: .latest)
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        self.door.broker.listOffsets([query], isolation: .uncommitted, client: .embedded, on: self.eventLoop) {
+            let topic = bound.value
+            guard topic.readers[partition]?.round == round else { return }
+            switch $0[0] {
+            case .success(let answer):
+                topic.readers[partition]?.position = answer.offset
+                topic.run(topic.hub.began(partition, at: answer.offset))
+                topic.read(partition, round)
+            case .failure(let error): topic.failed(partition, round, error)
+            }
+        }
+    }
+
+    private func read(_ partition: PartitionIndex, _ round: UInt64) {
+        guard let reader = self.readers[partition], reader.round == round, let position = reader.position else {
+            return
+        }
+        let entry = FetchEntry(
+            topic: .id(self.id), partition: partition, offset: position, bytesMax: Limits.edgeLiveReadBytesMax)
+        let limits = FetchLimits(
+            bytesMin: .bytes(1), bytesMax: Limits.edgeLiveReadBytesMax, waitMax: Limits.fetchWaitMax)
+        let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        let broker = self.door.broker
+        let ticket = broker.fetch(
+            [entry], limits: limits, client: .embedded, memory: broker.readMemory, on: self.eventLoop
+        ) { results in
+            let topic = bound.value
+            guard topic.readers[partition]?.round == round else { return }
+            topic.found(results[0], partition, round)
+        }
+        // It may have been answered, and asked again, before it was known here.
+        if self.readers[partition]?.position == position { self.readers[partition]?.ticket = ticket }
+    }
+
+    private func found(_ result: FetchResult, _ partition: PartitionIndex, _ round: UInt64) {
+        guard let position = self.readers[partition]?.position else { return }
+        self.readers[partition]?.ticket = nil
+        if let error = result.error {
+            if case .offsetOutOfRange(let start, _) = error, position < start {
+                self.readers[partition]?.position = start
+                self.lost(self.hub.lost(partition, upTo: start))
+                return self.readSoon(partition, round)
+            }
+            return self.failed(partition, round, error)
+        }
+        do {
+            let found = try ChannelRecords.read(result.batches, of: partition, from: position)
+            if let next = found.next, next > position {
+                self.readers[partition]?.position = next
+                self.deliver(self.hub.read(found.records, of: partition, next: next))
+            }
+        } catch {
+            return self.failed(partition, round, .corruptBatch("\(self.name)-\(partition) at \(position): \(error)"))
+        }
+        self.readSoon(partition, round)
+    }
+
+    /// Not at once: what the last read found is written first, and the others of this loop have their turn.
+    private func readSoon(_ partition: PartitionIndex, _ round: UInt64) {
+        self.eventLoop.assumeIsolated().execute { self.read(partition, round) }
+    }
+
+    private func failed(_ partition: PartitionIndex, _ round: UInt64, _ error: BrokerError) {
+        let problem: Problem
+        switch error {
+        case .shuttingDown: return
+        case .overloaded, .timedOut, .notLeader, .fencedLeaderEpoch, .unknownLeaderEpoch:
+            let isBegun = self.readers[partition]?.position != nil
+            self.eventLoop.assumeIsolated().scheduleTask(
+                in: .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds)
+            ) {
+                guard self.readers[partition]?.round == round else { return }
+                if isBegun { self.read(partition, round) } else { self.begin(partition) }
+            }
+            return
+        case .unknownTopicID, .unknownTopicOrPartition:
+            problem = Problem(.topicNotFound, "the topic '\(self.name)' was deleted")
+        default:
+            problem = Problem(error)
+            self.door.logger.error(
+                "a partition can not be read for the clients of the edge",
+                metadata: ["topic": "\(self.name)", "partition": "\(partition)", "error": "\(error)"])
+        }
+        for id in self.hub.audience(of: partition) { self.tell(id) { $0.ended(id, problem) } }
+    }
+
+    // MARK: Telling
+
+    /// All that one read found goes to a loop in one letter.
+    private func deliver(_ deliveries: [HubDelivery]) {
+        var letters: [Int: [(HubDelivery, SubscriberID)]] = [:]
+        for delivery in deliveries {
+            for id in delivery.subscribers { letters[self.door.loop(of: id), default: []].append((delivery, id)) }
+        }
+        for (loop, letter) in letters {
+            self.door.run(on: loop) { loop in
+                for (delivery, id) in letter { loop.deliver(delivery, to: id) }
+            }
+        }
+    }
+
+    private func lost(_ losses: [HubLoss]) {
+        for loss in losses {
+            for id in loss.subscribers { self.tell(id) { $0.lost(loss.range, of: id) } }
+        }
+    }
+}
