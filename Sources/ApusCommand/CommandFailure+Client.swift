@@ -1,4 +1,5 @@
 package import ApusClient
+import ApusCore
 
 extension CommandFailure {
     /// What a failed call to the cluster means to somebody at a command line.
@@ -11,9 +12,14 @@ extension CommandFailure {
         self.broker = error.source
         // A broker's bare refusal is about "orders", and says no more: the kind of it is the sentence.
         if error.kafkaCode != nil, !error.message.contains(" ") { self.message = "\(error.code): \(error.message)" }
-        if self.kafkaError == "INVALID_TOPIC_EXCEPTION" {
-            self.message = "\"\(error.message)\" can not be the name of a topic"
-            self.next = "1 to 249 of the letters a-z, A-Z, 0-9, dot, hyphen and underscore; not . or .."
+        // The same of a name: it is none, or it is taken. What else the broker has to say of it stands as it is.
+        if self.kafkaError == "INVALID_TOPIC_EXCEPTION", error.message == error.topic ?? error.message {
+            if TopicName.refusal(of: error.message) != nil {
+                self.message = "\"\(error.message)\" can not be the name of a topic"
+                self.next = "1 to 249 of the letters a-z, A-Z, 0-9, dot, hyphen and underscore; not . or .."
+            } else {
+                self.message = "\(error.message) is one of the system's own topics: only the broker writes it"
+            }
         }
         if error.code == .unreachable {
             let reason = (error.cause as? ApusError)?.message ?? error.message

@@ -185,7 +185,7 @@ package enum ErrorGuide {
         "UNSUPPORTED_ASSIGNOR": "assignors are uniform and range",
         "STALE_MEMBER_EPOCH": "the member has another epoch by now, or the partition another owner",
         "INVALID_REGULAR_EXPRESSION": "a topic pattern that is none, or too costly",
-        "INVALID_TOPIC_EXCEPTION": "a name that no topic can have",
+        "INVALID_TOPIC_EXCEPTION": "a name that no topic can have, or a topic of the system's own",
         "NOT_ENOUGH_REPLICAS": "fewer in-sync replicas than min.insync.replicas",
         "INVALID_REQUIRED_ACKS": "acks other than 0, 1 and all",
         "CLUSTER_AUTHORIZATION_FAILED": "this may not be done here",

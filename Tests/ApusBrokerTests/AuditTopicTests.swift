@@ -89,9 +89,9 @@ struct AuditTopicTests {
         #expect(self.setDefault(option.brokerName, value) == nil)
         try self.bench.create("t")
         let other = try #require(self.bench.broker.topics.topic(named: "t")?.configuration)
-        #expect(AuditTopicRule.all.contains { $0.option == option && !$0.holds(other) }, "it counts for others")
+        #expect(AuditTopic.rules.contains { $0.option == option && !$0.holds(other) }, "it counts for others")
         let audit = try #require(self.configuration)
-        #expect(AuditTopicRule.all.allSatisfy { $0.holds(audit) })
+        #expect(AuditTopic.rules.allSatisfy { $0.holds(audit) })
         // Nor can it be made to.
         let words = self.refusal(self.alter(.topic(InternalTopic.audit), .change([.delete(name: name)])))
         #expect(words.hasPrefix("'\(name)' of __apus_audit must be "), "\(words)")

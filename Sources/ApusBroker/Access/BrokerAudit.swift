@@ -10,7 +10,7 @@ import Synchronization
 /// It never holds up what it is told of. Records wait in a queue with a bound, one batch at a time is written, and what
 /// there is no room for is counted and told by the next record. The topic is made when the first record comes, and is
 /// a topic like others: it is kept for ``Limits/auditRetention`` unless its `retention.ms` says otherwise, and whoever
-/// has READ on it may read it. But no setting makes it forget (``AuditTopicRule``).
+/// has READ on it may read it. But no setting makes it forget (``AuditTopic``).
 ///
 /// Owner of the queue. Any thread.
 package final class BrokerAudit: Sendable {
@@ -152,7 +152,7 @@ package final class BrokerAudit: Sendable {
         _ broker: Broker, then: @escaping @Sendable () -> Void, orFail: @escaping @Sendable (BrokerError) -> Void
     ) {
         let wish = TopicSpecification(
-            name: InternalTopic.audit, partitions: 1, configuration: AuditTopicRule.configuration)
+            name: InternalTopic.audit, partitions: 1, configuration: AuditTopic.configuration)
         broker.create([wish], client: .embedded, on: self.loop) { results in
             switch results[0] {
             case .success, .failure(.topicExists): then()

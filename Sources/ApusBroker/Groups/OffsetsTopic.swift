@@ -10,20 +10,36 @@ enum OffsetsTopic {
         TopicSpecification(
             name: self.name, partitions: Limits.offsetsTopicPartitions,
             configuration: [
-                // Compaction is what keeps it small; a broker without it keeps everything.
-                TopicOption.cleanupPolicy.name: self.canCompact ? "compact" : "delete",
+                TopicOption.cleanupPolicy.name: "compact",
                 TopicOption.retentionAge.name: "-1",
                 TopicOption.retentionBytes.name: "-1",
                 TopicOption.segmentBytes.name: String(Limits.offsetsTopicSegmentBytes.rawValue),
                 TopicOption.batchBytesMax.name: String(Limits.offsetsTopicBatchBytesMax.rawValue),
                 TopicOption.compressionType.name: "producer",
                 TopicOption.timestampType.name: "CreateTime",
+                TopicOption.timestampBeforeMax.name: "\(Int64.max)",
+                TopicOption.inSyncReplicasMin.name: "1",
                 TopicOption.durability.name: "fsync",
             ]
         )
     }
 
-    private static var canCompact: Bool { TopicOption.cleanupPolicy.definition.rule.refusal(of: "compact") == nil }
+    /// What its settings must be. Nothing of it goes by its age: a position lives as long as its group, or as
+    /// `offsets.retention.minutes` says.
+    static let rules = [
+        InternalTopicRule(
+            option: .cleanupPolicy, must: "be 'compact': 'delete' would lose positions and members by their age"
+        ) {
+            $0.compaction != nil && !$0.deletes
+        },
+        InternalTopicRule(
+            option: .batchBytesMax,
+            must: "be at least \(Limits.offsetsTopicBatchBytesMax.rawValue) (16 MiB), or the largest commits do not fit"
+        ) {
+            $0.batchBytesMax >= Limits.offsetsTopicBatchBytesMax
+        },
+        .late(Limits.offsetsTopicLateMin, "a day"), .oneReplica,
+    ]
 
     /// Kafka's rule: Java's hash of the name, without its sign, over the number of partitions. Tools compute it too.
     static func partition(of group: GroupID, count: Int32) -> PartitionIndex {

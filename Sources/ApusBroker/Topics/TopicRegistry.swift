@@ -232,7 +232,7 @@ struct TopicRegistry: Sendable {
         case .topic(let name):
             let topic = try self.snapshot.topic(.name(name))
             let overrides = try self.table.altered(topic.configuration.overrides, by: alteration)
-            if name == InternalTopic.audit { try AuditTopicRule.check(overrides, in: self.table) }
+            try InternalTopicRule.check(name, overrides, in: self.table)
             _ = self.replace(topic, partitionCount: topic.partitionCount, overrides: overrides)
         case .broker(let broker):
             let values = try self.table.altered(broker, by: alteration)
@@ -241,8 +241,8 @@ struct TopicRegistry: Sendable {
                 allBrokers: broker == nil ? values : self.table.allBrokers,
                 thisBroker: broker == nil ? self.table.thisBroker : values
             )
-            if let topic = self.snapshot.topic(named: InternalTopic.audit) {
-                try AuditTopicRule.check(topic, from: self.table, to: table)
+            for topic in InternalTopicRule.topics.compactMap({ self.snapshot.topic(named: $0) }) {
+                try InternalTopicRule.check(topic, from: self.table, to: table)
             }
             let key = broker.map(StoreKey.configuration(of:)) ?? StoreKey.defaults
             self.put(key, ConfigurationRecord(values: values).encoded())

@@ -5,6 +5,8 @@ extension Limits {
     public static let offsetsTopicPartitions: Int32 = 50
     /// Kafka's `offsets.topic.segment.bytes`.
     public static let offsetsTopicSegmentBytes = ByteCount.mebibytes(100)
+    /// The least `message.timestamp.before.max.ms` of `__consumer_offsets`: a day.
+    public static let offsetsTopicLateMin = Duration.seconds(24 * 3600)
     /// The largest batch of `__consumer_offsets`: a group's record is at most `groupStateBytesMax`, and a commit's are
     /// together somewhat longer than the request that holds it (`plainRequestBytesMax`).
     public static let offsetsTopicBatchBytesMax = ByteCount.mebibytes(16)
