@@ -21,6 +21,12 @@ let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto"
 let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let hummingbird: [Target.Dependency] = [
+    .product(name: "Hummingbird", package: "hummingbird"), .product(name: "HummingbirdCore", package: "hummingbird"),
+    .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+    .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
+]
 let httpClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
 let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "swift-crypto")
 
@@ -83,6 +89,14 @@ let parts: [[Target]] = [
         ["WebFormats", "ApusBroker", "ApusAccess", "ApusCore", "KafkaWire", nioCore, nioHTTP1, crypto, logging],
         tests: ["ApusFakes", nioEmbedded]
     ),
+    part(
+        "HTTPDoor",
+        hummingbird + [
+            "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "WebFormats", nioCore, nioHTTP1, nioSSL,
+            crypto, logging,
+        ],
+        tests: ["ApusFakes", nioPosix, nioEmbedded]
+    ),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
@@ -92,8 +106,8 @@ let parts: [[Target]] = [
     part(
         "ApusServer",
         [
-            "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", nioCore, nioPosix, nioSSL,
-            nioHTTP1, httpClient, logging,
+            "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "WebFormats", "ApusSystem", "ApusSQLite",
+            nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, logging,
         ],
         tests: ["ApusClient"]
     ),
@@ -147,6 +161,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: parts.flatMap { $0 } + fuzzing + [

@@ -51,6 +51,7 @@ package final class Broker: Sendable {
 
     /// By the broker's clock.
     package var now: Instant { self.ports.clock.now }
+    package var wallTime: Timestamp { self.ports.clock.wallTime }
 
     /// All topics as they are now.
     package var topics: TopicSnapshot { self.published.topics }

@@ -9,6 +9,8 @@ package struct Banner: Sendable {
     package var process: Int32
     /// The address that was bound, with the real port.
     package var kafka: HostPort
+    /// The same for HTTP; nil: it is not served.
+    package var http: HostPort?
     /// From the start of the process until the first client can connect.
     package var readyAfter: Duration
     package var topics: Int
@@ -17,6 +19,7 @@ package struct Banner: Sendable {
 
     package init(
         version: String, data: String, isNew: Bool, broker: Int32, process: Int32, kafka: HostPort,
+        http: HostPort? = nil,
         readyAfter: Duration, topics: Int, partitions: Int, durability: String
     ) {
         self.version = version
@@ -25,6 +28,7 @@ package struct Banner: Sendable {
         self.broker = broker
         self.process = process
         self.kafka = kafka
+        self.http = http
         self.readyAfter = readyAfter
         self.topics = topics
         self.partitions = partitions
@@ -33,14 +37,16 @@ package struct Banner: Sendable {
 
     /// Stable keys: supervisors and tests wait for this line.
     package var json: JSON {
-        .object([
-            ("event", .string("ready")), ("version", .string(self.version)), ("kafka", .string("\(self.kafka)")),
-            ("port", .integer(Int64(self.kafka.port))),
-            ("ms", .number(Double(self.readyAfter.wholeNanoseconds / 10_000) / 100)),
-            ("data", .string(self.data)), ("new", .bool(self.isNew)), ("broker", .integer(Int64(self.broker))),
-            ("pid", .integer(Int64(self.process))), ("topics", .integer(Int64(self.topics))),
-            ("partitions", .integer(Int64(self.partitions))),
-        ])
+        let http = self.http.map { [("http", JSON.string("\($0)"))] } ?? []
+        return .object(
+            [
+                ("event", .string("ready")), ("version", .string(self.version)), ("kafka", .string("\(self.kafka)")),
+                ("port", .integer(Int64(self.kafka.port))),
+                ("ms", .number(Double(self.readyAfter.wholeNanoseconds / 10_000) / 100)),
+                ("data", .string(self.data)), ("new", .bool(self.isNew)), ("broker", .integer(Int64(self.broker))),
+                ("pid", .integer(Int64(self.process))), ("topics", .integer(Int64(self.topics))),
+                ("partitions", .integer(Int64(self.partitions))),
+            ] + http)
     }
 
     package func text(in colours: Palette) -> String {
@@ -55,10 +61,12 @@ package struct Banner: Sendable {
         let promise =
             self.durability == "fsync"
             ? "acknowledged records are on the disk" : "acknowledged records are in the page cache"
+        let http =
+            self.http.map { "\n  HTTP   \(colours.bold("http://\($0)"))  curl http://\($0)/v1/topics" } ?? ""
         return """
             \(colours.bold("Apus \(self.version)"))  data \(self.data) (\(found))  broker \(self.broker)  pid \
             \(self.process)  \(colours.green("ready in \(ready)"))
-              Kafka  \(colours.bold("\(self.kafka)"))  any Kafka client; \(promise)
+              Kafka  \(colours.bold("\(self.kafka)"))  any Kafka client; \(promise)\(http)
             \(reach)
             Try:  apus sub hello\(server)        (in another terminal)
                   apus pub hello "hi"\(server)

@@ -6,6 +6,7 @@ package struct ServeSettings: Hashable, Sendable {
     package var data: String
     package var dataMustExist: Bool
     package var kafka: HostPort
+    package var http: WebAddress
     /// What clients are told to connect to; nil: what they connected to.
     package var advertise: HostPort?
     package var isInsecure: Bool
@@ -30,6 +31,9 @@ package struct ServeSettings: Hashable, Sendable {
         [
             Setting("data", "DIR", "./apus-data", "directory of everything durable"),
             Setting("kafka", "HOST:PORT", "127.0.0.1:9092", "where Kafka clients connect"),
+            Setting(
+                "http", "HOST:PORT", "auto",
+                "where clients of HTTP connect; auto is 127.0.0.1:8080 if that is free, none is nowhere"),
             Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
             Setting(
                 "insecure", nil, "false", "take a public address though anybody may come in, or others may listen"),
@@ -52,6 +56,7 @@ package struct ServeSettings: Hashable, Sendable {
         let values = SettingValues(reader: reader)
         self.data = values.text("data")
         self.kafka = try values.parsed("kafka") { text throws(CommandFailure) in try HostPort(text) }
+        self.http = try values.parsed("http") { text throws(CommandFailure) in try WebAddress(text) }
         let advertise = values.text("advertise")
         self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
         self.isInsecure = try values.flag("insecure")
@@ -72,8 +77,10 @@ package struct ServeSettings: Hashable, Sendable {
         self.options = try values.parsed("options") { text throws(CommandFailure) in try Self.options(text) }
         self.logLevel = try values.word(
             "log-level", among: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
-        if let danger = self.security.dangerInPublic, !self.kafka.isLoopback, !self.isInsecure {
-            throw Self.publicAddress(self.kafka, danger)
+        guard let danger = self.security.dangerInPublic, !self.isInsecure else { return }
+        if !self.kafka.isLoopback { throw Self.publicAddress(self.kafka, "kafka", danger) }
+        if case .at(let address) = self.http, !address.isLoopback {
+            throw Self.publicAddress(address, "http", danger)
         }
     }
 
@@ -86,11 +93,12 @@ package struct ServeSettings: Hashable, Sendable {
         return options
     }
 
-    private static func publicAddress(_ address: HostPort, _ danger: String) -> CommandFailure {
+    private static func publicAddress(_ address: HostPort, _ flag: String, _ danger: String) -> CommandFailure {
         CommandFailure(
             .denied, code: "public_address", "\(address) can be reached from other machines, and \(danger)",
-            next: "apus serve --kafka 127.0.0.1:\(address.port), or with --auth scram --tls-cert FILE --tls-key FILE, "
-                + "or say so in words: apus serve --kafka \(address) --insecure"
+            next:
+                "apus serve --\(flag) 127.0.0.1:\(address.port), or with --auth scram --tls-cert FILE --tls-key FILE, "
+                + "or say so in words: apus serve --\(flag) \(address) --insecure"
         )
     }
 }

@@ -16,6 +16,8 @@ import Synchronization
 public final class ApusServer: Sendable {
     /// Where Kafka clients connect: the address that was bound, with the real port.
     public let kafka: ServerAddress
+    /// Where clients of HTTP connect; nil: nowhere.
+    public let http: ServerAddress?
     public let clusterID: String
     public let brokerID: BrokerID
     /// What was found at the start, and how long that took.
@@ -33,6 +35,7 @@ public final class ApusServer: Sendable {
 
     private init(_ parts: ServerParts, _ started: ServerParts.Started) {
         self.kafka = started.kafka
+        self.http = started.http
         self.clusterID = started.broker.identity.clusterID
         self.brokerID = started.broker.identity.brokerID
         self.recovery = started.recovery

@@ -7,29 +7,32 @@ import NIOCore
 struct ListenAddress {
     let host: String
     let port: Int
+    /// The flag by which it is said.
+    private let flag: String
 
     /// Resolves and judges. Blocking when the host is a name.
     ///
     /// - Parameter danger: why it may not be reached from other machines; nil: it may.
-    init(_ address: ServerAddress, danger: String?) throws(ServerError) {
+    init(_ address: ServerAddress, flag: String = "--kafka", danger: String?) throws(ServerError) {
+        self.flag = flag
         guard (0...65535).contains(address.port) else {
-            throw ServerError(.configuration, "--kafka \(address): a port is a number from 0 to 65535")
+            throw ServerError(.configuration, "\(flag) \(address): a port is a number from 0 to 65535")
         }
         let resolved: SocketAddress
         do {
             resolved = try SocketAddress.makeAddressResolvingHost(address.host, port: address.port)
         } catch {
-            throw ServerError(.addressRefused, "--kafka \(address): no such host", cause: error)
+            throw ServerError(.addressRefused, "\(flag) \(address): no such host", cause: error)
         }
         guard let host = resolved.ipAddress else {
-            throw ServerError(.addressRefused, "--kafka \(address): not an internet address")
+            throw ServerError(.addressRefused, "\(flag) \(address): not an internet address")
         }
         self.host = host
         self.port = address.port
         if let danger, !Self.isLoopback(host) {
             throw ServerError(
                 .publicAddress,
-                "\(address) can be reached from other machines, and \(danger). Use --kafka "
+                "\(address) can be reached from other machines, and \(danger). Use \(flag) "
                     + "127.0.0.1:\(address.port), or --auth with --tls-cert and --tls-key, or say --insecure"
             )
         }
@@ -50,17 +53,19 @@ struct ListenAddress {
         case EADDRINUSE:
             let holder = PortHolder.find(port: self.port).map { " by process \($0.process) (\($0.name))" } ?? ""
             return ServerError(
-                .addressInUse, "\(address) is in use\(holder): choose another port with --kafka HOST:PORT", cause: error
+                .addressInUse, "\(address) is in use\(holder): choose another port with \(self.flag) HOST:PORT",
+                cause: error
             )
         case EADDRNOTAVAIL:
             return ServerError(
-                .addressRefused, "\(address) is not an address of this machine: choose another with --kafka HOST:PORT",
+                .addressRefused,
+                "\(address) is not an address of this machine: choose another with \(self.flag) HOST:PORT",
                 cause: error)
         case EACCES, EPERM:
             return ServerError(
                 .addressRefused,
                 "\(address): this user may not listen there; ports below 1024 are root's. "
-                    + "Choose another with --kafka HOST:PORT",
+                    + "Choose another with \(self.flag) HOST:PORT",
                 cause: error)
         default:
             return ServerError(

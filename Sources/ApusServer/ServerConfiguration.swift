@@ -9,6 +9,12 @@ public struct ServerConfiguration: Sendable {
     public var dataMustExist = false
     /// Where Kafka clients connect. Port 0: any free one.
     public var kafka = ServerAddress(host: "127.0.0.1", port: 9092)
+    /// Where clients of HTTP connect, over TLS if there is a certificate. Nil: nowhere. Port 0: any free one.
+    public var http: ServerAddress?
+    /// Do without HTTP, and say so in the log, where something else listens on that address already.
+    public var doesWithoutHTTP = false
+    /// The version of the program around it, for people.
+    public var version = ""
     /// What clients are told to connect to, when it is not what they came to.
     public var advertised: ServerAddress?
     /// Listen on an address that other machines reach, though nobody has to say who he is, or others may listen.

@@ -2,6 +2,7 @@ import ApusBroker
 import ApusCore
 import ApusSQLite
 import ApusSystem
+import HTTPDoor
 import KafkaDoor
 import Logging
 import NIOCore
@@ -13,6 +14,7 @@ struct ServerParts: Sendable {
     /// What a start that went well answers.
     struct Started: Sendable {
         var kafka: ServerAddress
+        var http: ServerAddress?
         var broker: Broker
         var recovery: RecoveryReport
     }
@@ -36,6 +38,7 @@ struct ServerParts: Sendable {
     private var ballast: BallastKeeper?
     private var security: ServerSecurity?
     private var listener: KafkaListener?
+    private var web: HTTPListener?
 
     init(logger: Logger) {
         self.logger = logger
@@ -55,6 +58,7 @@ struct ServerParts: Sendable {
             try ListenAddress(
                 configuration.kafka, danger: configuration.isInsecure ? nil : configuration.dangerInPublic)
         }
+        let web = try await self.webAddress(configuration)
         let logger = self.logger
         self.security = try await self.blocking { () throws(ServerError) in
             try ServerSecurity(configuration, clock: clock, randomness: SystemRandomness(), logger: logger)
@@ -69,13 +73,14 @@ struct ServerParts: Sendable {
         if ends.isClean { self.ends = ends.carried(into: claim.incarnation) }
         let broker = try await self.startBroker(configuration, directory, claim, ends, clock)
         let endpoint = try await self.listen(on: address, configuration, broker)
+        let http = try await self.listen(onWeb: web, configuration, broker)
         let topics = broker.topics.all
         let recovery = RecoveryReport(
             isNew: directory.identity == nil, wasClean: directory.identity != nil && ends.isClean, topics: topics.count,
             partitions: topics.reduce(0) { $0 + Int($1.partitionCount) }, bytesReplayed: replay.bytes,
             duration: clock.now.since(began))
-        self.tell(recovery, broker, endpoint)
-        return Started(kafka: endpoint, broker: broker, recovery: recovery)
+        self.tell(recovery, broker, endpoint, http)
+        return Started(kafka: endpoint, http: http, broker: broker, recovery: recovery)
     }
 
     private static func check(_ configuration: ServerConfiguration) throws(ServerError) {
@@ -316,17 +321,52 @@ struct ServerParts: Sendable {
         }
     }
 
+    /// Judged before anything is opened, like the Kafka listener's.
+    private func webAddress(_ configuration: ServerConfiguration) async throws(ServerError) -> ListenAddress? {
+        guard let http = configuration.http else { return nil }
+        return try await self.blocking { () throws(ServerError) in
+            try ListenAddress(
+                http, flag: "--http", danger: configuration.isInsecure ? nil : configuration.dangerInPublic)
+        }
+    }
+
+    private mutating func listen(
+        onWeb address: ListenAddress?, _ configuration: ServerConfiguration, _ broker: Broker
+    ) async throws(ServerError) -> ServerAddress? {
+        guard let address else { return nil }
+        guard let loops = self.loops, let security = self.security else {
+            preconditionFailure("started out of order")
+        }
+        var door = HTTPListener.Configuration(host: address.host, port: address.port)
+        door.version = configuration.version
+        security.protect(&door, of: broker, configuration, on: loops.any())
+        do {
+            let web = try await HTTPListener.start(door, broker: broker, on: loops, logger: self.logger).get()
+            self.web = web
+            broker.advertise(web.endpoint, for: "http")
+            return ServerAddress(host: web.endpoint.host, port: Int(web.endpoint.port))
+        } catch {
+            let refusal = address.refusal(of: error)
+            guard configuration.doesWithoutHTTP, refusal.code == .addressInUse else { throw refusal }
+            self.logger.warning("no HTTP: \(refusal.message)")
+            return nil
+        }
+    }
+
     func reload() {
         guard let security = self.security, let loops = self.loops else { return }
         security.reload(on: loops.any())
     }
 
-    private func tell(_ recovery: RecoveryReport, _ broker: Broker, _ kafka: ServerAddress) {
+    private func tell(
+        _ recovery: RecoveryReport, _ broker: Broker, _ kafka: ServerAddress, _ http: ServerAddress?
+    ) {
         self.logger.info(
             "ready",
             metadata: [
                 "cluster": "\(broker.identity.clusterID)", "broker": "\(broker.identity.brokerID)",
-                "kafka": "\(kafka)", "incarnation": "\(broker.settings.incarnation)",
+                "kafka": "\(kafka)", "http": "\(http.map { "\($0)" } ?? "none")",
+                "incarnation": "\(broker.settings.incarnation)",
                 "topics": "\(recovery.topics)", "partitions": "\(recovery.partitions)",
                 "clean": "\(recovery.wasClean)", "replayed": "\(recovery.bytesReplayed)",
                 "ms": "\(recovery.duration.wholeMilliseconds)",
@@ -343,6 +383,9 @@ struct ServerParts: Sendable {
     mutating func stop(within patience: Duration?) async -> Bool {
         // Who waits for others of his group is sent away, so that nobody waits for his answer.
         self.broker?.closeGroups()
+        if let web = self.web {
+            await self.quietly("http") { try await web.stop(within: patience ?? self.stopWaitMax).get() }
+        }
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
         }
@@ -361,7 +404,8 @@ struct ServerParts: Sendable {
             isWell = ends?.isClean == true || !broker.settings.wasCleanShutdown
         }
         await self.threads?.shutdown()
-        (self.listener, self.security, self.broker, self.ballast, self.threads) = (nil, nil, nil, nil, nil)
+        (self.listener, self.web, self.security) = (nil, nil, nil)
+        (self.broker, self.ballast, self.threads) = (nil, nil, nil)
         if let helper = self.helper {
             let isClosed = await self.closeData(leaving: ends, helper)
             isWell = isWell && isClosed

@@ -67,6 +67,14 @@ enum Arrows {
             ["WebFormats", "ApusBroker", "ApusAccess", "ApusCore", "KafkaWire", "NIOCore", "Crypto"],
             shells: ["Endpoint"], shellsAllow: ["NIOHTTP1", "Logging", "Synchronization"]
         ),
+        Part(
+            "HTTPDoor", .doing,
+            [
+                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "WebFormats", "NIOCore", "NIOHTTP1",
+                "NIOSSL", "Crypto", "Logging", "Synchronization", "Hummingbird", "HummingbirdCore", "HTTPTypes",
+                "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
+            ]
+        ),
         Part("ApusSystem", .doing, system.union(["ApusCore", "CApus", "Dispatch", "NIOCore", "NIOPosix", "Logging"])),
         Part("ApusSQLite", .doing, system.union(["ApusCore", "CApus", "Dispatch", "GRDB"])),
         Part(
@@ -80,8 +88,8 @@ enum Arrows {
         Part(
             "ApusServer", .assembly,
             system.union([
-                "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "ApusSystem", "ApusSQLite", "NIOCore", "NIOPosix",
-                "NIOSSL", "NIOHTTP1", "AsyncHTTPClient", "Logging",
+                "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "WebFormats", "ApusSystem",
+                "ApusSQLite", "NIOCore", "NIOPosix", "NIOSSL", "NIOHTTP1", "AsyncHTTPClient", "Logging",
             ])
         ),
         Part(

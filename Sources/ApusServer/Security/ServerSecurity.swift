@@ -2,6 +2,7 @@ import ApusAccess
 import ApusBroker
 import ApusCore
 import AsyncHTTPClient
+import HTTPDoor
 import KafkaDoor
 import Logging
 import NIOCore
@@ -114,6 +115,20 @@ final class ServerSecurity: Sendable {
             let (principal, how, outcome) = report.audited
             audit.note(.login, how, by: ClientContext(principal: principal, address: report.address), outcome)
         }
+    }
+
+    /// The same for clients of the web: the same users, certificates and caps.
+    func protect(
+        _ door: inout HTTPListener.Configuration, of broker: Broker, _ configuration: ServerConfiguration,
+        on loop: any EventLoop
+    ) {
+        door.caps.total = configuration.connectionsMax
+        door.caps.perAddress = configuration.connectionsPerAddressMax
+        if self.asksForLogin { door.login = WebDesk(self.desk.login(for: broker), of: broker, on: loop).web }
+        guard let tls = self.certificates?.tls else { return }
+        door.tls = tls.context
+        door.asksForCertificate = tls.asksForCertificate
+        door.principal = { tls.principal(of: $0) }
     }
 
     // MARK: Looking again

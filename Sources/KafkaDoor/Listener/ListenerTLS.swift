@@ -1,4 +1,4 @@
-import ApusAccess
+package import ApusAccess
 import ApusCore
 import NIOCore
 package import NIOSSL
@@ -27,7 +27,7 @@ package struct ListenerTLS: Sendable {
     }
 
     /// Nil when the certificate has no such name, or one that nobody can have.
-    func principal(of certificate: NIOSSLCertificate) -> Principal? {
+    package func principal(of certificate: NIOSSLCertificate) -> Principal? {
         guard let bytes = try? certificate.toDERBytes(), let subject = CertificateSubject(certificate: bytes) else {
             return nil
         }

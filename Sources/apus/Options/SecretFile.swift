@@ -9,10 +9,18 @@ enum SecretFile {
         func refusal(_ why: String, next: String? = nil) -> CommandFailure {
             CommandFailure(.badData, code: "secret_file", "\(path): \(why)", next: next)
         }
-        var status = stat()
-        guard stat(path, &status) == 0 else { throw refusal(String(cString: strerror(errno))) }
+        let attributes: [FileAttributeKey: Any]
+        do {
+            // Of what a link points to: the link's own are everybody's.
+            let target = URL(filePath: path).resolvingSymlinksInPath().path
+            attributes = try FileManager.default.attributesOfItem(atPath: target)
+        } catch {
+            throw refusal(error.localizedDescription)
+        }
         // A pipe or a process substitution has no file to protect.
-        if status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o077 != 0 {
+        if attributes[.type] as? FileAttributeType == .typeRegular,
+            (attributes[.posixPermissions] as? NSNumber).map({ $0.intValue & 0o077 != 0 }) ?? true
+        {
             throw refusal("others may read it", next: "chmod 600 \(path)")
         }
         let data: Data

@@ -50,6 +50,7 @@ struct BrokerService: Service {
             version: Version.current, data: self.settings.data, isNew: server.recovery.isNew,
             broker: server.brokerID.rawValue, process: getpid(),
             kafka: HostPort(host: server.kafka.host, port: server.kafka.port),
+            http: server.http.map { HostPort(host: $0.host, port: $0.port) },
             readyAfter: Instant.now.since(ProcessStart.moment), topics: server.recovery.topics,
             partitions: server.recovery.partitions, durability: self.settings.durabilityDefault)
         if StandardOutput.isTerminal {
@@ -66,6 +67,14 @@ extension ServerConfiguration {
         self.init(dataDirectory: settings.data)
         self.dataMustExist = settings.dataMustExist
         self.kafka = ServerAddress(host: settings.kafka.host, port: settings.kafka.port)
+        switch settings.http {
+        case .automatic:
+            self.http = ServerAddress(host: WebAddress.usual.host, port: WebAddress.usual.port)
+            self.doesWithoutHTTP = true
+        case .nowhere: self.http = nil
+        case .at(let address): self.http = ServerAddress(host: address.host, port: address.port)
+        }
+        self.version = Version.current
         self.advertised = settings.advertise.map { ServerAddress(host: $0.host, port: $0.port) }
         self.isInsecure = settings.isInsecure
         self.loops = settings.loops == 0 ? nil : settings.loops

@@ -7,6 +7,8 @@ struct ServeFlags: ParsableArguments {
     var data: String?
     @Option(help: ArgumentHelp(.init(Setting.help("kafka")), valueName: "host:port"))
     var kafka: String?
+    @Option(help: ArgumentHelp(.init(Setting.help("http")), valueName: "host:port"))
+    var http: String?
     @Option(help: ArgumentHelp(.init(Setting.help("advertise")), valueName: "host:port"))
     var advertise: String?
     @Flag(help: ArgumentHelp(.init(Setting.help("insecure"))))
@@ -39,7 +41,8 @@ struct ServeFlags: ParsableArguments {
     var given: [String: String] {
         var given: [String: String] = [:]
         let texts: [(String, String?)] = [
-            ("data", self.data), ("kafka", self.kafka), ("advertise", self.advertise), ("loops", self.loops),
+            ("data", self.data), ("kafka", self.kafka), ("http", self.http), ("advertise", self.advertise),
+            ("loops", self.loops),
             ("disk-threads", self.diskThreads), ("auto-create", self.autoCreate), ("partitions", self.partitions),
             ("durability", self.durability), ("request-memory", self.requestMemory), ("tail-cache", self.tailCache),
             ("free-floor", self.freeFloor), ("options", self.options), ("log-level", self.logLevel),

@@ -1,0 +1,122 @@
+import ApusAccess
+import ApusBroker
+import ApusCore
+import HTTPTypes
+import HummingbirdCore
+import Logging
+import NIOCore
+import NIOHTTP1
+import NIOHTTPTypes
+import NIOSSL
+import Synchronization
+
+/// Makes each accepted connection one of this door's, and runs the requests of those that are.
+///
+/// Owner of the connections that are open and of the caps on them. Any thread.
+final class WebConnections: HTTPChannelHandler {
+    /// A connection whose first head has not come yet.
+    struct Value: ServerChildChannelValue {
+        let channel: any Channel
+        let kind: EventLoopFuture<ConnectionGuard.Kind>
+    }
+
+    let door: WebDoor
+    let responder: HTTPChannelHandler.Responder
+    private let configuration: HTTPListener.Configuration
+    private let state: Mutex<State>
+
+    private struct State {
+        var caps: ConnectionCaps
+        var open: [ObjectIdentifier: any Channel] = [:]
+        var isTurningAway = false
+    }
+
+    init(door: WebDoor, configuration: HTTPListener.Configuration) {
+        self.door = door
+        self.configuration = configuration
+        self.state = Mutex(State(caps: ConnectionCaps(configuration.caps, at: door.broker.now)))
+        let routes = WebResponder(door)
+        self.responder = { request, writer, channel in
+            try await routes.respond(to: request, writer, on: channel)
+        }
+    }
+
+    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
+        channel.eventLoop.makeCompletedFuture {
+            let kind = channel.eventLoop.makePromise(of: ConnectionGuard.Kind.self)
+            let value = Value(channel: channel, kind: kind.futureResult)
+            guard self.admits(channel) else {
+                kind.succeed(.gone)
+                channel.close(promise: nil)
+                return value
+            }
+            // `try?`: what the system does not know does not matter.
+            try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
+            try? channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
+            let pipeline = channel.pipeline.syncOperations
+            if let tls = self.configuration.tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls())) }
+            let encoder = HTTPResponseEncoder()
+            let decoder = ByteToMessageHandler(
+                HTTPRequestDecoder(
+                    leftOverBytesStrategy: .forwardBytes, informationalResponseStrategy: .drop,
+                    limitConfiguration: Self.limits))
+            let guardian = ConnectionGuard(
+                kind, edge: self.configuration.edge, isSecure: self.configuration.tls != nil, encoder: encoder,
+                decoder: decoder)
+            try pipeline.addHandlers(ByteGauge(guardian), encoder, decoder, guardian)
+            return value
+        }
+    }
+
+    func handle(value: Value, logger: Logger) async {
+        // `try?`: a connection that is gone needs nothing.
+        guard case .requests(let channel)? = try? await value.kind.get() else { return }
+        await self.handleHTTP(asyncChannel: channel, logger: logger)
+    }
+
+    /// A client that takes too long is not waited for any more.
+    func closeAll() {
+        for channel in self.state.withLock({ Array($0.open.values) }) { channel.close(promise: nil) }
+    }
+
+    var count: Int { self.state.withLock { $0.open.count } }
+
+    // MARK: Caps
+
+    private func admits(_ channel: any Channel) -> Bool {
+        // Not an internet address: a socket of this machine.
+        let host = channel.remoteAddress?.ipAddress.flatMap { HostAddress($0) } ?? .loopback
+        let quota = self.door.broker.access.quotas.acceptQuota(of: host)
+        let id = ObjectIdentifier(channel)
+        let refusal = self.state.withLock { state -> (ConnectionCaps.Refusal, isFirst: Bool)? in
+            do throws(ConnectionCaps.Refusal) {
+                _ = try state.caps.accept(from: host, mustLogIn: false, quota: quota, at: self.door.broker.now)
+                state.open[id] = channel
+                state.isTurningAway = false
+                return nil
+            } catch {
+                defer { state.isTurningAway = true }
+                return (error, !state.isTurningAway)
+            }
+        }
+        if let (refusal, isFirst) = refusal {
+            if isFirst { self.door.logger.warning("turned away connections to HTTP: too many (\(refusal))") }
+            return false
+        }
+        channel.closeFuture.whenComplete { _ in
+            self.state.withLock { state in
+                state.open[id] = nil
+                state.caps.closed(from: host, isWaiting: false)
+            }
+        }
+        return true
+    }
+
+    private static var limits: NIOHTTPDecoderLimitConfiguration {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldCount = Limits.webHeadersMax
+        limits.maxHeaderFieldSize = Limits.webHeaderFieldBytesMax.rawValue
+        limits.maxHeaderListSize = Limits.webHeaderBytesMax.rawValue
+        return limits
+    }
+}

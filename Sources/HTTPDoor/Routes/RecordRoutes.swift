@@ -1,0 +1,134 @@
+import ApusAccess
+import ApusBroker
+import ApusCore
+import HTTPTypes
+import Hummingbird
+import HummingbirdCore
+import KafkaWire
+import NIOCore
+import WebFormats
+
+/// Records: write and read.
+enum RecordRoutes {
+    static var all: [WebRoute] {
+        [
+            WebRoute(
+                .post, "/v1/topics/{topic}/records", "Write records",
+                query: [
+                    ("acks", "all (every replica in sync has it) or leader"),
+                    ("partition", "for records that name none"),
+                ]
+            ) { try await WriteRoute.write($0, $1) },
+            WebRoute(
+                .get, "/v1/topics/{topic}/records", "Read records",
+                query: [
+                    ("partition", "one; else all"),
+                    ("from", "earliest, latest, an offset, -100, or @ and a time; earliest unless said"),
+                    ("limit", "records at most"), ("wait", "how long to wait for the first one, like 20s"),
+                    ("max_bytes", "bytes of records to look at"),
+                ]
+            ) { try await self.read($0, $1) },
+        ]
+    }
+
+    private static func read(_ request: Request, _ context: WebContext) async throws -> Response {
+        let query = try Query(request.uri.query, names: ["partition", "from", "limit", "wait", "max_bytes"])
+        let limit = Int(
+            try query.integer("limit", 1...Int64(Limits.edgeReadRecordsMax)) ?? Int64(Limits.edgeReadRecordsDefault))
+        let bytes = try query.integer("max_bytes", 1...Int64(Limits.webReadBytesMax.rawValue))
+        let wait = try query.duration("wait", max: Limits.webReadWaitMax) ?? .zero
+        try await context.throttle(.fetchedBytes)
+        let topic = try TopicRoutes.topic(try context.topic(), context)
+        let partitions = try query.partition().map { [$0] } ?? topic.partitions.map(\.index)
+        guard partitions.count <= Limits.webReadPartitionsMax else {
+            throw Problem(
+                .tooMany, "one read looks at \(Limits.webReadPartitionsMax) partitions at most", hint: "name one")
+        }
+        let starts = try await ReadPlan.offsets(of: try query.start() ?? .earliest, partitions, in: topic, context)
+        let bytesMax = bytes.map { ByteCount.bytes(Int($0)) } ?? Limits.webReadBytesDefault
+        let entries = zip(partitions, starts).map {
+            FetchEntry(topic: .id(topic.id), partition: $0, offset: $1, bytesMax: bytesMax)
+        }
+        let limits = FetchLimits(bytesMin: .bytes(wait > .zero ? 1 : 0), bytesMax: bytesMax, waitMax: wait)
+        let memory = context.door.replyMemory
+        let results = await context.wait { (then: @escaping @Sendable ([FetchResult]) -> Void) in
+            context.broker.fetch(entries, limits: limits, client: context.client, memory: memory, on: context.loop) {
+                memory.hold($0.reduce(.zero) { $0 + $1.byteCount })
+                then($0)
+            }
+        }
+        let held = results.reduce(ByteCount.zero) { $0 + $1.byteCount }
+        defer { memory.drop(held) }
+        context.charge(.fetchedBytes, held.rawValue)
+        var reading = Reading(limit: limit)
+        for (entry, result) in zip(entries, results) { try reading.take(result, for: entry) }
+        return reading.response
+    }
+}
+
+/// What one read found, as JSON.
+private struct Reading {
+    private let limit: Int
+    private var count = 0
+    private var records = ByteBuffer()
+    private var next: [(PartitionIndex, Offset, end: Offset)] = []
+
+    init(limit: Int) {
+        self.limit = limit
+        self.records.writeInteger(UInt8(ascii: "["))
+    }
+
+    mutating func take(_ result: FetchResult, for entry: FetchEntry) throws(Problem) {
+        if let error = result.error { throw Problem(error) }
+        var next = entry.offset
+        do throws(WireError) {
+            for batches in result.batches where self.count < self.limit {
+                var batches = batches
+                while self.count < self.limit, let batch = try RecordBatch.read(from: &batches) {
+                    next = try self.take(batch, of: entry.partition, from: next)
+                }
+            }
+        } catch {
+            throw Problem(.corruptRecords, "partition \(entry.partition): \(error)")
+        }
+        self.next.append((entry.partition, next, result.highWatermark))
+    }
+
+    /// Writes the batch's records from `next` on, as far as there is room, and says where to go on.
+    private mutating func take(
+        _ batch: RecordBatch, of partition: PartitionIndex, from next: Offset
+    ) throws(WireError) -> Offset {
+        let header = batch.header
+        let end = Offset(rawValue: header.baseOffset &+ Int64(header.lastOffsetDelta) &+ 1)
+        // Markers of transactions are no records.
+        guard !header.attributes.isControl else { return max(next, end) }
+        var records = try batch.records()
+        while let record = try records.next() {
+            guard record.offset >= next.rawValue else { continue }
+            guard self.count < self.limit else { return Offset(rawValue: record.offset) }
+            self.records.writeJSONComma()
+            self.records.writeJSON(
+                EdgeRecord(
+                    partition: partition, offset: Offset(rawValue: record.offset),
+                    timestamp: Timestamp(rawValue: record.timestamp), key: record.key, value: record.value,
+                    headers: record.headers.map { WrittenRecord.Header(name: $0.key, value: $0.value) }))
+            self.count += 1
+        }
+        return max(next, end)
+    }
+
+    var response: Response {
+        Response.object { body in
+            body.writeJSONName("records")
+            body.writeImmutableBuffer(self.records)
+            body.writeInteger(UInt8(ascii: "]"))
+            body.writeJSONArray("next", self.next) { body, entry in
+                body.writeJSONBraces {
+                    $0.writeJSONMember("partition", entry.0.rawValue)
+                    $0.writeJSONMember("offset", entry.1.rawValue)
+                    $0.writeJSONMember("end", entry.end.rawValue)
+                }
+            }
+        }
+    }
+}
