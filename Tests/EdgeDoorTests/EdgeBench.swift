@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import ApusFakes
@@ -41,8 +42,11 @@ final class EdgeBench {
             cursorKeys: CursorKeys(current: Array(repeating: 7, count: 32)), clock: self.clock)
         configuration.origins = origins
         configuration.login = login
-        self.door = EndpointDoor.make(
-            configuration, broker: self.broker, on: BenchGroup(loops: self.loops), logger: logger)
+        let made = BenchBox<EndpointDoor>()
+        EndpointDoor.make(configuration, broker: self.broker, on: BenchGroup(loops: self.loops), logger: logger)
+            .whenSuccess { made.put($0) }
+        for _ in 0..<4 { for loop in self.loops { loop.run() } }
+        self.door = try #require(made.value)
     }
 
     /// Everything that is ready runs, on all loops.
@@ -110,6 +114,24 @@ final class EdgeBench {
         }
         self.run()
         _ = try #require(done.value).get()
+    }
+
+    func allow(_ operation: AccessOperation, _ topic: String) throws {
+        let done = BenchBox<Bool>()
+        let acl = try Acl(ResourcePattern(.topic, .literal, ExactText(topic)), .anonymous, .any, operation, .allow)
+        self.broker.createAcls([acl], client: .embedded, on: self.loops[0]) { _ in done.put(true) }
+        self.run()
+        #expect(done.value == true)
+    }
+
+    /// All rules of the topic go.
+    func disallow(_ topic: String) throws {
+        let done = BenchBox<Bool>()
+        var filter = AclFilter()
+        filter.name = ExactText(topic)
+        self.broker.deleteAcls([filter], client: .embedded, on: self.loops[0]) { _ in done.put(true) }
+        self.run()
+        #expect(done.value == true)
     }
 
     // MARK: Clients

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import ApusFakes
@@ -294,5 +295,72 @@ struct EndpointTests {
             places[Int(parts[0]) ?? 0].append(String(parts[1]))
         }
         #expect(places[0] == (0..<16).map { "\($0)" } && places[1] == (0..<15).map { "\($0)" })
+    }
+
+    /// A login that knows one token and one password.
+    private var login: WebLogin {
+        WebLogin(offered: { _ in [.plain, .oauthBearer] }) { credentials, _, _, then in
+            switch credentials {
+            case .token(let secret) where secret.bytes == Array("good".utf8):
+                then(.success(WebSession(principal: .anonymous, mechanism: .oauthBearer, expires: nil)))
+            case .token(let secret) where secret.bytes == Array("short".utf8):
+                let soon = Timestamp(rawValue: SimulatedClock().wallTime.rawValue + 5_000)
+                then(.success(WebSession(principal: .anonymous, mechanism: .oauthBearer, expires: soon)))
+            default: then(.failure(LoginFailure(.wrongPassword, mechanism: .plain)))
+            }
+        }
+    }
+
+    @Test("where users log in, a socket brings its token in connect, and everything its header")
+    func logins() throws {
+        let bench = try EdgeBench(login: self.login)
+        try bench.create("news")
+        let nobody = try bench.webSocket()
+        #expect(try nobody.ask(#"{"id":1,"op":"connect"}"#).first?.contains("unauthenticated") == true)
+        #expect(try nobody.frames().last == "close 4002")
+        let stranger = try bench.webSocket()
+        #expect(try stranger.ask(#"{"id":1,"op":"connect","token":"bad"}"#).first?.contains("unauthenticated") == true)
+        let friend = try bench.webSocket()
+        #expect(try friend.ask(#"{"id":1,"op":"connect","token":"good"}"#).first?.contains(#""ok""#) == true)
+        #expect(try self.subscribe(friend, "news").contains(#""ok""#))
+        let known = try bench.webSocket([("Authorization", "Bearer good")])
+        #expect(try known.ask(#"{"id":1,"op":"connect"}"#).first?.contains(#""ok""#) == true)
+        let refused = try bench.client("/v1/stream?channel=news")
+        let head = try refused.head()
+        #expect(head.hasPrefix("HTTP/1.1 401 ") && head.contains("WWW-Authenticate: Basic") && !refused.isOpen)
+        let wrong = try bench.client("/v1/stream?channel=news", [("Authorization", "Basic YTpi")])
+        #expect(try wrong.head().hasPrefix("HTTP/1.1 401 "))
+        let reader = try bench.client("/v1/stream?channel=news", [("Authorization", "Bearer good")])
+        #expect(try reader.head().hasPrefix("HTTP/1.1 200 "))
+    }
+
+    @Test("a token that runs out ends the connection")
+    func expiry() throws {
+        let bench = try EdgeBench(login: self.login)
+        let client = try bench.webSocket()
+        _ = try client.ask(#"{"id":1,"op":"connect","token":"short"}"#)
+        bench.advance(.seconds(3))
+        #expect(client.isOpen)
+        bench.advance(.seconds(5))
+        #expect(try client.frames().contains("close 4003") && !client.isOpen)
+    }
+
+    @Test("a right that is taken away ends the subscriptions that it was for, and no other")
+    func revocation() throws {
+        let bench = try EdgeBench { $0.isAuthorizing = true }
+        try bench.create("news")
+        try bench.create("other")
+        for topic in ["news", "other"] { try bench.allow(.read, topic) }
+        let client = try bench.socket()
+        let stream = try bench.client("/v1/stream?channel=news")
+        for topic in ["news", "other"] { #expect(try self.subscribe(client, topic).contains(#""ok""#)) }
+        _ = try stream.text()
+        try bench.disallow("news")
+        bench.advance(.seconds(2))
+        #expect(try client.records() == ["event ended"])
+        #expect(try stream.text().contains("event: ended") && !stream.isOpen)
+        try bench.write("news", ["secret"])
+        try bench.write("other", ["fine"])
+        #expect(try client.records() == ["0:0=fine"])
     }
 }

@@ -49,11 +49,13 @@ package final class EndpointDoor: Sendable {
     /// - Parameter group: the loops that connections come on, all of them.
     package static func make(
         _ configuration: Configuration, broker: Broker, on group: any EventLoopGroup, logger: Logger
-    ) -> EndpointDoor {
-        let loops = group.makeIterator().enumerated().map { index, loop in
-            NIOLoopBound(EndpointLoop(loop, index: index, broker: broker), eventLoop: loop)
+    ) -> EventLoopFuture<EndpointDoor> {
+        let made = group.makeIterator().enumerated().map { index, loop in
+            loop.submit { NIOLoopBound(EndpointLoop(loop, index: index, broker: broker), eventLoop: loop) }
         }
-        return EndpointDoor(broker, configuration, logger, loops)
+        return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { loops in
+            EndpointDoor(broker, configuration, logger, loops)
+        }
     }
 
     /// Whether a connection that begins with this request is ours.
