@@ -12,7 +12,7 @@ import WebFormats
 struct EdgeHistoryTests {
     @Test(
         "every client is given each record of its channel once, in order, or is told exactly what is gone",
-        arguments: 0..<80 as Range<UInt64>)
+        arguments: 0..<50 as Range<UInt64>)
     func history(seed: UInt64) throws {
         var world = try EdgeWorld(seed: seed)
         for _ in 0..<250 { try world.step() }

@@ -221,6 +221,19 @@ struct WebSocketTests {
         #expect(self.answer(twice) == "forbidden")
     }
 
+    @Test("where nobody logs in, a name that is not this machine's own is not answered")
+    func rebinding() {
+        var rules = OriginRules()
+        rules.isPrivate = true
+        for (host, isTaken) in [
+            ("localhost:8080", true), ("127.0.0.1:8080", true), ("[::1]:8080", true), ("x.localhost", true),
+            ("evil.org:8080", false), ("localhost.evil.org", false), ("", false),
+        ] {
+            #expect(self.answer(self.request([("Host", host)]), rules).hasPrefix("HTTP/1.1 101") == isTaken, "\(host)")
+        }
+        #expect(self.answer(self.request([("Host", nil)]), rules).hasPrefix("HTTP/1.1 101"))
+    }
+
     // MARK: Event streams
 
     private func stream(_ target: String, _ headers: [(name: String, value: String)] = []) -> Result<

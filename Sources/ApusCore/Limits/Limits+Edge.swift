@@ -62,7 +62,12 @@ extension Limits {
     public static let edgeFragmentsPerMessageMax = 1_024
     /// What the reader of a partition takes at a time, and one `read`, in bytes as they are stored. One batch may go
     /// over it.
-    public static let edgeLiveReadBytesMax = ByteCount.mebibytes(1)
+    public static let edgeLiveReadBytesMax = ByteCount.kibibytes(256)
+    /// Keys and values of one live push, in bytes; one record may go over it.
+    public static let edgePushBytesMax = ByteCount.kibibytes(256)
+    /// Keys and values that one partition's piece of the past, or one `read`, has after decompression. One record may
+    /// go over it.
+    public static let edgeCatchUpContentBytesMax = ByteCount.mebibytes(4)
     /// Messages of one connection whose operations are under way, in bytes: beyond it the connection is not read.
     public static let edgeRequestBytesMax = ByteCount.mebibytes(1)
     /// The same for all connections of one event loop, with messages that are not whole yet. Beyond it a client that

@@ -5,16 +5,19 @@ package import WebFormats
 
 /// Batches as the log has them, as records for the edge.
 package enum ChannelRecords {
-    /// The records at or behind an offset, and the offset behind the last batch. Of no batches: none, and nil.
+    /// The records at or behind an offset, and the offset behind all that was looked at. Of no batches: none, and nil.
     ///
-    /// - Parameter isWanted: asked with each record's key before anything else is made of it; nil takes all.
+    /// - Parameters:
+    ///   - bytesMax: of keys and values, after decompression: with the record that goes over it, it ends.
+    ///   - isWanted: asked with each record's key before anything else is made of it; nil takes all.
     /// - Throws: bytes that are no batch; the broker checks them when they are produced, so only damage brings them.
     package static func read(
-        _ batches: [ByteBuffer], of partition: PartitionIndex, from offset: Offset,
+        _ batches: [ByteBuffer], of partition: PartitionIndex, from offset: Offset, upTo bytesMax: ByteCount? = nil,
         where isWanted: ((ByteBuffer?) -> Bool)? = nil
     ) throws(WireError) -> (records: [EdgeRecord], next: Offset?) {
         var records: [EdgeRecord] = []
         var next: Offset?
+        var bytes = 0
         for buffer in batches {
             var buffer = buffer
             while let batch = try RecordBatch.read(from: &buffer) {
@@ -25,6 +28,10 @@ package enum ChannelRecords {
                 while let record = try iterator.next() {
                     guard record.offset >= offset.rawValue, isWanted?(record.key) ?? true else { continue }
                     records.append(EdgeRecord(record, in: partition))
+                    bytes += record.contentBytes
+                    if let bytesMax, bytes > bytesMax.rawValue {
+                        return (records, Offset(rawValue: record.offset).next)
+                    }
                 }
             }
         }
@@ -32,7 +39,13 @@ package enum ChannelRecords {
     }
 }
 
+extension Record {
+    fileprivate var contentBytes: Int { (self.key?.readableBytes ?? 0) + (self.value?.readableBytes ?? 0) }
+}
+
 extension EdgeRecord {
+    package var contentBytes: Int { (self.key?.readableBytes ?? 0) + (self.value?.readableBytes ?? 0) }
+
     fileprivate init(_ record: Record, in partition: PartitionIndex) {
         self.init(
             partition: partition, offset: Offset(rawValue: record.offset),

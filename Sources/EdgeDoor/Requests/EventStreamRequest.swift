@@ -18,8 +18,7 @@ package struct EventStreamRequest: Hashable, Sendable {
     package init(_ request: WebRequest, origins: OriginRules) throws(Problem) {
         guard request.method == "GET" else { throw Problem(.invalidRequest, "an event stream is read with GET") }
         guard origins.allow(request) else {
-            throw Problem(
-                .forbidden, "pages of this origin may not read here", hint: "apus serve --http-origin allows more")
+            throw Problem(.forbidden, "pages of this origin may not read here")
         }
         guard let query = request.query else { throw Problem(.invalidRequest, "the query is not UTF-8 in '%XX'") }
         let names = ["channel", "from", "last_event_id", "slow"]

@@ -83,27 +83,34 @@ extension EndpointConnection {
             bytesMin: .bytes(1), bytesMax: Limits.edgeCatchUpBytesMax, waitMax: Limits.connectionSweepPeriod)
         let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
         let broker = self.door.broker
+        self.reads += 1
+        let round = self.reads
         let ticket = broker.fetch(
             entries, limits: limits, client: self.client, memory: broker.readMemory, on: self.loop.eventLoop
         ) { results in
-            bound.value.readPast(token, channel, wishes, results)
+            let connection = bound.value
+            // What was found is read while its memory is set aside.
+            let outcome = Self.finds(wishes, results, channel)
+            // The next piece is asked for later: what is in memory is answered at once, and one piece inside the other
+            // would fill the stack.
+            connection.loop.eventLoop.assumeIsolated().execute {
+                guard connection.places[token] != nil, connection.reads == round else { return }
+                connection.run(connection.session.found(token, outcome))
+            }
         }
         self.reading = (token, ticket)
     }
 
-    private func readPast(
-        _ token: SubscriptionToken, _ channel: EdgeChannel, _ wishes: [CatchUp.Wish], _ results: [FetchResult]
-    ) {
-        guard self.places[token] != nil else { return }
-        var finds: [CatchUp.Found] = []
-        do throws(Problem) {
+    private static func finds(
+        _ wishes: [CatchUp.Wish], _ results: [FetchResult], _ channel: EdgeChannel
+    ) -> Result<[CatchUp.Found], Problem> {
+        Result { () throws(Problem) in
+            var finds: [CatchUp.Found] = []
             for (wish, result) in zip(wishes, results) {
                 if let found = try Self.found(wish, result, channel) { finds.append(found) }
             }
-        } catch {
-            return self.run(self.session.found(token, .failure(error)))
+            return finds
         }
-        self.run(self.session.found(token, .success(finds)))
     }
 
     /// Nil when there was nothing for it this time.
@@ -120,7 +127,8 @@ extension EndpointConnection {
         do {
             let isWanted: ((ByteBuffer?) -> Bool)? = channel.selection == .everything ? nil : { channel.takes($0) }
             let (records, next) = try ChannelRecords.read(
-                result.batches, of: wish.partition, from: wish.from, where: isWanted)
+                result.batches, of: wish.partition, from: wish.from, upTo: Limits.edgeCatchUpContentBytesMax,
+                where: isWanted)
             return next.map { .records(wish.partition, records, next: $0) }
         } catch {
             throw Problem(.storageFailed, "partition \(wish.partition) can not be read at \(wish.from)")

@@ -154,7 +154,8 @@ private struct ChannelRead: Sendable {
         let channel = self.channel
         do {
             let (found, next) = try ChannelRecords.read(
-                result.batches, of: partition, from: from, where: { channel.takes($0) })
+                result.batches, of: partition, from: from, upTo: Limits.edgeCatchUpContentBytesMax,
+                where: { channel.takes($0) })
             let room = self.recordsMax - self.records.count
             self.bytes += result.byteCount.rawValue
             self.records += found.prefix(room)

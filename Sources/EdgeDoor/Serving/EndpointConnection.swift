@@ -44,6 +44,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     var places: [SubscriptionToken: EndpointPlace] = [:]
     /// The read of the log that is under way, and for which subscription.
     var reading: (token: SubscriptionToken, ticket: FetchTicket)?
+    /// Counts the reads of the log.
+    var reads = 0
     var meter: QuotaMeter?
     /// The client has used its quota up: nothing is read from it or written to it before.
     var mutedUntil: Instant?

@@ -188,7 +188,7 @@ final class EndpointTopic {
             let found = try ChannelRecords.read(result.batches, of: partition, from: position)
             if let next = found.next, next > position {
                 self.readers[partition]?.position = next
-                self.deliver(self.hub.read(found.records, of: partition, next: next))
+                self.deliver(self.pushes(of: found.records, partition, next: next))
             }
         } catch {
             return self.failed(partition, round, .corruptBatch("\(self.name)-\(partition) at \(position): \(error)"))
@@ -223,6 +223,20 @@ final class EndpointTopic {
                 metadata: ["topic": "\(self.name)", "partition": "\(partition)", "error": "\(error)"])
         }
         for id in self.hub.audience(of: partition) { self.tell(id) { $0.ended(id, problem) } }
+    }
+
+    /// What a read found in pushes of a size that sockets take: much may come out of one compressed batch.
+    private func pushes(of records: [EdgeRecord], _ partition: PartitionIndex, next: Offset) -> [HubDelivery] {
+        var deliveries: [HubDelivery] = []
+        var (start, bytes) = (0, 0)
+        for (index, record) in records.enumerated() {
+            bytes += record.contentBytes
+            guard bytes > Limits.edgePushBytesMax.rawValue, index + 1 < records.count else { continue }
+            let part = Array(records[start...index])
+            deliveries += self.hub.read(part, of: partition, next: record.offset.next)
+            (start, bytes) = (index + 1, 0)
+        }
+        return deliveries + self.hub.read(Array(records[start...]), of: partition, next: next)
     }
 
     // MARK: Telling

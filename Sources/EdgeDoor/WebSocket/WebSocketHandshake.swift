@@ -26,8 +26,7 @@ package struct WebSocketHandshake: Hashable, Sendable {
             Base64.standard.decoded(ByteBuffer(string: key))?.readableBytes == 16
         else { throw Problem(.invalidRequest, "'Sec-WebSocket-Key' is 16 bytes in Base64, once") }
         guard origins.allow(request) else {
-            throw Problem(
-                .forbidden, "pages of this origin may not connect", hint: "apus serve --http-origin allows more")
+            throw Problem(.forbidden, "pages of this origin may not connect")
         }
         let offered = request.values(of: "sec-websocket-protocol").flatMap { $0.split(separator: ",") }
             .map { WebRequest.trimmed($0) }
