@@ -79,8 +79,6 @@ final class WebConnections: HTTPChannelHandler {
         for channel in self.state.withLock({ Array($0.open.values) }) { channel.close(promise: nil) }
     }
 
-    var count: Int { self.state.withLock { $0.open.count } }
-
     // MARK: Caps
 
     private func admits(_ channel: any Channel) -> Bool {
@@ -103,7 +101,9 @@ final class WebConnections: HTTPChannelHandler {
             if isFirst { self.door.logger.warning("turned away connections to HTTP: too many (\(refusal))") }
             return false
         }
+        self.door.connectionOpened()
         channel.closeFuture.whenComplete { _ in
+            self.door.connectionClosed()
             self.state.withLock { state in
                 state.open[id] = nil
                 state.caps.closed(from: host, isWaiting: false)

@@ -1,5 +1,6 @@
 import ApusBroker
 import ApusCore
+import Crypto
 import Logging
 import NIOCore
 import Synchronization
@@ -20,6 +21,9 @@ final class WebDoor: Sendable {
 
     private let isDrainingNow = Atomic<Bool>(false)
     private let spreads = Atomic<UInt32>(0)
+    private let connectionCount = Atomic<Int>(0)
+    private let requestCount = Atomic<Int>(0)
+    private let problemCount = Atomic<Int>(0)
 
     init(broker: Broker, configuration: HTTPListener.Configuration, logger: Logger) {
         self.broker = broker
@@ -37,4 +41,23 @@ final class WebDoor: Sendable {
 
     /// A number that is another for every write: records without a key go to one partition each time, to all in turn.
     var nextSpread: UInt32 { self.spreads.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    /// Bytes that nobody can guess.
+    func randomBytes(_ count: Int) -> [UInt8] {
+        SymmetricKey(size: SymmetricKeySize(bitCount: count * 8)).withUnsafeBytes { Array($0) }
+    }
+
+    // MARK: Counts, for operators
+
+    var connections: Int { self.connectionCount.load(ordering: .relaxed) }
+    var requests: Int { self.requestCount.load(ordering: .relaxed) }
+    var problems: Int { self.problemCount.load(ordering: .relaxed) }
+
+    func connectionOpened() { self.connectionCount.add(1, ordering: .relaxed) }
+    func connectionClosed() { self.connectionCount.subtract(1, ordering: .relaxed) }
+
+    func answered(withProblem isProblem: Bool) {
+        self.requestCount.add(1, ordering: .relaxed)
+        if isProblem { self.problemCount.add(1, ordering: .relaxed) }
+    }
 }

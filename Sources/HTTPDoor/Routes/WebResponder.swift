@@ -33,6 +33,7 @@ struct WebResponder: Sendable {
         to request: Request, _ writer: consuming ResponseWriter, on channel: any Channel
     ) async throws {
         let response = await self.response(to: request, on: channel)
+        self.door.answered(withProblem: response.status.code >= 400)
         try await writer.write(response: response.head, body: response.body)
     }
 

@@ -28,7 +28,8 @@ struct WebRoute: Sendable {
     }
 
     static var all: [WebRoute] {
-        HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + GroupRoutes.all + SelfRoutes.all
+        HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + GroupRoutes.all + SubscriptionRoutes.all
+            + UserRoutes.all + AclRoutes.all + SelfRoutes.all + MetricsRoutes.all + DocumentRoutes.all
     }
 
     var names: [String] { self.query.map(\.name) }
