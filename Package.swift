@@ -106,8 +106,8 @@ let parts: [[Target]] = [
     part(
         "ApusServer",
         [
-            "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "WebFormats", "ApusSystem", "ApusSQLite",
-            nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, logging,
+            "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "EdgeDoor", "WebFormats", "ApusSystem",
+            "ApusSQLite", nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, logging,
         ],
         tests: ["ApusClient"]
     ),

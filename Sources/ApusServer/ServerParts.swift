@@ -19,7 +19,7 @@ struct ServerParts: Sendable {
         var recovery: RecoveryReport
     }
 
-    private let logger: Logger
+    let logger: Logger
     private var stopWaitMax = Limits.drainWaitMax
     /// For blocking calls at start and stop, when there is no event loop to keep waiting and no disk thread yet.
     private var helper: NIOThreadPool?
@@ -28,17 +28,18 @@ struct ServerParts: Sendable {
     private var ends: LogEnds?
     private var journal: JournaledDisk?
     private var hasBallast = false
-    private var store: SQLiteCoordinatorStore?
+    private(set) var store: SQLiteCoordinatorStore?
     private var catalogue: ReopeningCatalogue?
-    private var loops: MultiThreadedEventLoopGroup?
+    private(set) var loops: MultiThreadedEventLoopGroup?
     /// For what may take long and must not hold up a loop that serves.
     private var aside: MultiThreadedEventLoopGroup?
     private var threads: DiskThreads?
     private var broker: Broker?
     private var ballast: BallastKeeper?
-    private var security: ServerSecurity?
+    private(set) var security: ServerSecurity?
     private var listener: KafkaListener?
-    private var web: HTTPListener?
+    /// HTTP, and the endpoint server on the same port.
+    var web: WebParts?
 
     init(logger: Logger) {
         self.logger = logger
@@ -321,38 +322,6 @@ struct ServerParts: Sendable {
         }
     }
 
-    /// Judged before anything is opened, like the Kafka listener's.
-    private func webAddress(_ configuration: ServerConfiguration) async throws(ServerError) -> ListenAddress? {
-        guard let http = configuration.http else { return nil }
-        return try await self.blocking { () throws(ServerError) in
-            try ListenAddress(
-                http, flag: "--http", danger: configuration.isInsecure ? nil : configuration.dangerInPublic)
-        }
-    }
-
-    private mutating func listen(
-        onWeb address: ListenAddress?, _ configuration: ServerConfiguration, _ broker: Broker
-    ) async throws(ServerError) -> ServerAddress? {
-        guard let address else { return nil }
-        guard let loops = self.loops, let security = self.security else {
-            preconditionFailure("started out of order")
-        }
-        var door = HTTPListener.Configuration(host: address.host, port: address.port)
-        door.version = configuration.version
-        security.protect(&door, of: broker, configuration, on: loops.any())
-        do {
-            let web = try await HTTPListener.start(door, broker: broker, on: loops, logger: self.logger).get()
-            self.web = web
-            broker.advertise(web.endpoint, for: "http")
-            return ServerAddress(host: web.endpoint.host, port: Int(web.endpoint.port))
-        } catch {
-            let refusal = address.refusal(of: error)
-            guard configuration.doesWithoutHTTP, refusal.code == .addressInUse else { throw refusal }
-            self.logger.warning("no HTTP: \(refusal.message)")
-            return nil
-        }
-    }
-
     func reload() {
         guard let security = self.security, let loops = self.loops else { return }
         security.reload(on: loops.any())
@@ -384,7 +353,7 @@ struct ServerParts: Sendable {
         // Who waits for others of his group is sent away, so that nobody waits for his answer.
         self.broker?.closeGroups()
         if let web = self.web {
-            await self.quietly("http") { try await web.stop(within: patience ?? self.stopWaitMax).get() }
+            await self.quietly("http") { try await web.stop(within: patience ?? self.stopWaitMax) }
         }
         if let listener = self.listener {
             await self.quietly("listener") { try await listener.stop(within: patience ?? self.stopWaitMax).get() }
@@ -452,7 +421,7 @@ struct ServerParts: Sendable {
 
     // MARK: Blocking calls
 
-    private func blocking<Value: Sendable>(
+    func blocking<Value: Sendable>(
         _ body: @escaping @Sendable () throws(ServerError) -> Value
     ) async throws(ServerError) -> Value {
         guard let helper = self.helper else { preconditionFailure("no thread for a blocking call") }

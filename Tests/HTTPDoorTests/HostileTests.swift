@@ -150,16 +150,22 @@ struct HostileTests {
         try await WebWorld.run {
             $0.edge = EdgeEntrance {
                 $0.uri.hasPrefix("/v1/ws")
-            } take: { head, channel, _ in
+            } take: { head, channel, _, position in
                 let echo = Echo(greeting: "taken \(head.uri)\n")
                 // The test fails by what it does not get.
-                try? channel.pipeline.syncOperations.addHandler(echo)
+                try? channel.pipeline.syncOperations.addHandler(echo, position: position)
             }
         } _: { world in
             let client = try await world.connect()
             client.send("GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw bytes;")
             client.send("more;bye")
             #expect(try await client.rest() == "taken /v1/ws\nraw bytes;more;bye")
+            // A connection that was used for requests before is handed over just as well.
+            let used = try await world.connect()
+            used.send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            try await used.wait(for: #"{"status":"ok"}"#)
+            used.send("GET /v1/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nagain;bye")
+            #expect(try await used.rest().hasSuffix("}taken /v1/ws\nagain;bye"))
             #expect(try await world.ask("GET", "/livez").status == 200)
         }
     }

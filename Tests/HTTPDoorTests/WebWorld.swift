@@ -5,6 +5,7 @@ import ApusFakes
 import Logging
 import NIOCore
 import NIOPosix
+import Synchronization
 import Testing
 import WebFormats
 
@@ -74,18 +75,29 @@ struct WebWorld {
 
 /// A socket: sends bytes, keeps what comes.
 final class RawClient: Sendable {
+    private final class Box: Sendable {
+        let text = Mutex("")
+    }
+
     private let channel: any Channel
+    private let box: Box
     private let ended: EventLoopFuture<String>
 
     private final class Collector: ChannelInboundHandler {
         typealias InboundIn = ByteBuffer
         private var bytes = ByteBuffer()
         private let ended: EventLoopPromise<String>
+        private let box: Box
 
-        init(_ ended: EventLoopPromise<String>) { self.ended = ended }
+        init(_ ended: EventLoopPromise<String>, _ box: Box) {
+            self.ended = ended
+            self.box = box
+        }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             self.bytes.writeImmutableBuffer(Self.unwrapInboundIn(data))
+            let text = String(buffer: self.bytes)
+            self.box.text.withLock { $0 = text }
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
@@ -93,25 +105,32 @@ final class RawClient: Sendable {
         func channelInactive(context: ChannelHandlerContext) { self.ended.succeed(String(buffer: self.bytes)) }
     }
 
-    private init(_ channel: any Channel, ended: EventLoopFuture<String>) {
+    private init(_ channel: any Channel, _ box: Box, ended: EventLoopFuture<String>) {
         self.channel = channel
+        self.box = box
         self.ended = ended
     }
 
     static func connect(to endpoint: Endpoint, on group: any EventLoopGroup) async throws -> RawClient {
         let loop = group.any()
         let ended = loop.makePromise(of: String.self)
+        let box = Box()
         let channel = try await ClientBootstrap(group: loop)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Collector(ended))
+                    try channel.pipeline.syncOperations.addHandler(Collector(ended, box))
                 }
             }
             .connect(host: endpoint.host, port: Int(endpoint.port)).get()
-        return RawClient(channel, ended: ended.futureResult)
+        return RawClient(channel, box, ended: ended.futureResult)
     }
 
     func send(_ text: String) { self.channel.writeAndFlush(ByteBuffer(string: text), promise: nil) }
+
+    /// Until this has come, or the connection has ended.
+    func wait(for text: String) async throws {
+        while self.channel.isActive, !self.box.text.withLock({ $0.contains(text) }) { await Task.yield() }
+    }
 
     /// Everything that came, once the server has closed.
     func rest() async throws -> String { try await self.ended.get() }

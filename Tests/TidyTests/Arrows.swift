@@ -88,7 +88,7 @@ enum Arrows {
         Part(
             "ApusServer", .assembly,
             system.union([
-                "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "WebFormats", "ApusSystem",
+                "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "EdgeDoor", "WebFormats", "ApusSystem",
                 "ApusSQLite", "NIOCore", "NIOPosix", "NIOSSL", "NIOHTTP1", "AsyncHTTPClient", "Logging",
             ])
         ),

@@ -64,9 +64,12 @@ package final class EndpointDoor: Sendable {
         return path == "/v1/ws" || path == "/v1/stream"
     }
 
-    /// Takes a connection, on its loop: answers the request, and has it for good. The pipeline's end gives and takes
-    /// raw bytes, beginning with what came behind the head.
-    package func take(_ head: HTTPRequestHead, _ channel: any Channel, isSecure: Bool) {
+    /// Takes a connection, on its loop: answers the request, and has it for good. The pipeline gives and takes raw
+    /// bytes at `position`, beginning with what came behind the head; what stands behind that is given nothing.
+    package func take(
+        _ head: HTTPRequestHead, _ channel: any Channel, isSecure: Bool,
+        at position: ChannelPipeline.SynchronousOperations.Position = .last
+    ) {
         guard let loop = self.loops.first(where: { $0.eventLoop === channel.eventLoop })?.value else {
             preconditionFailure("a connection on a loop that is not of the door's group")
         }
@@ -75,7 +78,7 @@ package final class EndpointDoor: Sendable {
             headers: head.headers.map { (name: $0.name, value: $0.value) })
         let connection = EndpointConnection(self, loop, request, channel, isSecure: isSecure)
         do {
-            try channel.pipeline.syncOperations.addHandler(connection)
+            try channel.pipeline.syncOperations.addHandler(connection, position: position)
         } catch {
             // The connection has gone meanwhile.
             channel.close(promise: nil)

@@ -6,8 +6,8 @@ import NIOHTTPTypes
 import NIOHTTPTypesHTTP1
 import WebFormats
 
-/// Stands between the decoder and the requests of one connection: looks at the first head and decides whose the
-/// connection is, keeps the bounds of time and size, and answers what is no HTTP.
+/// Stands between the decoder and the requests of one connection: looks at each head and decides whose the connection
+/// is, keeps the bounds of time and size, and answers what is no HTTP.
 ///
 /// **What is refused** is answered with a problem and then not read any more: the output is closed, and what the client
 /// still sends is thrown away for a moment, or the kernel would reset the connection before the client has read why.
@@ -188,7 +188,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         self.headBegan = nil
-        if self.phase == .fresh, let edge = self.edge, edge.takes(head) {
+        // Also behind others that are answered: browsers use their connections again.
+        if self.open.isEmpty, let edge = self.edge, edge.takes(head) {
             return self.handOver(head, to: edge, context)
         }
         let request: HTTPRequest
@@ -237,7 +238,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         self.endsToDrop = head.headers.contains(name: "upgrade") ? 1 : Int.max
         let pipeline = context.channel.pipeline
         if let encoder = self.encoder { pipeline.syncOperations.removeHandler(encoder, promise: nil) }
-        edge.take(head, context.channel, isSecure: self.isSecure)
+        edge.take(head, context.channel, isSecure: self.isSecure, at: .after(self))
         self.kind.succeed(.gone)
         guard let decoder = self.decoder else { return }
         let box = NIOLoopBound((self, context), eventLoop: context.eventLoop)
