@@ -44,6 +44,7 @@ extension ServerParts {
         door.version = configuration.version
         security.protect(&door, of: broker, configuration, on: loops.any())
         let keys = try await CursorKeyRecord.keys(in: store, SystemRandomness())
+        door.cursorKeys = keys
         var endpoint = EndpointDoor.Configuration(cursorKeys: keys, clock: SystemClock())
         endpoint.login = door.login
         endpoint.origins.isPrivate = door.login == nil && HostAddress(address.host)?.isLoopback == true

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import NIOCore
@@ -134,6 +135,56 @@ struct TopicTests {
             #expect(found == (0..<100).map { $0 * 3 + 2 })
             let beyond = try await world.ask("GET", "\(path)?partition=1&from=101")
             #expect(beyond.status == 400 && beyond.code == "offset_out_of_range")
+        }
+    }
+
+    @Test("a cursor goes on in all partitions without gap or duplicate, says what is gone, and is of its topic alone")
+    func cursors() async throws {
+        try await WebWorld.run {
+            $0.cursorKeys = CursorKeys(current: Array(repeating: 7, count: 32))
+        } _: { world in
+            for name in ["t", "u"] {
+                _ = try await world.ask("POST", "/v1/topics", #"{"name":"\#(name)","partitions":3}"#)
+            }
+            let records = (0..<90).map { #"{"value":\#($0),"partition":\#($0 % 3)}"# }.joined(separator: ",")
+            _ = try await world.ask("POST", "/v1/topics/t/records", "{\"records\":[\(records)]}")
+            var found: [Int64] = []
+            var cursor: String?
+            for _ in 0..<20 where found.count < 90 {
+                let from = cursor.map { "cursor=\($0)" } ?? "from=earliest"
+                let page = try await world.ask("GET", "/v1/topics/t/records?limit=7&\(from)").fields()
+                found += try #require(page["records"]).elements(max: 7).compactMap { try $0.object()["value"]?.integer }
+                #expect(page["recovered"]?.boolean != false)
+                cursor = try #require(page["cursor"]?.text)
+            }
+            #expect(found.sorted() == (0..<90).map { Int64($0) })
+            let first = try await world.ask("GET", "/v1/topics/t/records?limit=1").fields()
+            let early = try #require(first["cursor"]?.text)
+            _ = try await world.ask("POST", "/v1/topics/t:trim", #"{"before":10,"partition":0}"#)
+            let late = try await world.ask("GET", "/v1/topics/t/records?cursor=\(early)")
+            #expect(
+                late.body.contains(#""recovered":false,"missing":[{"partition":0,"from":1,"to":10}]"#),
+                "\(late.body.suffix(200))")
+            for path in ["u/records?cursor=\(early)", "t/records?cursor=forged", "t/records?cursor=\(early)x"] {
+                let refused = try await world.ask("GET", "/v1/topics/\(path)")
+                #expect(refused.status == 400 || refused.status == 410, "\(path)")
+            }
+            #expect(try await world.ask("GET", "/v1/topics/t/records?from=1&cursor=\(early)").status == 400)
+        }
+    }
+
+    @Test("who is over a quota is told to come back, and others are not")
+    func quotas() async throws {
+        try await WebWorld.run { _ in
+        } settings: {
+            $0.quotaFallback = [.producedBytes: 1000]
+        } _: { world in
+            _ = try await world.ask("POST", "/v1/topics", #"{"name":"t"}"#)
+            let body = String(repeating: "x", count: 100_000)
+            #expect(try await world.ask("POST", "/v1/topics/t/records", body, type: nil).status == 200)
+            let refused = try await world.ask("POST", "/v1/topics/t/records", "x", type: nil)
+            #expect(refused.status == 429 && refused.code == "throttled" && refused.header("retry-after") != nil)
+            #expect(try await world.ask("GET", "/v1/topics/t/records?limit=1").status == 200)
         }
     }
 

@@ -28,6 +28,8 @@ package final class HTTPListener: Sendable {
         package var caps = ConnectionCaps.Rules()
         /// Connections of another door on the same port.
         package var edge: EdgeEntrance?
+        /// What cursors are signed with; nil: reads give none and take none.
+        package var cursorKeys: CursorKeys?
         /// The program's own version, for people.
         package var version = ""
 

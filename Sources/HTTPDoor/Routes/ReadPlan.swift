@@ -1,9 +1,33 @@
 import ApusBroker
 import ApusCore
+import NIOCore
 import WebFormats
 
 /// Where a read begins in each partition.
 enum ReadPlan {
+    /// Signs cursors of a topic's own channel, so that a read, an event stream and a WebSocket go on from one another.
+    static func seal(of topic: Topic, _ context: WebContext) -> CursorSeal? {
+        context.door.configuration.cursorKeys.map { CursorSeal(keys: $0, topic: topic.id, selection: .everything) }
+    }
+
+    /// Where a cursor goes on, and what is gone in between.
+    static func resumption(
+        from text: String, in topic: Topic, _ context: WebContext
+    ) async throws(Problem) -> Resumption {
+        guard let seal = self.seal(of: topic, context) else {
+            throw Problem(.invalidCursor, "this listener has no cursors")
+        }
+        let partitions = topic.partitions.map(\.index)
+        let starts = try await TopicRoutes.offsets(.earliest, of: partitions, in: topic, context)
+        let ends = try await TopicRoutes.offsets(.latest, of: partitions, in: topic, context)
+        let kept = zip(starts, ends).map { KeptRange(start: $0.offset, end: max($0.offset, $1.offset)) }
+        do throws(CursorError) {
+            return try Resumption([try seal.cursor(in: ByteBuffer(string: text))], kept: kept, partition: nil)
+        } catch {
+            throw Problem(error)
+        }
+    }
+
     /// The offset in each partition, in their order, that a start point stands for now.
     static func offsets(
         of start: StartPoint, _ partitions: [PartitionIndex], in topic: Topic, _ context: WebContext

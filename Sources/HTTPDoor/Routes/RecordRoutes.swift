@@ -24,6 +24,7 @@ enum RecordRoutes {
                 query: [
                     ("partition", "one; else all"),
                     ("from", "earliest, latest, an offset, -100, or @ and a time; earliest unless said"),
+                    ("cursor", "where an earlier read, a push or an event ended; of all partitions"),
                     ("limit", "records at most"), ("wait", "how long to wait for the first one, like 20s"),
                     ("max_bytes", "bytes of records to look at"),
                 ]
@@ -32,7 +33,7 @@ enum RecordRoutes {
     }
 
     private static func read(_ request: Request, _ context: WebContext) async throws -> Response {
-        let query = try Query(request.uri.query, names: ["partition", "from", "limit", "wait", "max_bytes"])
+        let query = try Query(request.uri.query, names: ["partition", "from", "cursor", "limit", "wait", "max_bytes"])
         let limit = Int(
             try query.integer("limit", 1...Int64(Limits.edgeReadRecordsMax)) ?? Int64(Limits.edgeReadRecordsDefault))
         let bytes = try query.integer("max_bytes", 1...Int64(Limits.webReadBytesMax.rawValue))
@@ -44,7 +45,19 @@ enum RecordRoutes {
             throw Problem(
                 .tooMany, "one read looks at \(Limits.webReadPartitionsMax) partitions at most", hint: "name one")
         }
-        let starts = try await ReadPlan.offsets(of: try query.start() ?? .earliest, partitions, in: topic, context)
+        var gaps: [ResumeGap]?
+        let starts: [Offset]
+        if let cursor = query.text("cursor") {
+            guard query.text("from") == nil, query.text("partition") == nil else {
+                throw Problem(
+                    .invalidRequest, "a cursor says where to begin in all partitions: no 'from', no 'partition'")
+            }
+            let resumption = try await ReadPlan.resumption(from: cursor, in: topic, context)
+            starts = partitions.map { resumption.starts[$0] ?? .zero }
+            gaps = resumption.gaps
+        } else {
+            starts = try await ReadPlan.offsets(of: try query.start() ?? .earliest, partitions, in: topic, context)
+        }
         let bytesMax = bytes.map { ByteCount.bytes(Int($0)) } ?? Limits.webReadBytesDefault
         let entries = zip(partitions, starts).map {
             FetchEntry(topic: .id(topic.id), partition: $0, offset: $1, bytesMax: bytesMax)
@@ -62,7 +75,8 @@ enum RecordRoutes {
         context.charge(.fetchedBytes, held.rawValue)
         var reading = Reading(limit: limit)
         for (entry, result) in zip(entries, results) { try reading.take(result, for: entry) }
-        return reading.response
+        let seal = partitions.count == Int(topic.partitionCount) ? ReadPlan.seal(of: topic, context) : nil
+        return reading.response(gaps, seal: seal)
     }
 }
 
@@ -117,7 +131,8 @@ private struct Reading {
         return max(next, end)
     }
 
-    var response: Response {
+    /// - Parameter seal: writes the cursor behind what was read, when that was of all partitions.
+    func response(_ gaps: [ResumeGap]?, seal: CursorSeal?) -> Response {
         Response.object { body in
             body.writeJSONName("records")
             body.writeImmutableBuffer(self.records)
@@ -129,6 +144,8 @@ private struct Reading {
                     $0.writeJSONMember("end", entry.end.rawValue)
                 }
             }
+            if let seal { body.writeJSON(SealedCursor(.whole(self.next.map(\.1)), by: seal)) }
+            if let gaps { body.writeJSONMembers(gaps) }
         }
     }
 }
