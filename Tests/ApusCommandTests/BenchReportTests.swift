@@ -46,6 +46,26 @@ import Testing
         #expect(json.contains(#""p99":99"#))
     }
 
+    @Test("whoever was pushed to is told of")
+    func audience() {
+        var report = self.report()
+        var audience = BenchAudience(transport: "ws", connections: 1000, channels: 10_000, connecting: .seconds(2))
+        audience.memory = (.bytes(1_000_000), .bytes(4_000_000))
+        (audience.idle, audience.idleTime) = (.seconds(10), .milliseconds(50))
+        report.audience = audience
+        #expect(audience.bytesPerConnection == 3000)
+        #expect(audience.idlePercent == 0.5)
+        #expect(report.text.contains("1,000 connections (ws), 10,000 channels, subscribed in 2.00 s, 3000 bytes"))
+        #expect(report.text.contains("0.50 % of a core"))
+        #expect(report.json.compact.contains(#""memory_bytes_per_connection":3000"#))
+    }
+
+    @Test("the memory of this very process is known")
+    func memory() throws {
+        #expect(try #require(ProcessMemory.resident(of: getpid())) > .mebibytes(1))
+        #expect(ProcessMemory.resident(of: -1) == nil)
+    }
+
     @Test("the CPU time of this very process is known and grows")
     func processTime() throws {
         let before = try #require(ProcessTime.spent(by: getpid()))

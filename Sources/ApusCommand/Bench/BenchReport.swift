@@ -10,13 +10,15 @@ package struct BenchReport: Sendable {
     package var elapsed: Duration
     /// In nanoseconds.
     package var latency: Histogram<UInt64>?
-    /// What the latency is of: `request` or `record`.
+    /// What the latency is of: `request`, `record` or `push`.
     package var latencyOf: String = "request"
     package var errors: Int64 = 0
     /// The rate asked for, in records a second, with an open loop.
     package var rateWanted: Double?
     /// CPU time of all the broker's threads during the run.
     package var brokerTime: Duration?
+    /// The connections that were pushed to.
+    package var audience: BenchAudience?
 
     package init(verb: String, records: Int64, bytes: ByteCount, elapsed: Duration) {
         self.verb = verb
@@ -54,6 +56,7 @@ package struct BenchReport: Sendable {
             ("records_per_second", Self.rounded(self.recordsPerSecond, 1)),
             ("megabytes_per_second", Self.rounded(self.megabytesPerSecond, 3)), ("errors", .integer(self.errors)),
         ]
+        if let audience = self.audience { fields += audience.fields }
         if let rateWanted = self.rateWanted {
             fields.append(("rate_wanted", .number(rateWanted)))
             fields.append(("void", .bool(self.isVoid)))
@@ -92,6 +95,7 @@ package struct BenchReport: Sendable {
             }
         }
         text += ".\n"
+        if let audience = self.audience { text += audience.text }
         if self.errors > 0 { text += "\(Numbers.grouped(self.errors)) requests failed.\n" }
         if self.isVoid { text += "The rate asked for was not kept: this run says nothing about latency.\n" }
         if let time = self.brokerTime, let million = self.brokerSecondsPerMillion,
