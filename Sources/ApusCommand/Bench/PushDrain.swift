@@ -98,7 +98,9 @@ package struct PushDrain {
 
     private mutating func readFrame(_ chunk: inout ByteBuffer, _ found: (Found) -> Void) throws(Malformed) {
         guard case .frame(let opcode, let left) = self.step else { return try self.readHeader(&chunk, found) }
-        guard let part = chunk.readSlice(length: min(left, chunk.readableBytes)) else { return }
+        // Three bytes first, by which it is known what it is.
+        let wanted = self.isPush || self.kept.readableBytes >= 3 ? left : min(left, 3 - self.kept.readableBytes)
+        guard let part = chunk.readSlice(length: min(wanted, chunk.readableBytes)) else { return }
         let more = left - part.readableBytes
         if self.isPush {
             self.count(part)

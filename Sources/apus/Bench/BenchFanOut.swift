@@ -126,9 +126,10 @@ struct FanOutOptions: ParsableArguments {
         _ load: LoadLoop, _ transport: PushDrain.Transport, _ topic: String, _ recordBytes: Int,
         at address: HostPort, _ kafka: HostPort, _ apus: ApusClient
     ) async throws -> BenchReport {
+        let login = try self.authorization()
         let fanOut = try await load.loop.submit {
             NIOLoopBound(
-                FanOutLoad(load, transport, address, authorization: nil, connections: self.connections),
+                FanOutLoad(load, transport, address, authorization: login, connections: self.connections),
                 eventLoop: load.loop)
         }.get()
         var audience = try await self.gather(fanOut, load, topic)
@@ -144,6 +145,18 @@ struct FanOutOptions: ParsableArguments {
         report.rateWanted = self.rate.map { $0 * Double(self.audience) }
         report.audience = audience
         return report
+    }
+
+    /// The same login as at the Kafka port, in a header.
+    private func authorization() throws -> String? {
+        let security = try self.options.connection.choice().security
+        if security.usesTLS { throw CommandFailure.usage("this load speaks HTTP without TLS") }
+        if let file = security.tokenFile { return "Bearer \(try SecretFile.line(of: file))" }
+        guard let user = security.user else { return nil }
+        guard let file = security.passwordFile else {
+            throw CommandFailure.usage("the password is needed in a file here", next: "--password-file FILE")
+        }
+        return "Basic \(Base64.encoded("\(user):\(try SecretFile.line(of: file))".utf8))"
     }
 
     /// To how many connections each record goes.

@@ -1,5 +1,6 @@
 import ApusCommand
 import ApusCore
+import Histogram
 import NIOCore
 
 /// One connection of an endpoint server that subscribes and counts what is pushed to it. Owner: its loop.
