@@ -84,10 +84,13 @@ package struct PushDrain {
     private mutating func readHead(_ chunk: inout ByteBuffer, _ found: (Found) -> Void) throws(Malformed) {
         // What follows the head may be long, and in the same piece.
         let room = Self.keptBytesMax - self.kept.readableBytes
-        guard room > 0, let part = chunk.readSlice(length: min(room, chunk.readableBytes)) else { throw Malformed() }
+        guard let part = chunk.readSlice(length: min(room, chunk.readableBytes)) else { throw Malformed() }
         self.kept.writeImmutableBuffer(part)
         let bytes = Array(self.kept.readableBytesView)
-        guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: "\r\n\r\n".utf8) }) else { return }
+        guard let end = bytes.indices.first(where: { bytes[$0...].starts(with: "\r\n\r\n".utf8) }) else {
+            if bytes.count >= Self.keptBytesMax { throw Malformed() }
+            return
+        }
         let line = String(decoding: bytes.prefix { $0 != 0x0D }, as: UTF8.self).split(separator: " ")
         guard line.count >= 2, line[0] == "HTTP/1.1", let status = Int(line[1]) else { throw Malformed() }
         self.kept.moveReaderIndex(forwardBy: end + 4)
