@@ -48,12 +48,14 @@ final class FanOutSubscriber: ChannelInboundHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let chunk = self.unwrapInboundIn(data)
+        var found: [PushDrain.Found] = []
         do {
-            try self.drain.feed(chunk) { self.found($0, context) }
+            try self.drain.feed(chunk) { found.append($0) }
         } catch {
             self.fanOut.fail("the server sent what is none of its protocol")
             return context.close(promise: nil)
         }
+        for found in found { self.found(found, context) }
         guard self.load.isCounting else { return }
         if self.dues != nil {
             let now = Instant.now.nanoseconds
