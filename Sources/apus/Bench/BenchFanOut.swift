@@ -228,7 +228,6 @@ struct FanOutOptions: ParsableArguments {
         }
         try await load.loop.flatSubmit {
             fanOut.value.expected = records * plan.audience
-            load.startCounting()
             do {
                 try channel.pipeline.syncOperations.addHandler(FanOutProducer(fanOut.value, plan))
             } catch {

@@ -168,6 +168,7 @@ final class FanOutProducer: ChannelInboundHandler {
     private var left: Int64 { self.plan.records - self.sent }
 
     private func send(_ count: Int, _ now: Instant, _ context: ChannelHandlerContext) {
+        if self.sent == 0 { self.fanOut.load.startCounting() }
         var builder = RecordBatchBuilder(byteCountHint: count * (self.plan.recordBytes + 32))
         let wall = Timestamp.now.rawValue
         for _ in 0..<count {
