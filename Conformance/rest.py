@@ -1,0 +1,127 @@
+"""REST by clients that are not ours: each verb and the error of its misuse, the description held against the server by
+schemathesis, and bytes that mean no good."""
+
+import http.client
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+
+from harness import Broker, own_brokers, until
+
+HOST = "127.0.0.1"
+
+
+def ask(port, method, target, body=None, headers=None):
+    """Status and body of one request, on a connection of its own."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=120)
+    try:
+        connection.request(method, target, body, headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def verbs(checks, port):
+    """The dialogue of README.md."""
+    topics, records = "/v1/topics", "/v1/topics/chat/records"
+    wish = '{"name":"chat","partitions":3}'
+    form = {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says of -d
+    checks.equal("create", ask(port, "POST", topics, wish, form)[0], 201)
+    checks.equal("create again", ask(port, "POST", topics, wish, form)[0], 409)
+    checks.equal("create what can not be", ask(port, "POST", topics, '{"name":"a b"}', form)[0], 400)
+    checks.equal("write", ask(port, "POST", records, "hi", form)[0], 200)
+    checks.equal("write nowhere", ask(port, "POST", "/v1/topics/none/records", "hi", form)[0], 404)
+    status, body = ask(port, "GET", records + "?from=earliest")
+    checks.equal("read", (status, [r["text"] for r in json.loads(body)["records"]]), (200, ["hi"]))
+    checks.equal("read at no time", ask(port, "GET", records + "?from=tomorrow")[0], 400)
+    checks.equal("delete_topic", ask(port, "DELETE", "/v1/topics/chat")[0], 204)
+    status, body = ask(port, "DELETE", "/v1/topics/chat")
+    problem = json.loads(body)
+    checks.equal("delete_topic again", (status, problem["code"], problem["kafka_error"]), (404, "topic_not_found", 3))
+
+
+def stream(checks, port):
+    """100,000 lines, a report for each, and every one of them read back once."""
+    ask(port, "POST", "/v1/topics", '{"name":"lines","partitions":2}')
+    lines = b"".join(b'{"value":%d,"key":"k%d"}\n' % (n, n % 100) for n in range(100_000))
+    status, body = ask(port, "POST", "/v1/topics/lines/records", lines, {"Content-Type": "application/x-ndjson"})
+    places = [json.loads(line) for line in body.splitlines()]
+    checks.equal("lines", (status, len(places), sum("offset" in place for place in places)), (200, 100_000, 100_000))
+    found, query = [], "from=earliest"
+    while True:
+        answer = json.loads(ask(port, "GET", f"/v1/topics/lines/records?limit=1000&{query}")[1])
+        if not answer["records"]:
+            break
+        found += [record["value"] for record in answer["records"]]
+        query = "cursor=" + answer["cursor"]
+    checks.equal("lines read by cursor", sorted(found) == list(range(100_000)), True)
+
+
+def described(checks, port, folder):
+    """schemathesis, when it is there: no answer that the description does not know, no 500."""
+    tool = os.path.join(os.path.dirname(sys.executable), "st")
+    ask(port, "POST", "/v1/topics", '{"name":"t"}')
+    words = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    done = subprocess.run(
+        [tool, "run", f"http://{HOST}:{port}/openapi.json", "--checks", words, "--max-examples", "50"],
+        capture_output=True, text=True, timeout=900, cwd=folder,
+    )
+    print(next((line.strip() for line in done.stdout.splitlines() if "generated," in line), ""), "(schemathesis)")
+    checks.equal("schemathesis", (done.returncode, done.stdout[-3000:] if done.returncode else ""), (0, ""))
+
+
+def hostile(checks, port):
+    """Requests with bytes changed, cut and lengthened: each is answered or closed, and nobody else notices."""
+    generator = random.Random(20261121)
+    whole = [
+        b"GET /v1/topics/t/records?from=-9223372036854775808 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/topics/t/records?from=@99999999999999999&limit=1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/topics/t/records HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\n{\"value\":[1]}",
+        b"POST /v1/topics/t/records HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"3\r\nabc\r\n0\r\n\r\n",
+        b"POST /v1/topics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n{\"name\":\"t\\u0000\",\"a\":",
+        b"GET /v1/stream?channel=t HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: x\r\nConnection: close\r\n\r\n",
+    ]
+    statuses = {}
+    for _ in range(3000):
+        request = bytearray(generator.choice(whole))
+        for _ in range(generator.randrange(4)):
+            request[generator.randrange(len(request))] = generator.randrange(256)
+        if generator.randrange(5) == 0:
+            request += bytes(generator.randrange(256) for _ in range(generator.randrange(300)))
+        with socket.create_connection((HOST, port), 30) as connection:
+            connection.settimeout(0.05)
+            connection.sendall(request[: generator.randrange(len(request))] if generator.randrange(5) == 0 else request)
+            try:
+                status = connection.recv(12)[9:12].decode("latin1")
+            except (TimeoutError, ConnectionError):
+                status = ""
+        statuses[status] = statuses.get(status, 0) + 1
+    checks.true(f"no server error among {statuses}", not any(status.startswith("5") for status in statuses))
+    checks.equal("it goes on", ask(port, "GET", "/livez")[0], 200)
+
+
+def body(checks, apus, folder):
+    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"{HOST}:0", "--loops", "2"])
+    broker.launch()
+    try:
+        said = lambda: '"event":"ready"' in broker.said() or not broker.alive() or time.sleep(0.02)  # noqa: E731
+        until(said, "the broker is ready")
+        ready = next(line for line in broker.said().splitlines() if '"event":"ready"' in line)
+        port = int(json.loads(ready)["http"].rsplit(":", 1)[1])
+        checks.part("verbs", verbs, checks, port)
+        checks.part("stream", stream, checks, port)
+        checks.part("hostile", hostile, checks, port)
+        checks.part("described", described, checks, port, folder)
+        checks.true("the broker lives", broker.alive())
+        checks.equal("it stops cleanly", broker.stop(), 0)
+    finally:
+        broker.kill()
+
+
+own_brokers("rest", body)
