@@ -62,6 +62,7 @@ extension EndpointConnection {
                 let handshake = try WebSocketHandshake(self.request, origins: self.door.configuration.origins)
                 self.write(handshake.response)
                 self.phase = .open
+                self.forgetRequest()
             }
         } catch {
             self.refuse(error)
@@ -83,6 +84,11 @@ extension EndpointConnection {
         self.phase = .open
         self.session.owes(.bytes(head.readableBytes))
         self.write(head)
+        self.forgetRequest()
+    }
+
+    private func forgetRequest() {
+        self.request = WebRequest(method: "GET", target: "", headers: [])
     }
 
     /// Answers the request with what is wrong, and closes.

@@ -30,7 +30,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     let door: EndpointDoor
     let loop: EndpointLoop
     let name: String
-    let request: WebRequest
+    /// Let go of when it was answered: its headers are more than all else of a quiet connection.
+    var request: WebRequest
     let transport: Transport
     let isStream: Bool
     var client: ClientContext
