@@ -1,0 +1,138 @@
+"""WebSocket and event streams through foreign clients: the records of a Kafka client, each once, one offset each, also
+when the broker is killed in between."""
+
+import asyncio
+import http.client
+import json
+import os
+import time
+
+import websockets
+
+from harness import Broker, Confluent, Record, own_brokers
+
+from broker import free_port
+
+TOPIC, PARTITIONS, COUNT = "edge", 3, 400
+DEADLINE = 120
+START = int(time.time() * 1000) - 100_000
+
+
+def records():
+    return [
+        Record(number % PARTITIONS, b"key %d" % (number % 7), json.dumps({"n": number}).encode(), [], START + number)
+        for number in range(COUNT)
+    ]
+
+
+def body(checks, apus, folder):
+    port = free_port()
+    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"127.0.0.1:{port}"])
+    broker.start()
+    try:
+        address, host = f"127.0.0.1:{broker.port}", f"127.0.0.1:{port}"
+        Confluent.create(address, TOPIC, PARTITIONS)
+        sent = records()
+        Confluent.produce(address, TOPIC, sent[: COUNT // 2])
+        asyncio.run(asyncio.wait_for(sockets(checks, broker, address, host, sent), DEADLINE))
+        checks.part("stream", stream, checks, host, sent)
+        checks.part("refusals", refusals, checks, host)
+        checks.true("the broker lives", broker.alive())
+    finally:
+        broker.kill()
+
+
+async def sockets(checks, broker, address, host, sent):
+    url = f"ws://{host}/v1/ws"
+    async with websockets.connect(url, subprotocols=["apus.v1.json"]) as socket:
+        checks.equal("subprotocol", socket.subprotocol, "apus.v1.json")
+        await ask(socket, {"id": 1, "op": "connect"})
+        answer = await ask(socket, {"id": 2, "op": "subscribe", "channel": TOPIC, "from": "earliest"})
+        checks.equal("recovered", answer["ok"]["recovered"], True)
+        seen, cursor = await follow(socket, COUNT // 2)
+        await (await socket.ping())
+    checks.equal("the past", sorted(number for number, _, _ in seen), list(range(COUNT // 2)))
+    # Its connection breaks, and meanwhile the broker is killed and comes back.
+    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(broker.start)
+    await asyncio.to_thread(Confluent.produce, address, TOPIC, sent[COUNT // 2 :])
+    async with websockets.connect(url) as socket:
+        await ask(socket, {"id": 1, "op": "connect"})
+        await ask(socket, {"id": 2, "op": "subscribe", "channel": TOPIC, "cursor": cursor})
+        rest, _ = await follow(socket, COUNT - COUNT // 2)
+        written = await ask(socket, {"id": 3, "op": "write", "topic": TOPIC, "partition": 1, "text": "by socket"})
+        checks.true("written", written["ok"]["partition"] == 1)
+    checks.equal("resumed", sorted(number for number, _, _ in rest), list(range(COUNT // 2, COUNT)))
+    for partition in range(PARTITIONS):
+        offsets = [offset for _, place, offset in seen + rest if place == partition]
+        checks.equal(f"offsets of {partition}", offsets, list(range(len(offsets))))
+    async with websockets.connect(url) as socket:
+        await socket.send(b"\x00")
+        checks.equal("binary", await code(socket), 1003)
+    try:
+        async with websockets.connect(url, origin="https://evil.example"):
+            checks.true("a foreign page was let in", False)
+    except websockets.InvalidStatus as error:
+        checks.equal("foreign page", error.response.status_code, 403)
+
+
+async def ask(socket, request):
+    await socket.send(json.dumps(request))
+    while True:
+        answer = json.loads(await socket.recv())
+        if answer.get("id") == request["id"]:
+            return answer
+
+
+async def follow(socket, count):
+    seen, cursor = [], None
+    while len(seen) < count:
+        push = json.loads(await socket.recv())
+        for record in push.get("records", []):
+            seen.append((record["value"]["n"], record["partition"], record["offset"]))
+        cursor = push.get("cursor", cursor)
+    return seen, cursor
+
+
+async def code(socket):
+    try:
+        while True:
+            await socket.recv()
+    except websockets.ConnectionClosed as error:
+        return error.rcvd.code if error.rcvd else None
+
+
+def stream(checks, host, sent):
+    connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+    connection.request("GET", f"/v1/stream?channel={TOPIC}&from=earliest")
+    response = connection.getresponse()
+    checks.equal("status", response.status, 200)
+    checks.equal("type", response.getheader("content-type"), "text/event-stream")
+    seen = []
+    while len(seen) < len(sent):
+        line = response.fp.readline()
+        if not line.startswith(b"data: "):
+            continue
+        for record in json.loads(line[6:]).get("records", []):
+            if "value" in record:
+                seen.append(record["value"]["n"])
+    connection.close()
+    checks.equal("the stream's records", sorted(seen), list(range(COUNT)))
+
+
+def refusals(checks, host):
+    for target, status in (
+        ("/v1/stream?channel=none", 404),
+        ("/v1/stream", 400),
+        (f"/v1/stream?channel={TOPIC}&last_event_id=forged", 400),
+        ("/v1/ws", 400),
+    ):
+        connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+        connection.request("GET", target)
+        response = connection.getresponse()
+        checks.equal(f"status of {target}", response.status, status)
+        checks.equal(f"problem of {target}", json.loads(response.read())["status"], status)
+        connection.close()
+
+
+own_brokers("edge", body)
