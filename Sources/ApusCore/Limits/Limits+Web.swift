@@ -11,6 +11,11 @@ extension Limits {
     public static let webUnusedBytesMax = ByteCount.kibibytes(128)
     /// The whole body of a request that is read as one. A stream of lines has no bound.
     public static let webBodyBytesMax = ByteCount.mebibytes(16)
+    /// The same where the request does not say how long it is, and so all of it must be set aside beforehand.
+    public static let webBodyUntoldBytesMax = ByteCount.mebibytes(1)
+    /// Memory for bodies that are being read or handled, all connections together. Of its own, so that slow bodies keep
+    /// no client of the Kafka port waiting.
+    public static let webBodyMemory = ByteCount.mebibytes(64)
     /// Bytes of lines that a stream writes at a time.
     public static let webStreamBatchBytes = ByteCount.kibibytes(256)
     /// One line of a stream.

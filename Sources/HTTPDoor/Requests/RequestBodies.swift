@@ -13,10 +13,11 @@ extension WebContext {
         of request: Request, upTo limit: ByteCount = Limits.webBodyBytesMax,
         _ work: (ByteBuffer) async throws -> Value
     ) async throws -> Value {
-        // What is not told beforehand is taken for a large one: to ask for more while holding some could wait for ever.
+        // What is not told beforehand is set aside as a whole: to ask for more while holding some could wait for ever.
         let told = request.headers[.contentLength].flatMap { Int($0) }
+        let limit = told == nil ? min(limit, Limits.webBodyUntoldBytesMax) : limit
         let bytes = ByteCount.bytes(min(max(told ?? limit.rawValue, 0), limit.rawValue))
-        let memory = self.broker.memory
+        let memory = self.door.bodyMemory
         guard bytes > .zero else { return try await work(ByteBuffer()) }
         await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
             if memory.reserve(bytes, on: self.loop, resume: { continuation.resume() }) == nil { continuation.resume() }
@@ -31,7 +32,7 @@ extension WebContext {
             guard whole.readableBytes + piece.readableBytes <= limit.rawValue else {
                 throw Problem(
                     .messageTooLarge, "a body has at most \(limit)",
-                    hint: "a stream of lines (application/x-ndjson) has no bound")
+                    hint: "with Content-Length more is taken; a stream of lines (application/x-ndjson) has no bound")
             }
             if whole.readableBytes == 0 { whole = piece } else { whole.writeImmutableBuffer(piece) }
         }

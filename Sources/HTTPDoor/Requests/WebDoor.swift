@@ -17,6 +17,8 @@ final class WebDoor: Sendable {
     let logger: Logger
     /// For what reads find, until it was sent.
     let replyMemory = ReplyMemory(limit: Limits.webReplyMemory)
+    /// For bodies of requests.
+    let bodyMemory = MemoryBudget(limit: Limits.webBodyMemory)
     let logins = LoginMemory()
 
     private let isDrainingNow = Atomic<Bool>(false)

@@ -42,6 +42,7 @@ enum MetricsRoutes {
         write("apus_fetches_waiting", "gauge", "Fetches that wait for records.", await broker.parkedFetchCount())
         write("apus_request_memory_bytes", "gauge", "Memory of requests under way.", broker.memory.used.rawValue)
         write("apus_request_memory_limit_bytes", "gauge", "What it may come to.", broker.memory.limit.rawValue)
+        write("apus_http_body_memory_bytes", "gauge", "Memory of bodies under way.", door.bodyMemory.used.rawValue)
         write("apus_users", "gauge", "Users with passwords.", broker.access.users.count)
         write("apus_acls", "gauge", "Rules.", broker.access.acls.acls.count)
         write("apus_http_connections", "gauge", "Connections of HTTP that are open.", door.connections)
