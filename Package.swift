@@ -33,10 +33,10 @@ let cryptoExtras: Target.Dependency = .product(name: "CryptoExtras", package: "s
 /// A part of Apus and its tests. This list is the architecture: think hard before adding an arrow.
 func part(
     _ name: String, _ needs: [Target.Dependency], tests: [Target.Dependency] = [], exclude: [String] = [],
-    testsExclude: [String] = []
+    testsExclude: [String] = [], resources: [Resource] = []
 ) -> [Target] {
     [
-        .target(name: name, dependencies: needs, exclude: exclude, swiftSettings: house),
+        .target(name: name, dependencies: needs, exclude: exclude, resources: resources, swiftSettings: house),
         .testTarget(
             name: "\(name)Tests",
             dependencies: [.byName(name: name)] + needs + tests,
@@ -95,7 +95,7 @@ let parts: [[Target]] = [
             "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "WebFormats", nioCore, nioHTTP1, nioSSL,
             crypto, logging,
         ],
-        tests: ["ApusFakes", nioPosix, nioEmbedded]
+        tests: ["ApusFakes", nioPosix, nioEmbedded], resources: [.embedInCode("Page/console.html")]
     ),
     // Adapters.
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),

@@ -28,8 +28,9 @@ struct WebRoute: Sendable {
     }
 
     static var all: [WebRoute] {
-        HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + GroupRoutes.all + SubscriptionRoutes.all
-            + UserRoutes.all + AclRoutes.all + SelfRoutes.all + MetricsRoutes.all + DocumentRoutes.all
+        ConsolePage.all + HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + GroupRoutes.all
+            + SubscriptionRoutes.all + UserRoutes.all + AclRoutes.all + SelfRoutes.all + MetricsRoutes.all
+            + DocumentRoutes.all
     }
 
     var names: [String] { self.query.map(\.name) }
