@@ -58,7 +58,7 @@ final class AcceptGate: ChannelInboundHandler {
     init(
         caps: ConnectionCaps.Rules, mustLogIn: Bool, logger: Logger,
         quota: @escaping (HostAddress) -> ConnectionCaps.Quota? = { _ in nil },
-        now: @escaping () -> Instant = { Instant(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
+        now: @escaping () -> Instant
     ) {
         self.caps = ConnectionCaps(caps, at: now())
         self.mustLogIn = mustLogIn

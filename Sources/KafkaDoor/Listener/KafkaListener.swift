@@ -25,6 +25,8 @@ package final class KafkaListener: Sendable {
         /// Is told how each login ended, for the audit trail; on a connection's loop.
         package var loginEnded: @Sendable (LoginReport) -> Void = { _ in }
         package var caps = ConnectionCaps.Rules()
+        /// By which connections are counted and rated as they come.
+        package var now: @Sendable () -> Instant = { Instant(nanoseconds: NIODeadline.now().uptimeNanoseconds) }
         package var frameBytesMax = Limits.frameBytesMax
         package var replyMemory = Limits.replyMemoryDefault
 
@@ -90,7 +92,8 @@ package final class KafkaListener: Sendable {
                 channel.eventLoop.makeCompletedFuture {
                     let gate = AcceptGate(
                         caps: configuration.caps, mustLogIn: configuration.login != nil || configuration.tls != nil,
-                        logger: logger, quota: { door.broker.access.quotas.acceptQuota(of: $0) })
+                        logger: logger, quota: { door.broker.access.quotas.acceptQuota(of: $0) }, now: configuration.now
+                    )
                     try channel.pipeline.syncOperations.addHandler(gate)
                 }
             }
