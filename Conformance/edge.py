@@ -37,6 +37,7 @@ def body(checks, apus, folder):
         asyncio.run(asyncio.wait_for(sockets(checks, broker, address, host, sent), DEADLINE))
         checks.part("stream", stream, checks, host, sent)
         checks.part("refusals", refusals, checks, host)
+        checks.part("four ways", four_ways, checks, address, host)
         checks.true("the broker lives", broker.alive())
     finally:
         broker.kill()
@@ -118,6 +119,53 @@ def stream(checks, host, sent):
                 seen.append(record["value"]["n"])
     connection.close()
     checks.equal("the stream's records", sorted(seen), list(range(COUNT)))
+
+
+def four_ways(checks, address, host):
+    """One record, by a Kafka consumer group, REST, a WebSocket and an event stream: one offset, one value."""
+    topic, value = "four-ways", {"n": 7, "text": "Grüße"}
+    Confluent.create(address, topic, PARTITIONS)
+    sent = [Record(1, b"k", json.dumps(value).encode(), [], START + number) for number in range(5)]
+    Confluent.produce(address, topic, sent)
+    wanted = [(1, offset, value) for offset in range(len(sent))]
+    consumer = Confluent.consumer(address, **{"group.id": "four-ways", "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    grouped = []
+    end = time.monotonic() + DEADLINE
+    while len(grouped) < len(sent) and time.monotonic() < end:
+        message = consumer.poll(1.0)
+        if message is not None and not message.error():
+            grouped.append((message.partition(), message.offset(), json.loads(message.value())))
+    consumer.close()
+    checks.equal("by a consumer group", grouped, wanted)
+    connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+    connection.request("GET", f"/v1/topics/{topic}/records?partition=1&from=earliest")
+    checks.equal("by REST", told(json.loads(connection.getresponse().read())), wanted)
+    connection.close()
+    checks.equal("by WebSocket", asyncio.run(asyncio.wait_for(by_socket(host, topic, len(sent)), DEADLINE)), wanted)
+    connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+    connection.request("GET", f"/v1/stream?channel={topic}&from=earliest")
+    response, streamed = connection.getresponse(), []
+    while len(streamed) < len(sent):
+        line = response.fp.readline()
+        if line.startswith(b"data: "):
+            streamed += told(json.loads(line[6:]))
+    connection.close()
+    checks.equal("by an event stream", streamed, wanted)
+
+
+def told(push):
+    return [(record["partition"], record["offset"], record["value"]) for record in push.get("records", [])]
+
+
+async def by_socket(host, topic, count):
+    seen = []
+    async with websockets.connect(f"ws://{host}/v1/ws", subprotocols=["apus.v1.json"]) as socket:
+        await ask(socket, {"id": 1, "op": "connect"})
+        await ask(socket, {"id": 2, "op": "subscribe", "channel": topic, "from": "earliest"})
+        while len(seen) < count:
+            seen += told(json.loads(await socket.recv()))
+    return seen
 
 
 def refusals(checks, host):
