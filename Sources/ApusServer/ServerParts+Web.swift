@@ -49,7 +49,9 @@ extension ServerParts {
         endpoint.login = door.login
         endpoint.origins.isPrivate = door.login == nil && HostAddress(address.host)?.isLoopback == true
         do {
-            let edge = try await EndpointDoor.make(endpoint, broker: broker, on: loops, logger: self.logger).get()
+            let edge = try await EndpointDoor.make(
+                endpoint, upstream: BrokerUpstream(broker), on: loops, logger: self.logger
+            ).get()
             door.edge = EdgeEntrance {
                 EndpointDoor.takes($0)
             } take: { head, channel, isSecure, position in

@@ -43,8 +43,10 @@ final class EdgeBench {
         configuration.origins = origins
         configuration.login = login
         let made = BenchBox<EndpointDoor>()
-        EndpointDoor.make(configuration, broker: self.broker, on: BenchGroup(loops: self.loops), logger: logger)
-            .whenSuccess { made.put($0) }
+        EndpointDoor.make(
+            configuration, upstream: BrokerUpstream(self.broker), on: BenchGroup(loops: self.loops), logger: logger
+        )
+        .whenSuccess { made.put($0) }
         for _ in 0..<4 { for loop in self.loops { loop.run() } }
         self.door = try #require(made.value)
     }

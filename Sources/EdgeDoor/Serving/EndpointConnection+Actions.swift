@@ -7,7 +7,8 @@ import WebFormats
 /// Where a subscription of a connection is.
 struct EndpointPlace {
     let channel: EdgeChannel
-    let topic: TopicID
+    /// `.none` until the topic was found.
+    var topic: TopicID
     /// It was asked to join, and leaves when the subscription does.
     var isJoining = false
 }
@@ -113,7 +114,7 @@ extension EndpointConnection {
     /// A right that is taken away ends what it was for, within a second.
     func renewRights() {
         let before = self.client.access.version
-        self.door.broker.access.renew(&self.client)
+        self.door.upstream.renew(&self.client)
         guard self.client.access.version != before else { return }
         for (token, place) in self.places where !self.client.allows(.read, onTopic: place.channel.topic) {
             self.run(self.session.ended(token, Problem(.forbidden, "the right to read the topic was taken away")))
@@ -126,7 +127,7 @@ extension EndpointConnection {
     func count(_ count: (inout QuotaMeter) -> Duration) {
         if self.meter?.isFor(self.client.principal, clientID: self.client.clientID) != true {
             self.settleMeter()
-            self.meter = QuotaMeter(self.client.principal, clientID: self.client.clientID, self.door.broker.quotas)
+            self.meter = self.door.upstream.meter(of: self.client)
         }
         guard var meter = self.meter.take() else { return }
         let wait = count(&meter)
@@ -142,7 +143,7 @@ extension EndpointConnection {
 
     private func mute(for wait: Duration) {
         if case .closed = self.phase { return }
-        let end = self.door.broker.now.advanced(by: wait)
+        let end = self.door.now.advanced(by: wait)
         guard self.mutedUntil.map({ end > $0 }) ?? true else { return }
         let isMuted = self.mutedUntil != nil
         self.mutedUntil = end
@@ -152,7 +153,7 @@ extension EndpointConnection {
     private func waitToBeServed(_ wait: Duration) {
         self.loop.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(wait.wholeNanoseconds)) { [self] in
             guard let end = self.mutedUntil else { return }
-            let now = self.door.broker.now
+            let now = self.door.now
             // Something else may have made it longer.
             guard now >= end else { return self.waitToBeServed(max(end.since(now), .milliseconds(1))) }
             self.mutedUntil = nil

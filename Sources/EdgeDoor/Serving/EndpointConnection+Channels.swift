@@ -6,12 +6,22 @@ import WebFormats
 /// Subscribing and catching up: what the broker is asked for one client.
 extension EndpointConnection {
     func subscribe(_ token: SubscriptionToken, _ channel: EdgeChannel, _ start: StartPoint) {
+        self.places[token] = EndpointPlace(channel: channel, topic: .none)
+        self.findTopic(channel.topic) { [self] found in
+            // It may have been left meanwhile.
+            if self.places[token] != nil { self.subscribe(token, channel, start, found) }
+        }
+    }
+
+    private func subscribe(
+        _ token: SubscriptionToken, _ channel: EdgeChannel, _ start: StartPoint, _ found: Result<EdgeTopic, Problem>
+    ) {
         do throws(Problem) {
-            let topic = try self.topic(channel.topic)
+            let topic = try found.get()
             let plan = try StartPlan(
-                start, of: channel, partitions: Int(topic.partitionCount),
-                placement: self.door.configuration.placement, seal: self.door.seal(of: channel, in: topic.id))
-            self.places[token] = EndpointPlace(channel: channel, topic: topic.id)
+                start, of: channel, partitions: topic.partitionCount, placement: self.door.configuration.placement,
+                seal: self.door.seal(of: channel, in: topic.id))
+            self.places[token]?.topic = topic.id
             self.ask(plan, topic) { [self] outcome in
                 guard self.places[token] != nil else { return }
                 switch outcome {
@@ -24,7 +34,7 @@ extension EndpointConnection {
         }
     }
 
-    private func join(_ token: SubscriptionToken, _ topic: Topic, _ plan: StartPlan, _ facts: EndpointFacts) {
+    private func join(_ token: SubscriptionToken, _ topic: EdgeTopic, _ plan: StartPlan, _ facts: EndpointFacts) {
         self.places[token]?.isJoining = true
         let member = EndpointAudience.Member(connection: self, token: token)
         self.loop.join(plan.channel, of: topic, member, door: self.door) { [self] outcome in
@@ -58,15 +68,18 @@ extension EndpointConnection {
     }
 
     /// A topic that the client may read. What is forbidden and what is not there are told alike to those who may not.
-    func topic(_ name: String) throws(Problem) -> Topic {
-        self.door.broker.access.renew(&self.client)
+    func findTopic(_ name: String, then: @escaping (Result<EdgeTopic, Problem>) -> Void) {
+        self.door.upstream.renew(&self.client)
         guard self.client.allows(.read, onTopic: name) else {
-            throw Problem(.forbidden, "not allowed to read '\(name)'")
+            return then(.failure(Problem(.forbidden, "not allowed to read '\(name)'")))
         }
-        guard let topic = self.door.broker.topics.topic(named: name) else {
-            throw Problem(.topicNotFound, "there is no topic '\(name)'")
+        self.door.upstream.topic(named: name, on: self.loop.eventLoop) { found in
+            switch found {
+            case .success(let topic?): then(.success(topic))
+            case .success(nil): then(.failure(Problem(.topicNotFound, "there is no topic '\(name)'")))
+            case .failure(let error): then(.failure(Problem(error)))
+            }
         }
-        return topic
     }
 
     // MARK: Catching up
@@ -82,11 +95,10 @@ extension EndpointConnection {
         let limits = FetchLimits(
             bytesMin: .bytes(1), bytesMax: Limits.edgeCatchUpBytesMax, waitMax: Limits.connectionSweepPeriod)
         let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
-        let broker = self.door.broker
         self.reads += 1
         let round = self.reads
-        let ticket = broker.fetch(
-            entries, limits: limits, client: self.client, memory: broker.readMemory, on: self.loop.eventLoop
+        let ticket = self.door.upstream.fetch(
+            entries, limits: limits, client: self.client, on: self.loop.eventLoop
         ) { results in
             let connection = bound.value
             // What was found is read while its memory is set aside.

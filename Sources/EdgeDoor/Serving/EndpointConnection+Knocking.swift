@@ -41,7 +41,7 @@ extension EndpointConnection {
                 switch result {
                 case .failure(let failure): then(Problem(.unauthenticated, failure.told))
                 case .success(let session):
-                    connection.client = connection.door.broker.access.client(
+                    connection.client = connection.door.upstream.client(
                         session.principal, address: connection.client.address)
                     connection.expires = session.expires
                     connection.mustLogIn = false
@@ -110,7 +110,7 @@ extension EndpointConnection {
         self.writeOriginHeaders(into: &answer)
         answer.writeString("\r\n")
         answer.writeImmutableBuffer(body)
-        self.phase = .closing(until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: true)
+        self.phase = .closing(until: self.door.now.advanced(by: Limits.edgeCloseWaitMax), isLast: true)
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.writeAndFlush(Self.wrapOutboundOut(answer)).assumeIsolated().whenComplete { _ in bound.value.cut() }
     }

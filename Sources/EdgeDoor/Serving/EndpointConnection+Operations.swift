@@ -8,7 +8,7 @@ extension EndpointConnection {
     typealias Answer = (Result<OperationResult, Problem>) -> Void
 
     func perform(_ id: RequestID?, _ operation: ClientOperation) {
-        self.door.broker.access.renew(&self.client)
+        self.door.upstream.renew(&self.client)
         let answer: Answer = { [self] outcome in
             self.run(self.session.answered(id, outcome))
             self.requestsMoved()
@@ -29,10 +29,10 @@ extension EndpointConnection {
             replicationFactor: wish.replication.map { Int16(clamping: $0) } ?? -1,
             configuration: wish.configuration.mapValues { $0 })
         let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
-        self.door.broker.create([specification], client: self.client, on: self.loop.eventLoop) { results in
-            switch results[0] {
+        self.door.upstream.create(specification, client: self.client, on: self.loop.eventLoop) { result in
+            switch result {
             case .success(let topic):
-                bound.value(.success(.created(topic: topic.name, partitions: Int(topic.partitionCount))))
+                bound.value(.success(.created(topic: topic.name, partitions: topic.partitionCount)))
             case .failure(let error): bound.value(.failure(Problem(error)))
             }
         }
@@ -46,12 +46,11 @@ extension EndpointConnection {
         let bytes = (record.key?.readableBytes ?? 0) + (record.value?.readableBytes ?? 0)
         self.count { $0.produced(.bytes(bytes)) }
         let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
-        self.door.broker.write(
-            [AddressedMessage(message, partition: record.partition)], to: .name(wish.topic),
-            timeout: Limits.edgeWriteWaitMax, spread: self.door.nextSpread, client: self.client,
-            on: self.loop.eventLoop
-        ) { results in
-            switch results[0] {
+        self.door.upstream.write(
+            AddressedMessage(message, partition: record.partition), to: wish.topic, timeout: Limits.edgeWriteWaitMax,
+            spread: self.door.nextSpread, client: self.client, on: self.loop.eventLoop
+        ) { result in
+            switch result {
             case .success(let place):
                 bound.value(.success(.written(place.partition, place.offset, place.timestamp)))
             case .failure(let error): bound.value(.failure(Problem(error)))
@@ -61,8 +60,8 @@ extension EndpointConnection {
 
     private func deleteTopic(_ name: String, _ answer: @escaping Answer) {
         let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
-        self.door.broker.deleteTopics([.name(name)], client: self.client, on: self.loop.eventLoop) { results in
-            switch results[0] {
+        self.door.upstream.deleteTopic(name, client: self.client, on: self.loop.eventLoop) { result in
+            switch result {
             case .success: bound.value(.success(.deleted(topic: name)))
             case .failure(let error): bound.value(.failure(Problem(error)))
             }
@@ -72,13 +71,19 @@ extension EndpointConnection {
     // MARK: Reading
 
     private func read(_ wish: ClientOperation.Read, _ answer: @escaping Answer) {
+        self.findTopic(wish.channel.topic) { [self] found in self.read(wish, found, answer) }
+    }
+
+    private func read(
+        _ wish: ClientOperation.Read, _ found: Result<EdgeTopic, Problem>, _ answer: @escaping Answer
+    ) {
         do throws(Problem) {
-            let topic = try self.topic(wish.channel.topic)
+            let topic = try found.get()
             if let partition = wish.partition, !topic.contains(partition) {
                 throw Problem(.topicNotFound, "'\(topic.name)' has no partition \(partition)")
             }
             let plan = try StartPlan(
-                wish.start, of: wish.channel, partitions: Int(topic.partitionCount),
+                wish.start, of: wish.channel, partitions: topic.partitionCount,
                 placement: self.door.configuration.placement, seal: self.door.seal(of: wish.channel, in: topic.id))
             self.ask(plan, topic) { [self] outcome in
                 do throws(Problem) {
@@ -95,7 +100,7 @@ extension EndpointConnection {
     }
 
     private func read(
-        _ wish: ClientOperation.Read, _ topic: Topic, _ starts: [PartitionIndex: Offset], _ gaps: [ResumeGap],
+        _ wish: ClientOperation.Read, _ topic: EdgeTopic, _ starts: [PartitionIndex: Offset], _ gaps: [ResumeGap],
         _ answer: @escaping Answer
     ) {
         let read = ChannelRead(wish.channel, starts, recordsMax: wish.recordsMax)
@@ -109,12 +114,10 @@ extension EndpointConnection {
                 bytesMax: Limits.edgeLiveReadBytesMax)
         }
         let limits = FetchLimits(bytesMin: .zero, bytesMax: Limits.edgeLiveReadBytesMax, waitMax: .zero)
-        let broker = self.door.broker
         let seal = self.door.seal(of: wish.channel, in: topic.id)
         let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: self.loop.eventLoop)
-        broker.fetch(
-            entries, limits: limits, client: self.client, memory: broker.readMemory, on: self.loop.eventLoop
-        ) { [read] results in
+        self.door.upstream.fetch(entries, limits: limits, client: self.client, on: self.loop.eventLoop) {
+            [read] results in
             var read = read
             let (connection, answer) = bound.value
             do throws(Problem) {

@@ -44,7 +44,7 @@ final class EndpointConnection: ChannelDuplexHandler {
     /// Subscriptions that are asked for or joined.
     var places: [SubscriptionToken: EndpointPlace] = [:]
     /// The read of the log that is under way, and for which subscription.
-    var reading: (token: SubscriptionToken, ticket: FetchTicket)?
+    var reading: (token: SubscriptionToken, ticket: any EdgeTicket)?
     /// Counts the reads of the log.
     var reads = 0
     var meter: QuotaMeter?
@@ -72,12 +72,12 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.request = request
         self.name = door.nextName()
         let address = channel.remoteAddress?.ipAddress ?? ""
-        self.client = door.broker.access.client(.anonymous, address: address)
+        self.client = door.upstream.client(.anonymous, address: address)
         self.transport = isSecure ? .tls : HostAddress(address)?.isLoopback == true ? .loopback : .open
         self.mustLogIn = door.configuration.login != nil
         self.isStream = request.path == "/v1/stream"
         self.session = EdgeSession(
-            self.isStream ? .stream : .socket, at: door.broker.now, isConnected: self.isStream)
+            self.isStream ? .stream : .socket, at: door.now, isConnected: self.isStream)
     }
 
     // MARK: Channel events
@@ -172,12 +172,12 @@ final class EndpointConnection: ChannelDuplexHandler {
             while case .open = self.phase, let event = try self.reader.next() {
                 switch event {
                 case .message(let text):
-                    self.run(self.session.received(text, at: self.door.broker.now))
+                    self.run(self.session.received(text, at: self.door.now))
                     if self.session.operationsUnderWay > 0 { self.requestBytes += text.readableBytes }
                 case .ping(let payload):
-                    self.session.heard(at: self.door.broker.now)
+                    self.session.heard(at: self.door.now)
                     self.answerPing(payload)
-                case .pong: self.session.heard(at: self.door.broker.now)
+                case .pong: self.session.heard(at: self.door.now)
                 case .close(let code): self.sayGoodbye(WebSocketFrame.close(code ?? 1000), isLast: true)
                 }
             }
@@ -263,14 +263,14 @@ final class EndpointConnection: ChannelDuplexHandler {
     private func sayGoodbye(_ frame: ByteBuffer, isLast: Bool) {
         self.run(self.session.gone())
         self.write(frame)
-        self.phase = .closing(until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: isLast)
+        self.phase = .closing(until: self.door.now.advanced(by: Limits.edgeCloseWaitMax), isLast: isLast)
     }
 
     func close(_ reason: CloseReason) {
         guard case .open = self.phase else { return self.cut() }
         if !self.isStream { self.write(WebSocketFrame.close(reason.rawValue, "\(reason.word)")) }
         self.phase = .closing(
-            until: self.door.broker.now.advanced(by: Limits.edgeCloseWaitMax), isLast: self.isStream)
+            until: self.door.now.advanced(by: Limits.edgeCloseWaitMax), isLast: self.isStream)
         if self.pending.isEmpty { self.settle() }
     }
 

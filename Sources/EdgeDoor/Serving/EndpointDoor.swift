@@ -1,4 +1,3 @@
-package import ApusBroker
 package import ApusCore
 package import Logging
 package import NIOCore
@@ -30,7 +29,7 @@ package final class EndpointDoor: Sendable {
         }
     }
 
-    let broker: Broker
+    let upstream: any EdgeUpstream
     let configuration: Configuration
     let logger: Logger
     private let loops: [NIOLoopBound<EndpointLoop>]
@@ -38,9 +37,10 @@ package final class EndpointDoor: Sendable {
     private let spreads = Atomic<UInt32>(0)
 
     private init(
-        _ broker: Broker, _ configuration: Configuration, _ logger: Logger, _ loops: [NIOLoopBound<EndpointLoop>]
+        _ upstream: any EdgeUpstream, _ configuration: Configuration, _ logger: Logger,
+        _ loops: [NIOLoopBound<EndpointLoop>]
     ) {
-        self.broker = broker
+        self.upstream = upstream
         self.configuration = configuration
         self.logger = logger
         self.loops = loops
@@ -48,13 +48,16 @@ package final class EndpointDoor: Sendable {
 
     /// - Parameter group: the loops that connections come on, all of them.
     package static func make(
-        _ configuration: Configuration, broker: Broker, on group: any EventLoopGroup, logger: Logger
+        _ configuration: Configuration, upstream: any EdgeUpstream, on group: any EventLoopGroup, logger: Logger
     ) -> EventLoopFuture<EndpointDoor> {
         let made = group.makeIterator().enumerated().map { index, loop in
-            loop.submit { NIOLoopBound(EndpointLoop(loop, index: index, broker: broker), eventLoop: loop) }
+            loop.submit {
+                let made = EndpointLoop(loop, index: index, upstream: upstream, clock: configuration.clock)
+                return NIOLoopBound(made, eventLoop: loop)
+            }
         }
         return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { loops in
-            EndpointDoor(broker, configuration, logger, loops)
+            EndpointDoor(upstream, configuration, logger, loops)
         }
     }
 
@@ -135,6 +138,7 @@ package final class EndpointDoor: Sendable {
         CursorSeal(keys: self.configuration.cursorKeys, topic: topic, selection: channel.selection)
     }
 
+    var now: Instant { self.configuration.clock.now }
     var wallTime: Timestamp { self.configuration.clock.wallTime }
 
     /// A name for a connection: never given twice while this node runs.

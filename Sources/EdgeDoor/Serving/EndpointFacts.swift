@@ -11,7 +11,7 @@ struct EndpointFacts: Sendable {
 
 extension EndpointConnection {
     /// Asks the broker what the partitions have, as far as the plan needs it; `then` is called once, on this loop.
-    func ask(_ plan: StartPlan, _ topic: Topic, then: @escaping (Result<EndpointFacts, Problem>) -> Void) {
+    func ask(_ plan: StartPlan, _ topic: EdgeTopic, then: @escaping (Result<EndpointFacts, Problem>) -> Void) {
         let partitions = plan.asked
         guard !partitions.isEmpty else { return then(.success(EndpointFacts())) }
         var positions: [OffsetQuery.Position] = [.earliest, .latest]
@@ -21,7 +21,7 @@ extension EndpointConnection {
         }
         let bound = NIOLoopBound(then, eventLoop: self.loop.eventLoop)
         let count = positions.count
-        self.door.broker.listOffsets(queries, isolation: .uncommitted, client: self.client, on: self.loop.eventLoop) {
+        self.door.upstream.listOffsets(queries, client: self.client, on: self.loop.eventLoop) {
             bound.value(Self.facts(partitions, $0, each: count))
         }
     }

@@ -1,4 +1,3 @@
-import ApusBroker
 import ApusCore
 import NIOCore
 import WebFormats
@@ -10,7 +9,8 @@ final class EndpointLoop {
     let index: Int
     /// The topics whose home this loop is.
     let topics: EndpointTopics
-    private let broker: Broker
+    private let upstream: any EdgeUpstream
+    private let clock: any Clock
     private var connections: [ObjectIdentifier: EndpointConnection] = [:]
     private var audiences: [AudienceKey: EndpointAudience] = [:]
     private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
@@ -28,10 +28,11 @@ final class EndpointLoop {
         let channel: EdgeChannel
     }
 
-    init(_ eventLoop: any EventLoop, index: Int, broker: Broker) {
+    init(_ eventLoop: any EventLoop, index: Int, upstream: any EdgeUpstream, clock: any Clock) {
         self.eventLoop = eventLoop
         self.index = index
-        self.broker = broker
+        self.upstream = upstream
+        self.clock = clock
         self.topics = EndpointTopics(eventLoop)
     }
 
@@ -76,7 +77,7 @@ final class EndpointLoop {
     /// Has a connection join a channel; `then` is called once, on this loop, perhaps at once: with where the channel
     /// stands, from which on the connection is given everything.
     func join(
-        _ channel: EdgeChannel, of topic: Topic, _ member: EndpointAudience.Member, door: EndpointDoor,
+        _ channel: EdgeChannel, of topic: EdgeTopic, _ member: EndpointAudience.Member, door: EndpointDoor,
         then: @escaping (Result<ChannelPlace, Problem>) -> Void
     ) {
         let key = AudienceKey(topic: topic.id, channel: channel)
@@ -172,8 +173,8 @@ final class EndpointLoop {
             in: .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds)
         ) {
             self.sweepTask = nil
-            let now = self.broker.now
-            self.topics.sweep(self.broker)
+            let now = self.clock.now
+            self.topics.sweep(self.upstream)
             for connection in Array(self.connections.values) { connection.sweep(at: now) }
             if !self.connections.isEmpty || !self.topics.isEmpty { self.keepSweeping() }
         }

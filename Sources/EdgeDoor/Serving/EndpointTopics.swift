@@ -6,7 +6,7 @@ import WebFormats
 
 /// The topics whose home is one event loop: there each of their partitions is read once for the whole node.
 ///
-/// A reader waits in the broker for its partition's high watermark to move, as a consumer's fetch does, and asks again
+/// A reader waits upstream for its partition's high watermark to move, as a consumer's fetch does, and asks again
 /// when it was answered; nothing is polled. What it finds is made into pushes once, by the topic's hub, and goes to the
 /// loops that have clients for them. Owner: its event loop.
 final class EndpointTopics {
@@ -22,7 +22,7 @@ final class EndpointTopics {
     var isEmpty: Bool { self.topics.isEmpty }
     var readerCount: Int { self.topics.values.reduce(0) { $0 + $1.readerCount } }
 
-    func join(_ id: SubscriberID, _ channel: EdgeChannel, of topic: Topic, _ door: EndpointDoor) {
+    func join(_ id: SubscriberID, _ channel: EdgeChannel, of topic: EdgeTopic, _ door: EndpointDoor) {
         let home: EndpointTopic
         if let known = self.topics[topic.id] {
             home = known
@@ -31,7 +31,7 @@ final class EndpointTopics {
             self.topics[topic.id] = home
         }
         // Found out before this loop has heard of it: the clients ask once more, with the topic as it is.
-        guard home.partitionCount == Int(topic.partitionCount) else {
+        guard home.partitionCount == topic.partitionCount else {
             return door.run(on: door.loop(of: id)) { $0.rejoin(id) }
         }
         home.join(id, channel)
@@ -45,12 +45,12 @@ final class EndpointTopics {
     }
 
     /// Once a second: whether topics got more partitions. (That one is gone, its readers are told.)
-    func sweep(_ broker: Broker) {
-        let topics = broker.topics
-        guard topics.version != self.version else { return }
-        self.version = topics.version
+    func sweep(_ upstream: any EdgeUpstream) {
+        let version = upstream.topicsVersion
+        guard version != self.version else { return }
+        self.version = version
         for (id, home) in self.topics {
-            guard let topic = topics.topic(id: id), Int(topic.partitionCount) != home.partitionCount else { continue }
+            guard let topic = upstream.topic(id), topic.partitionCount != home.partitionCount else { continue }
             self.topics[id] = nil
             home.rejoin()
         }
@@ -64,7 +64,7 @@ final class EndpointTopic {
         /// Tells one beginning from another of the same partition.
         let round: UInt64
         var position: Offset?
-        var ticket: FetchTicket?
+        var ticket: (any EdgeTicket)?
     }
 
     let id: TopicID
@@ -77,10 +77,10 @@ final class EndpointTopic {
     private var rounds: UInt64 = 0
     private var members: [SubscriberID: EdgeChannel] = [:]
 
-    init(_ topic: Topic, _ door: EndpointDoor, _ eventLoop: any EventLoop) {
+    init(_ topic: EdgeTopic, _ door: EndpointDoor, _ eventLoop: any EventLoop) {
         self.id = topic.id
         self.name = topic.name
-        self.partitionCount = Int(topic.partitionCount)
+        self.partitionCount = topic.partitionCount
         self.door = door
         self.eventLoop = eventLoop
         self.hub = TopicHub(
@@ -139,7 +139,7 @@ final class EndpointTopic {
         self.readers[partition] = Reader(round: round)
         let query = OffsetQuery(topic: .id(self.id), partition: partition, position: .latest)
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
-        self.door.broker.listOffsets([query], isolation: .uncommitted, client: .embedded, on: self.eventLoop) {
+        self.door.upstream.listOffsets([query], client: .embedded, on: self.eventLoop) {
             let topic = bound.value
             guard topic.readers[partition]?.round == round else { return }
             switch $0[0] {
@@ -161,10 +161,8 @@ final class EndpointTopic {
         let limits = FetchLimits(
             bytesMin: .bytes(1), bytesMax: Limits.edgeLiveReadBytesMax, waitMax: Limits.fetchWaitMax)
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
-        let broker = self.door.broker
-        let ticket = broker.fetch(
-            [entry], limits: limits, client: .embedded, memory: broker.readMemory, on: self.eventLoop
-        ) { results in
+        let ticket = self.door.upstream.fetch([entry], limits: limits, client: .embedded, on: self.eventLoop) {
+            results in
             let topic = bound.value
             guard topic.readers[partition]?.round == round else { return }
             topic.found(results[0], partition, round)
