@@ -36,6 +36,7 @@ def body(checks, apus, folder):
         Confluent.produce(address, TOPIC, sent[: COUNT // 2])
         asyncio.run(asyncio.wait_for(sockets(checks, broker, address, host, sent), DEADLINE))
         checks.part("stream", stream, checks, host, sent)
+        checks.part("streams", streams, checks, host, sent)
         checks.part("refusals", refusals, checks, host)
         checks.part("four ways", four_ways, checks, address, host)
         checks.true("the broker lives", broker.alive())
@@ -166,6 +167,34 @@ async def by_socket(host, topic, count):
         while len(seen) < count:
             seen += told(json.loads(await socket.recv()))
     return seen
+
+
+def streams(checks, host, sent):
+    """Two channels over one stream, cut off in the middle of an event, and resumed by its id."""
+    key = [number for number, record in enumerate(sent) if record.key == b"key 3"]
+    wanted = sorted([("all", n) for n in range(COUNT)] + [("key", n) for n in key])
+    seen, last = [], ""
+    for goal in (COUNT // 3, len(wanted)):
+        connection = http.client.HTTPConnection(host, timeout=DEADLINE)
+        headers = {"Last-Event-ID": last} if last else {}
+        query = f"channel={TOPIC}&channel={TOPIC}/key%203*&from=earliest"
+        connection.request("GET", f"/v1/stream?{query}", headers=headers)
+        response = connection.getresponse()
+        checks.equal("status of two", response.status, 200)
+        id, data = None, {}
+        while len(seen) < goal:
+            line = response.fp.readline().rstrip(b"\n")
+            if line.startswith(b"id: "):
+                id = line[4:].decode()
+            elif line.startswith(b"data: "):
+                data = json.loads(line[6:])
+            elif not line and id is not None:
+                last, id = id, None
+                which = "all" if data.get("channel") == TOPIC else "key"
+                seen += [(which, record["value"]["n"]) for record in data.get("records", []) if "value" in record]
+                data = {}
+        connection.close()
+    checks.equal("records of two channels", sorted(seen), wanted)
 
 
 def refusals(checks, host):

@@ -89,4 +89,18 @@ extension Limits {
     public static let edgeRetryWait = Duration.seconds(2)
     /// Over how long the clients of a node that stops are spread when they are told to move.
     public static let edgeMoveSpreadMax = Duration.seconds(10)
+
+    /// Channels of one event stream.
+    public static let edgeChannelsPerStreamMax = 64
+    /// Up to this length every event of a stream of several channels carries its id, whatever its own length.
+    public static let edgeStreamIDBytesCheap = ByteCount.bytes(512)
+    /// The id of such a stream's events at the beginning: less than a header field, so that it can come back.
+    public static let edgeStreamIDBytesMax = ByteCount.kibibytes(16)
+    /// Parts of ``connectionSweepPeriod`` in which the connections of a loop are looked at, so that they are not all
+    /// asked in one go.
+    public static let edgeSweepSlices = 16
+    /// Shorter messages are not compressed: their frame would hardly be shorter.
+    public static let edgeDeflatedBytesMin = ByteCount.bytes(128)
+    /// Pieces of the past that a loop keeps for others who come back to the same place, in bytes as they are pushed.
+    public static let edgeSharedPastBytesMax = ByteCount.mebibytes(4)
 }

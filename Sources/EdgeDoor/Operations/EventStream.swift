@@ -15,11 +15,15 @@ package import WebFormats
 /// is written: a byte that ends a line becomes a blank.
 package enum EventStream {
     package static func write(_ push: Push, into stream: inout ByteBuffer) {
-        if let id = push.eventID {
-            stream.writeStaticString("id: ")
-            self.write(line: id, into: &stream)
-        }
+        if let id = push.eventID { self.write(id: id, into: &stream) }
         self.write(data: push.body, into: &stream)
+    }
+
+    /// The id of the event that follows. Where a blank line follows instead, it is an event of its own that no page is
+    /// told of, whose id counts all the same.
+    package static func write(id: ByteBuffer, into stream: inout ByteBuffer) {
+        stream.writeStaticString("id: ")
+        self.write(line: id, into: &stream)
     }
 
     package static func write(_ event: EdgeEvent, into stream: inout ByteBuffer) {
@@ -31,11 +35,13 @@ package enum EventStream {
         self.write(data: data, into: &stream)
     }
 
-    /// The first event: the stream begins here, and this is what it does not give. With an id, so that a client that
-    /// is cut off before anything came goes on from here.
-    package static func write(_ channel: EdgeChannel, _ start: SubscriptionStart, into stream: inout ByteBuffer) {
-        stream.writeStaticString("event: subscribed\nid: ")
-        self.write(line: start.cursor.text, into: &stream)
+    /// The first event of a channel: it begins here, and this is what it does not give. With an id, so that a client
+    /// that is cut off before anything came goes on from here.
+    package static func write(
+        _ channel: EdgeChannel, _ start: SubscriptionStart, id: ByteBuffer, into stream: inout ByteBuffer
+    ) {
+        stream.writeStaticString("event: subscribed\n")
+        self.write(id: id, into: &stream)
         var data = ByteBuffer()
         data.writeStaticString("{\"channel\":")
         data.writeJSONString(channel.description)
@@ -57,7 +63,7 @@ package enum EventStream {
         stream.writeStaticString(":\n\n")
     }
 
-    private static func write(data: ByteBuffer, into stream: inout ByteBuffer) {
+    static func write(data: ByteBuffer, into stream: inout ByteBuffer) {
         stream.writeStaticString("data: ")
         self.write(line: data, into: &stream)
         stream.writeInteger(UInt8(0x0A))

@@ -9,6 +9,7 @@ package import WebFormats
 /// Nothing in it is a client's: no id, no number that counts for one connection. So one buffer serves every socket of
 /// the channel, and the same bytes are the data of a server-sent event. It is one line, whatever the records hold.
 package struct Push: Sendable {
+    package let channel: EdgeChannel
     package let body: ByteBuffer
     /// The whole cursor behind the records, if the push carries one: the id of its server-sent event.
     package let eventID: ByteBuffer?
@@ -24,6 +25,7 @@ package struct Push: Sendable {
         body.writeJSON(records)
         body.writeJSON(cursor)
         body.writeInteger(UInt8(ascii: "}"))
+        self.channel = channel
         self.body = body
         self.eventID = cursor.isStep ? nil : cursor.text
     }

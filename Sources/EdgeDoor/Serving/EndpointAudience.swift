@@ -85,12 +85,20 @@ final class EndpointAudience {
 
 /// One push as each kind of connection is sent it: made once for all sockets of a loop, and only if there is one.
 final class SharedFrames {
-    private let push: Push
+    let push: Push
     private(set) lazy var webSocket = WebSocketFrame.of(.text, self.push.body)
     private(set) lazy var stream: ByteBuffer = {
         var event = ByteBuffer()
         event.reserveCapacity(self.push.body.readableBytes + (self.push.eventID?.readableBytes ?? 0) + 16)
         EventStream.write(self.push, into: &event)
+        return event
+    }()
+
+    /// For a stream of several channels: its id is the client's own, and stands in front.
+    private(set) lazy var streamData: ByteBuffer = {
+        var event = ByteBuffer()
+        event.reserveCapacity(self.push.body.readableBytes + 16)
+        EventStream.write(data: self.push.body, into: &event)
         return event
     }()
 

@@ -31,8 +31,7 @@ extension EndpointConnection {
             if !self.isStream { self.write(WebSocketFrame.of(.text, line)) }
         case .tell(let event): self.tell(event)
         case .push(let push):
-            let frames = SharedFrames(push)
-            self.write(self.isStream ? frames.stream : frames.webSocket)
+            self.give(SharedFrames(push))
         case .tellLagging(let channel, let ranges): self.tellLagging(channel, ranges)
         case .ping:
             if self.isStream {
@@ -46,7 +45,7 @@ extension EndpointConnection {
         }
     }
 
-    private func tell(_ event: EdgeEvent) {
+    func tell(_ event: EdgeEvent) {
         var bytes = ByteBuffer()
         guard self.isStream else {
             bytes.writeJSON(event)
@@ -54,10 +53,24 @@ extension EndpointConnection {
         }
         // Before its answer a stream has no events.
         guard case .open = self.phase else { return }
+        if case .ended(let channel, let problem) = event { self.several?.ended(channel, problem, into: &bytes) }
         EventStream.write(event, into: &bytes)
         self.write(bytes)
-        // Its one channel was all it was for.
-        if case .ended = event { self.run(self.session.close(.disconnected)) }
+        guard case .ended = event, self.session.channels.isEmpty, self.several?.isUndecided != true else { return }
+        // Its channels were all it was for.
+        self.run(self.session.close(.disconnected))
+    }
+
+    /// Records, with nothing of the client's in them but the id of a stream of several channels.
+    private func give(_ frames: SharedFrames) {
+        guard self.isStream else { return self.write(frames.webSocket) }
+        guard let several = self.several else { return self.write(frames.stream) }
+        if let id = several.cursor.pushed(frames.push) {
+            var line = ByteBuffer()
+            EventStream.write(id: id, into: &line)
+            self.write(line)
+        }
+        self.write(frames.streamData)
     }
 
     private func tellLagging(_ channel: EdgeChannel, _ ranges: [MissedRange]) {
@@ -75,7 +88,7 @@ extension EndpointConnection {
 
     func pushed(_ delivery: HubDelivery, _ frames: SharedFrames, to token: SubscriptionToken) {
         switch self.session.pushed(delivery, to: token) {
-        case .push: self.write(self.isStream ? frames.stream : frames.webSocket)
+        case .push: self.give(frames)
         case .leaveOut: break
         case .act(let actions): self.run(actions)
         }

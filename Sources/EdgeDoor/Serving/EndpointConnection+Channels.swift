@@ -26,11 +26,11 @@ extension EndpointConnection {
                 guard self.places[token] != nil else { return }
                 switch outcome {
                 case .success(let facts): self.join(token, topic, plan, facts)
-                case .failure(let problem): self.notSubscribed(token, problem)
+                case .failure(let problem): self.notSubscribed(token, channel, problem)
                 }
             }
         } catch {
-            self.notSubscribed(token, error)
+            self.notSubscribed(token, channel, error)
         }
     }
 
@@ -41,19 +41,25 @@ extension EndpointConnection {
             guard self.places[token] != nil else { return }
             do throws(Problem) {
                 let start = try plan.begin(at: try outcome.get(), kept: facts.kept, times: facts.times)
-                if self.isStream { self.openStream(plan.channel, start) }
+                if self.isStream { try self.streamBegins(plan.channel, start) }
                 self.run(self.session.subscribed(token, .success(start)))
             } catch {
-                self.notSubscribed(token, error)
+                self.notSubscribed(token, plan.channel, error)
             }
             self.requestsMoved()
         }
     }
 
-    private func notSubscribed(_ token: SubscriptionToken, _ problem: Problem) {
+    private func notSubscribed(_ token: SubscriptionToken, _ channel: EdgeChannel, _ problem: Problem) {
         self.unsubscribe(token)
-        if self.isStream, case .knocking = self.phase { return self.refuse(problem) }
+        if self.isStream, case .knocking = self.phase, self.several?.lacks(channel, problem) ?? true {
+            return self.refuse(self.several?.failures.first?.problem ?? problem)
+        }
         self.run(self.session.subscribed(token, .failure(problem)))
+        // That one of several can not be had is no answer to the request, but an event.
+        if case .open = self.phase, self.several?.lacksNew(channel, problem) == true {
+            self.tell(.ended(channel, problem))
+        }
         self.requestsMoved()
     }
 

@@ -56,8 +56,7 @@ extension EndpointConnection {
         do throws(Problem) {
             if self.isStream {
                 let stream = try EventStreamRequest(self.request, origins: self.door.configuration.origins)
-                // It is answered when it is known whether the channel may be read.
-                self.run(self.session.subscribe(stream.wish))
+                self.ask(stream)
             } else {
                 let handshake = try WebSocketHandshake(self.request, origins: self.door.configuration.origins)
                 self.write(handshake.response)
@@ -69,25 +68,7 @@ extension EndpointConnection {
         }
     }
 
-    /// A stream begins: from here on it is events.
-    func openStream(_ channel: EdgeChannel, _ start: SubscriptionStart) {
-        guard case .knocking = self.phase else { return }
-        var head = ByteBuffer()
-        head.writeString("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n")
-        // Its length is not known, and nothing follows it. Proxies are told not to wait for more of it.
-        head.writeString("X-Accel-Buffering: no\r\nConnection: close\r\n")
-        self.writeOriginHeaders(into: &head)
-        head.writeString("\r\n")
-        let jitter = Int64(self.door.nextSpread % 1_000)
-        EventStream.write(retryIn: Limits.edgeRetryWait + .milliseconds(jitter), into: &head)
-        EventStream.write(channel, start, into: &head)
-        self.phase = .open
-        self.session.owes(.bytes(head.readableBytes))
-        self.write(head)
-        self.forgetRequest()
-    }
-
-    private func forgetRequest() {
+    func forgetRequest() {
         self.request = WebRequest(method: "GET", target: "", headers: [])
     }
 
@@ -116,7 +97,7 @@ extension EndpointConnection {
     }
 
     /// A page of another origin that may read here is told so (Fetch, section 3.3.5).
-    private func writeOriginHeaders(into head: inout ByteBuffer) {
+    func writeOriginHeaders(into head: inout ByteBuffer) {
         guard let origin = self.request.value(of: "origin"), self.door.configuration.origins.allow(self.request),
             origin.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         else { return }

@@ -40,6 +40,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     /// When its token runs out.
     var expires: Timestamp?
     var session: EdgeSession
+    /// Only of an event stream of several channels.
+    var several: EndpointStream?
     var phase = Phase.knocking
     /// Subscriptions that are asked for or joined.
     var places: [SubscriptionToken: EndpointPlace] = [:]
@@ -289,6 +291,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         }
         if let expires = self.expires, self.door.wallTime >= expires { return self.run(self.session.close(.revoked)) }
         self.renewRights()
+        self.sweepStream()
         self.run(self.session.swept(at: now))
         self.endUnread(at: now)
     }
