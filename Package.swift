@@ -66,11 +66,12 @@ let parts: [[Target]] = [
         "ApusSubscriptions", ["ApusCore", hashTrees, .product(name: "HeapModule", package: "swift-collections")],
         tests: ["ApusFakes"]
     ),
+    part("ApusPresence", ["ApusCore", nioCore], tests: ["ApusFakes"]),
     part(
         "ApusBroker",
         [
-            "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions", "KafkaWire",
-            nioCore, deque, hashTrees, logging,
+            "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions", "ApusPresence",
+            "KafkaWire", nioCore, deque, hashTrees, logging,
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),
@@ -86,14 +87,17 @@ let parts: [[Target]] = [
     ),
     part(
         "EdgeDoor",
-        ["WebFormats", "ApusBroker", "ApusAccess", "ApusCore", "KafkaWire", nioCore, nioHTTP1, crypto, logging],
+        [
+            "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", nioCore, nioHTTP1, crypto,
+            logging,
+        ],
         tests: ["ApusFakes", nioEmbedded]
     ),
     part(
         "HTTPDoor",
         hummingbird + [
-            "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "WebFormats", nioCore, nioHTTP1, nioSSL,
-            crypto, logging,
+            "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", "WebFormats", nioCore,
+            nioHTTP1, nioSSL, crypto, logging,
         ],
         tests: ["ApusFakes", nioPosix, nioEmbedded], resources: [.embedInCode("Page/console.html")]
     ),

@@ -81,6 +81,7 @@ extension Broker {
         // So that nobody reads before windows are known; a catalogue that can not be read delays no more.
         self.subscriptions.start {
             self.loadGroups()
+            self.loadPresence()
             loop.execute { then(.success(self)) }
         }
     }

@@ -45,12 +45,13 @@ enum Arrows {
         Part("ApusReplication", .thinking, ["ApusCore"]),
         Part("ApusGroups", .thinking, ["ApusCore", "KafkaWire", "NIOCore", "HeapModule"]),
         Part("ApusAccess", .thinking, ["ApusCore", "NIOCore", "Crypto", "CryptoExtras"]),
+        Part("ApusPresence", .thinking, ["ApusCore", "NIOCore"]),
         Part("ApusSubscriptions", .thinking, ["ApusCore", "HashTreeCollections", "HeapModule"]),
         Part(
             "ApusBroker", .thinking,
             [
-                "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions", "KafkaWire",
-                "NIOCore", "DequeModule", "HashTreeCollections",
+                "ApusCore", "ApusLog", "ApusReplication", "ApusGroups", "ApusAccess", "ApusSubscriptions",
+                "ApusPresence", "KafkaWire", "NIOCore", "DequeModule", "HashTreeCollections",
             ],
             shells: ["Shard", "Broker"], shellsAllow: ["Logging", "Synchronization"]
         ),
@@ -64,14 +65,17 @@ enum Arrows {
         ),
         Part(
             "EdgeDoor", .thinking,
-            ["WebFormats", "ApusBroker", "ApusAccess", "ApusCore", "KafkaWire", "NIOCore", "Crypto"],
+            [
+                "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "NIOCore", "Crypto",
+            ],
             shells: ["Endpoint"], shellsAllow: ["NIOHTTP1", "Logging", "Synchronization"]
         ),
         Part(
             "HTTPDoor", .doing,
             [
-                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "WebFormats", "NIOCore", "NIOHTTP1",
-                "NIOSSL", "Crypto", "Logging", "Synchronization", "Hummingbird", "HummingbirdCore", "HTTPTypes",
+                "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", "WebFormats",
+                "NIOCore", "NIOHTTP1", "NIOSSL", "Crypto", "Logging", "Synchronization", "Hummingbird",
+                "HummingbirdCore", "HTTPTypes",
                 "NIOHTTPTypes", "NIOHTTPTypesHTTP1",
             ]
         ),

@@ -44,6 +44,10 @@ package final class TopicConfiguration: Sendable {
     /// What batches are rewritten to; nil keeps them as they came.
     package let compression: CompressionCodec?
     package let durability: Durability
+    /// Who is in its channels at the endpoint servers is recorded.
+    package let keepsPresence: Bool
+    /// Clients of the endpoint servers may confirm what they have seen.
+    package let keepsReceipts: Bool
     /// What was set on the topic itself, by name.
     package let overrides: [String: String]
 
@@ -77,6 +81,8 @@ package final class TopicConfiguration: Sendable {
         self.timestampAfterMax = duration(.timestampAfterMax)
         self.inSyncReplicasMin = Int32(clamping: number(.inSyncReplicasMin))
         self.durability = Durability(rawValue: value(.durability)) ?? .fsync
+        self.keepsPresence = value(.presence) == "true"
+        self.keepsReceipts = value(.receipts) == "true"
         let compression = value(.compressionType)
         self.compression = compression == "uncompressed" ? CompressionCodec.none : CompressionCodec(name: compression)
         self.overrides = overrides

@@ -77,6 +77,14 @@ extension TopicOption {
             "How many in-sync replicas must hold a record before a produce with acks=all is answered."
         ),
         .preallocate: OptionDefinition(.boolean, "true", .boolean, unused + "segments are always preallocated."),
+        .presence: OptionDefinition(
+            .boolean, "false", .boolean,
+            "Whether it is recorded who is in the channels of this topic at the endpoint servers, in __presence."
+        ),
+        .receipts: OptionDefinition(
+            .boolean, "false", .boolean,
+            "Whether clients of the endpoint servers may confirm what they have seen of this topic."
+        ),
         .retentionBytes: OptionDefinition(
             .long, "-1", .number(-1...long), "How many bytes each partition keeps; -1 is no bound by size."
         ),

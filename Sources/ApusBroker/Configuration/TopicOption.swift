@@ -24,6 +24,8 @@ enum TopicOption: String, CaseIterable, Sendable {
     case compactionLagMin = "min.compaction.lag.ms"
     case inSyncReplicasMin = "min.insync.replicas"
     case preallocate = "preallocate"
+    case presence = "apus.presence"
+    case receipts = "apus.receipts"
     case retentionBytes = "retention.bytes"
     case retentionCeiling = "apus.retention.ceiling.ms"
     case retentionMode = "apus.retention.mode"
@@ -60,7 +62,7 @@ enum TopicOption: String, CaseIterable, Sendable {
         case .segmentJitter: "log.roll.jitter.ms"
         case .segmentAge: "log.roll.ms"
         case .compressionType, .compressionGzipLevel, .compressionLZ4Level, .compressionZstdLevel, .durability,
-            .inSyncReplicasMin, .retentionCeiling, .retentionMode, .uncleanElection:
+            .inSyncReplicasMin, .presence, .receipts, .retentionCeiling, .retentionMode, .uncleanElection:
             self.rawValue
         }
     }

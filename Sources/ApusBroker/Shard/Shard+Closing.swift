@@ -41,6 +41,7 @@ extension Shard {
     func close(then: @escaping (Bool) -> Void) {
         self.whenClosed = then
         self.groups.close()
+        self.presence.close()
         self.beginClosing()
         if let slot = self.compaction?.slot { self.hurryCompaction(of: slot) }
         let mending = self.mending

@@ -55,6 +55,8 @@ final class Shard: @unchecked Sendable {
     var patrolAt: UInt32?
     /// The coordinators of groups whose partitions are here.
     private(set) lazy var groups = ShardGroups(shard: self)
+    /// The coordinator of presence, if its partition is here.
+    private(set) lazy var presence = ShardPresence(shard: self)
     /// The one log that is compacted now, and those that should be.
     var compaction: ShardCompaction?
     var compactionWaiting: [TopicPartition: CompactionNeed] = [:]

@@ -4,6 +4,8 @@ package enum InternalTopic {
     package static let offsets = "__consumer_offsets"
     package static let transactions = "__transaction_state"
     package static let queues = "__share_group_state"
+    /// Who is in which channel of the endpoint servers.
+    package static let presence = "__presence"
     /// Who logged in, was denied, or changed something.
     package static let audit = "__apus_audit"
     /// All others of ours begin so.
@@ -11,6 +13,7 @@ package enum InternalTopic {
 
     package static func isOne(_ name: String) -> Bool {
         guard name.utf8.starts(with: "__".utf8) else { return false }
-        return name == self.offsets || name == self.transactions || name == self.queues || name.hasPrefix(self.prefix)
+        return name == self.offsets || name == self.transactions || name == self.queues || name == self.presence
+            || name.hasPrefix(self.prefix)
     }
 }

@@ -12,12 +12,13 @@ struct InternalTopicRule: Sendable {
     let holds: @Sendable (TopicConfiguration) -> Bool
 
     /// The topics that have rules. Each is made with values of its own for all that they are about.
-    static let topics = [InternalTopic.audit, InternalTopic.offsets]
+    static let topics = [InternalTopic.audit, InternalTopic.offsets, InternalTopic.presence]
 
     static func all(of topic: String) -> [InternalTopicRule] {
         switch topic {
         case InternalTopic.audit: AuditTopic.rules
         case InternalTopic.offsets: OffsetsTopic.rules
+        case InternalTopic.presence: PresenceTopic.rules
         default: []
         }
     }
