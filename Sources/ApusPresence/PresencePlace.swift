@@ -1,7 +1,7 @@
 package import ApusCore
 
-/// One life of an endpoint server: its name, and the number that the coordinator gave it when it came. An endpoint server
-/// that was declared gone, and was not, comes back as another life.
+/// One life of an endpoint server: its name, and the number that the coordinator gave it when it came. An endpoint
+/// server that was declared gone, and was not, comes back as another life.
 package struct NodeLife: Hashable, Sendable {
     package let node: String
     /// Given out once. Below 2^53, so that JavaScript can count it.

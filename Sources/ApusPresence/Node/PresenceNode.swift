@@ -33,7 +33,8 @@ package struct PresenceNode: Sendable {
     private let isAlone: Bool
     private var phase = Phase.away
     private var members: [PresencePlace: Member] = [:]
-    /// Places that the coordinator has, or will have when the report under way is taken; true for those that have joined.
+    /// Places that the coordinator has, or will have when the report under way is taken; true for those that
+    /// have joined.
     private var told: [PresencePlace: Bool] = [:]
     /// Places that are not as they were told, in the order in which that came about.
     private var changed: [PresencePlace] = []
@@ -52,7 +53,8 @@ package struct PresenceNode: Sendable {
     /// Places for which there was no room.
     package private(set) var omittedCount = 0
 
-    /// - Parameter isAlone: no other endpoint server has this name while this one is there, so a former life of it is over.
+    /// - Parameter isAlone: no other endpoint server has this name while this one is there, so a former life of it
+    ///   is over.
     package init(name: String, isAlone: Bool) {
         self.name = name
         self.isAlone = isAlone
