@@ -7,6 +7,8 @@ package struct ServeSettings: Hashable, Sendable {
     package var dataMustExist: Bool
     package var kafka: HostPort
     package var http: WebAddress
+    /// Origins of pages that may connect besides the server's own; `*` is all.
+    package var httpOrigins: Set<String>
     /// What clients are told to connect to; nil: what they connected to.
     package var advertise: HostPort?
     package var isInsecure: Bool
@@ -34,6 +36,9 @@ package struct ServeSettings: Hashable, Sendable {
             Setting(
                 "http", "HOST:PORT", "auto",
                 "where clients of HTTP connect; auto is 127.0.0.1:8080 if that is free, none is nowhere"),
+            Setting(
+                "http-origin", "ORIGIN,…", "",
+                "pages that may connect besides our own, as https://app.example; * is all (repeatable)"),
             Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
             Setting(
                 "insecure", nil, "false", "take a public address though anybody may come in, or others may listen"),
@@ -57,6 +62,9 @@ package struct ServeSettings: Hashable, Sendable {
         self.data = values.text("data")
         self.kafka = try values.parsed("kafka") { text throws(CommandFailure) in try HostPort(text) }
         self.http = try values.parsed("http") { text throws(CommandFailure) in try WebAddress(text) }
+        self.httpOrigins = try values.parsed("http-origin") { text throws(CommandFailure) in
+            try Self.origins(text)
+        }
         let advertise = values.text("advertise")
         self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
         self.isInsecure = try values.flag("insecure")
@@ -82,6 +90,29 @@ package struct ServeSettings: Hashable, Sendable {
         if case .at(let address) = self.http, !address.isLoopback {
             throw Self.publicAddress(address, "http", danger)
         }
+    }
+
+    /// Each as a browser writes it in `Origin`: scheme, host, port unless it is the scheme's, and nothing behind.
+    private static func origins(_ text: String) throws(CommandFailure) -> Set<String> {
+        var origins: Set<String> = []
+        for part in text.split(separator: ",").map(String.init) {
+            let pieces = part.lowercased().split(separator: "/", omittingEmptySubsequences: false)
+            let isOrigin =
+                pieces.count == 3 && ["http:", "https:"].contains(pieces[0]) && pieces[1].isEmpty && !pieces[2].isEmpty
+                && pieces[2].utf8.allSatisfy { $0 > 0x20 && $0 < 0x7F }
+            guard part == "*" || isOrigin else {
+                throw CommandFailure.usage(
+                    "\(part.debugDescription) is no origin",
+                    next: "write it as browsers do: apus serve --http-origin https://app.example")
+            }
+            origins.insert(part.lowercased())
+        }
+        guard origins.count <= Limits.webOriginsMax else {
+            throw CommandFailure.usage(
+                "at most \(Limits.webOriginsMax) origins are taken",
+                next: "name fewer with --http-origin, or * for all")
+        }
+        return origins
     }
 
     private static func options(_ text: String) throws(CommandFailure) -> [String: String] {

@@ -13,6 +13,9 @@ public struct ServerConfiguration: Sendable {
     public var http: ServerAddress?
     /// Do without HTTP, and say so in the log, where something else listens on that address already.
     public var doesWithoutHTTP = false
+    /// Pages that may connect besides the server's own, as browsers write their origins (`https://app.example`); `*` is
+    /// all of them.
+    public var httpOrigins: Set<String> = []
     /// The version of the program around it, for people.
     public var version = ""
     /// What clients are told to connect to, when it is not what they came to.

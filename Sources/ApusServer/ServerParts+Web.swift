@@ -47,6 +47,9 @@ extension ServerParts {
         door.cursorKeys = keys
         var endpoint = EndpointDoor.Configuration(cursorKeys: keys, clock: SystemClock())
         endpoint.login = door.login
+        let tickets = EndpointTickets(clock: SystemClock())
+        (door.tickets, endpoint.tickets) = (tickets, tickets)
+        endpoint.origins = OriginRules(allowed: configuration.httpOrigins)
         endpoint.origins.isPrivate = door.login == nil && HostAddress(address.host)?.isLoopback == true
         do {
             let edge = try await EndpointDoor.make(
@@ -57,6 +60,7 @@ extension ServerParts {
             } take: { head, channel, isSecure, position in
                 edge.take(head, channel, isSecure: isSecure, at: position)
             }
+            door.connections = [edge.connections] + self.kafkaConnections
             let listener = try await HTTPListener.start(door, broker: broker, on: loops, logger: self.logger).get()
             self.web = WebParts(listener: listener, edge: edge)
             broker.advertise(listener.endpoint, for: "http")

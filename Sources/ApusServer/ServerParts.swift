@@ -45,6 +45,9 @@ struct ServerParts: Sendable {
         self.logger = logger
     }
 
+    /// Who is connected to the Kafka port, for `/v1/connections`.
+    var kafkaConnections: [ConnectionSource] { self.listener.map { [$0.connections] } ?? [] }
+
     // MARK: Start
 
     mutating func start(_ configuration: ServerConfiguration) async throws(ServerError) -> Started {

@@ -23,7 +23,7 @@ final class EdgeBench {
 
     init(
         loops count: Int = 1, origins: OriginRules = OriginRules(), login: WebLogin? = nil,
-        change: (inout BrokerSettings) -> Void = { _ in }
+        tickets: (any TicketOffice)? = nil, change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.loops = (0..<count).map { _ in EmbeddedEventLoop() }
         var settings = BrokerSettings(
@@ -42,6 +42,7 @@ final class EdgeBench {
             cursorKeys: CursorKeys(current: Array(repeating: 7, count: 32)), clock: self.clock)
         configuration.origins = origins
         configuration.login = login
+        configuration.tickets = tickets
         let made = BenchBox<EndpointDoor>()
         EndpointDoor.make(
             configuration, upstream: BrokerUpstream(self.broker), on: BenchGroup(loops: self.loops), logger: logger

@@ -60,9 +60,11 @@ package struct AclSet: Sendable {
 /// What one principal may do from where it is connected, by one ``AclSet``.
 package struct AccessView: Sendable {
     package let version: StoreRevision
-    fileprivate let isSuper: Bool
+    fileprivate var isSuper: Bool
     /// From where.
     package let host: HostAddress?
+    /// What a token bounds its bearer to; nil: nothing does.
+    package private(set) var channels: ChannelGrants?
     fileprivate let own: PrincipalRules?
     fileprivate let everybody: PrincipalRules?
 
@@ -72,10 +74,32 @@ package struct AccessView: Sendable {
     /// Everything may be done, and no rule will change that.
     package var isUnrestricted: Bool { self.isSuper }
 
+    /// The same for the bearer of a token that names its channels. Of topics he may do what the token names and no
+    /// rule denies; with the cluster and its users nothing, or a token for one channel could make a login for all; with
+    /// all else what the rules say. No super user is one by such a token.
+    package func bounded(by channels: ChannelGrants?) -> AccessView {
+        guard let channels else { return self }
+        var view = self
+        view.channels = channels
+        view.isSuper = false
+        return view
+    }
+
+    /// Whether these records of a topic may be used so at the edge.
+    package func authorize(_ use: ChannelUse, _ keys: ChannelKeys, ofTopic name: ExactText) -> AccessDecision {
+        let operation: AccessOperation = use == .write ? .write : .read
+        let resource = Resource(.topic, name)
+        guard let channels = self.channels else { return self.authorize(operation, on: resource) }
+        var steps = 0
+        if self.rights(on: resource, steps: &steps).denied.contains(operation.bit) { return .denied(.rule) }
+        return channels.allow(use, keys, ofTopic: name) ? .allowed : .denied(.noRule)
+    }
+
     package func authorize(_ operation: AccessOperation, on resource: Resource) -> AccessDecision {
         if self.isSuper { return .allowed }
         var steps = 0
-        let rights = self.rights(on: resource, steps: &steps)
+        var rights = self.rights(on: resource, steps: &steps)
+        self.bound(&rights, on: resource)
         if rights.denied.contains(operation.bit) { return .denied(.rule) }
         return rights.allowed.contains(operation.bit) ? .allowed : .denied(.noRule)
     }
@@ -84,13 +108,31 @@ package struct AccessView: Sendable {
     package func operations(on resource: Resource) -> OperationSet {
         if self.isSuper { return resource.type.operations }
         var steps = 0
-        return self.rights(on: resource, steps: &steps).operations.intersection(resource.type.operations)
+        var rights = self.rights(on: resource, steps: &steps)
+        self.bound(&rights, on: resource)
+        return rights.operations.intersection(resource.type.operations)
+    }
+
+    private func bound(_ rights: inout Rights, on resource: Resource) {
+        guard let channels = self.channels else { return }
+        switch resource.type {
+        case .topic: rights.allowed = channels.operations(onTopic: resource.name)
+        case .cluster, .user: rights.allowed = []
+        default: break
+        }
     }
 
     /// Whether there can be any resource of the type with which it may be done, whatever its name: what an idempotent
     /// producer is asked for instead of a right of its own (KIP-679). Costs as much as the principal has rules.
     package func authorizeSomewhere(_ operation: AccessOperation, type: ResourceType) -> Bool {
         if self.isSuper { return true }
+        if let channels = self.channels {
+            switch type {
+            case .topic: return channels.operationsSomewhere.contains(operation.bit)
+            case .cluster, .user: return false
+            default: break
+            }
+        }
         let rules = [self.own, self.everybody].compactMap { $0?.rules(of: type) }
         var everywhere = Rights()
         for rule in rules { everywhere.add(rule.wildcard.rights(from: self.host)) }

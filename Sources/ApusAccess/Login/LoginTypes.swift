@@ -52,6 +52,8 @@ package struct SaslSession: Hashable, Sendable {
     package let since: Instant
     /// From here on nothing but a new login is heard; nil: never.
     package let expires: Instant?
+    /// What its token is bounded to; nil: nothing.
+    package let channels: ChannelGrants?
 
     package func isExpired(at now: Instant) -> Bool {
         self.expires.map { $0 <= now } ?? false
@@ -78,6 +80,9 @@ package struct LoginFailure: Error, Hashable, Sendable {
         case wrongPassword
         case bearer(OAuthBearerMessage.Refusal)
         case token(TokenRefusal)
+        case key(AccessKeyRefusal)
+        /// A ticket that was never given, is used up, or too old.
+        case ticket
     }
 
     package var cause: Cause
@@ -110,7 +115,11 @@ package struct LoginFailure: Error, Hashable, Sendable {
         case .scram(.otherAuthorizationIdentity), .plain(.otherAuthorizationIdentity):
             "\(name): nobody may act for somebody else"
         case .scram, .plain, .bearer: "\(name): malformed message"
+        // Its signature holds, so it is its issuer who reads this.
+        case .token(.channels(let reason)): "\(name): the token's claim 'apus' is not accepted: \(reason)"
         case .token: "\(name): the token is not accepted"
+        case .key: "the API key is not accepted"
+        case .ticket: "the ticket is not accepted: each is good once, and not for long"
         }
     }
 }
@@ -120,16 +129,18 @@ package struct LoginRules: Sendable {
     package var mechanisms: MechanismRules
     package var users: ScramUsers
     package var tokens: TokenVerifier
+    package var keys: AccessKeys
     /// How long a login holds (Kafka's `connections.max.reauth.ms`); nil: as long as the connection, or its token.
     package var sessionLifetimeMax: Duration?
 
     package init(
         mechanisms: MechanismRules, users: ScramUsers, tokens: TokenVerifier = TokenVerifier(),
-        sessionLifetimeMax: Duration? = nil
+        keys: AccessKeys = AccessKeys(), sessionLifetimeMax: Duration? = nil
     ) {
         self.mechanisms = mechanisms
         self.users = users
         self.tokens = tokens
+        self.keys = keys
         self.sessionLifetimeMax = sessionLifetimeMax
     }
 }

@@ -92,7 +92,7 @@ package struct SaslConversation: Sendable {
         guard fits, let principal = Principal(user: user.text) else {
             return self.fail(exchange, .wrongPassword, user: user)
         }
-        return self.succeed(exchange, principal, bytes: [], tokenExpires: nil, moment, rules)
+        return self.succeed(exchange, principal, bytes: [], token: nil, moment, rules)
     }
 
     /// The client let `deadline` pass.
@@ -168,8 +168,8 @@ package struct SaslConversation: Sendable {
         case .check(let check):
             self.state = .checking(exchange, check.user)
             return .check(check)
-        case .proved(let principal, let bytes, let expires):
-            return self.succeed(exchange, principal, bytes: bytes, tokenExpires: expires, moment, rules)
+        case .proved(let principal, let bytes, let token):
+            return self.succeed(exchange, principal, bytes: bytes, token: token, moment, rules)
         case .failed(let cause, let user): return self.fail(exchange, cause, user: user)
         }
     }
@@ -177,17 +177,17 @@ package struct SaslConversation: Sendable {
     // MARK: How it ends
 
     private mutating func succeed(
-        _ exchange: SaslExchange, _ principal: Principal, bytes: [UInt8], tokenExpires: Timestamp?,
+        _ exchange: SaslExchange, _ principal: Principal, bytes: [UInt8], token: VerifiedToken?,
         _ moment: LoginMoment, _ rules: LoginRules
     ) -> SaslAnswer {
         if let session = self.session, session.principal != principal {
             return self.fail(exchange, .principalChanged, user: principal.name)
         }
-        let left = tokenExpires.map { Duration.milliseconds(max(1, $0.rawValue - moment.wall.rawValue)) }
+        let left = token.map { Duration.milliseconds(max(1, $0.expires.rawValue - moment.wall.rawValue)) }
         let lifetime = [left, rules.sessionLifetimeMax].compactMap { $0 }.min()
         let session = SaslSession(
             principal: principal, mechanism: exchange.mechanism, since: moment.now,
-            expires: lifetime.map { moment.now.advanced(by: $0) }
+            expires: lifetime.map { moment.now.advanced(by: $0) }, channels: token?.channels
         )
         self.session = session
         self.state = .loggedIn

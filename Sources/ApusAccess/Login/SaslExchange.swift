@@ -6,7 +6,7 @@ struct SaslExchange: Sendable {
         /// Send this; the client has more to say.
         case reply([UInt8])
         case check(PasswordCheck)
-        case proved(Principal, answer: [UInt8], tokenExpires: Timestamp?)
+        case proved(Principal, answer: [UInt8], token: VerifiedToken?)
         case failed(LoginFailure.Cause, user: ExactText?)
     }
 
@@ -58,7 +58,7 @@ struct SaslExchange: Sendable {
         case .refused(let refusal): return .failed(.scram(refusal), user: server.user)
         case .accepted(let user, let bytes):
             guard let principal = Principal(user: user.text) else { return .failed(.wrongPassword, user: user) }
-            return .proved(principal, answer: bytes, tokenExpires: nil)
+            return .proved(principal, answer: bytes, token: nil)
         }
     }
 
@@ -82,7 +82,7 @@ struct SaslExchange: Sendable {
             let token = try tokens.verify(bearer.token.bytes, now: now)
             // To act for somebody else is never allowed, with a token as with a password.
             if let identity = bearer.authorizationIdentity, identity != token.principal.name { throw .subject }
-            return .proved(token.principal, answer: [], tokenExpires: token.expires)
+            return .proved(token.principal, answer: [], token: token)
         } catch {
             // With Kafka's headers an answer has an error of its own, and clients that take one without it for a yes.
             guard self.isBare else { return .failed(.token(error), user: nil) }

@@ -4,20 +4,21 @@ package import ApusCore
 /// rules, credentials, quotas. From it the assembly makes the values that logins and verbs ask.
 ///
 /// **What can not be read fails closed.** A rule that is damaged, or of a newer version, may be the one that denies:
-/// until it is whole or gone everything is denied to all but the super users. A credential that can not be read lets
-/// nobody in. A quota that can not be read is none. All of them are named by ``unreadable``.
+/// until it is whole or gone everything is denied to all but the super users. A credential or an API key that can not
+/// be read lets nobody in. A quota that can not be read is none. All of them are named by ``unreadable``.
 package struct AccessRecords: Sendable {
     /// The revision of the store that this has seen.
     package private(set) var revision = StoreRevision.none
     package private(set) var users: ScramUsers
     package private(set) var quotas: QuotaRules
+    package private(set) var keys = AccessKeys()
     /// Keys whose values could not be read.
     package private(set) var unreadable: Set<String> = []
     private var acls: [String: Acl] = [:]
     private var credentials: [String: (user: ExactText, hash: ScramHash)] = [:]
     private var entities: [String: QuotaEntity] = [:]
 
-    package static let prefixes = [AclRecord.prefix, ScramRecord.prefix, QuotaRecord.prefix]
+    package static let prefixes = [AclRecord.prefix, ScramRecord.prefix, QuotaRecord.prefix, AccessKeyRecord.prefix]
 
     /// `mockSecret` is what stands under ``ScramRecord/mockSecretKey``.
     package init(mockSecret: Secret, quotaFallback: [QuotaKind: Double] = QuotaRules.generous) {
@@ -68,6 +69,8 @@ package struct AccessRecords: Sendable {
             isRead = self.applyCredential(key, value)
         } else if key.hasPrefix(QuotaRecord.prefix) {
             isRead = self.applyQuota(key, value)
+        } else if key.hasPrefix(AccessKeyRecord.prefix) {
+            isRead = self.applyKey(key, value)
         } else {
             return
         }
@@ -91,6 +94,13 @@ package struct AccessRecords: Sendable {
         self.users.set(credential, of: user, credential.hash)
         self.credentials[key] = (user, credential.hash)
         return true
+    }
+
+    private mutating func applyKey(_ key: String, _ value: [UInt8]?) -> Bool {
+        let id = String(key.dropFirst(AccessKeyRecord.prefix.count))
+        let found = value.flatMap { AccessKeyRecord.decoded($0) }.flatMap { $0.id == id ? $0 : nil }
+        self.keys.set(found, id: id)
+        return value == nil || found != nil
     }
 
     private mutating func applyQuota(_ key: String, _ value: [UInt8]?) -> Bool {

@@ -21,6 +21,8 @@ package struct VerifiedToken: Hashable, Sendable {
     package let principal: Principal
     /// Not good any more from this moment on.
     package let expires: Timestamp
+    /// The channels it is for; nil: it names none, and rules alone say what its bearer may do.
+    package let channels: ChannelGrants?
 }
 
 /// Why a token is refused. For the log and the audit trail; the client is told `invalid_token`.
@@ -42,6 +44,8 @@ package enum TokenRefusal: Error, Hashable, Sendable {
     case expired
     case notYetValid
     case subject
+    /// The claim `apus`, and what is wrong with it. In our words: nothing of the token is in them.
+    case channels(String)
 }
 
 /// Checks bearer tokens: signed JWTs (RFC 7515, 7519) under the rules of RFC 8725.
@@ -125,7 +129,8 @@ package struct TokenVerifier: Sendable {
             guard from.rawValue - Self.skew <= now.rawValue else { throw .notYetValid }
         }
         guard let subject = claims["sub"]?.text, let principal = Principal(user: subject.text) else { throw .subject }
-        return VerifiedToken(principal: principal, expires: expires)
+        let channels = try claims["apus"].map { claim throws(TokenRefusal) in try ChannelGrants(claim: claim) }
+        return VerifiedToken(principal: principal, expires: expires, channels: channels)
     }
 
     /// How far our clock and the issuer's may be apart, in milliseconds.

@@ -16,6 +16,8 @@ package struct AuditRecord: Hashable, Sendable {
         case access
         case createUser = "user.set"
         case deleteUser = "user.remove"
+        case createKey = "token.create"
+        case deleteKey = "token.remove"
         case createAcl = "acl.create"
         case deleteAcl = "acl.delete"
         case alterQuota = "quota.alter"

@@ -23,6 +23,7 @@ package final class BrokerAccess: Sendable {
     private struct Published {
         var acls: AclSet
         var users: ScramUsers?
+        var keys = AccessKeys()
         var quotas: QuotaRules
     }
 
@@ -80,11 +81,17 @@ package final class BrokerAccess: Sendable {
         return users
     }
 
+    package var keys: AccessKeys { self.published.withLock { $0.keys } }
+
     /// A client that has just logged in, or need not.
-    package func client(_ principal: Principal, clientID: String = "", address: String) -> ClientContext {
-        ClientContext(
-            principal: principal, clientID: clientID, address: address,
-            access: self.view(of: principal, from: HostAddress(address)), audit: self.audit)
+    /// - Parameter channels: what its token bounds it to.
+    package func client(
+        _ principal: Principal, clientID: String = "", address: String, channels: ChannelGrants? = nil
+    ) -> ClientContext {
+        let view = self.view(of: principal, from: HostAddress(address))
+        return ClientContext(
+            principal: principal, clientID: clientID, address: address, access: view.bounded(by: channels),
+            audit: self.audit)
     }
 
     package func view(of principal: Principal, from host: HostAddress?) -> AccessView {
@@ -94,7 +101,8 @@ package final class BrokerAccess: Sendable {
     /// Puts the rules of now in place of those of then, if there are newer ones. To be called before each request.
     package func renew(_ client: inout ClientContext) {
         guard !client.access.isUnrestricted, client.access.version != self.version else { return }
-        client.access = self.acls.view(of: client.principal, from: client.access.host)
+        let (host, channels) = (client.access.host, client.access.channels)
+        client.access = self.acls.view(of: client.principal, from: host).bounded(by: channels)
     }
 
     // MARK: Changing
@@ -134,6 +142,7 @@ package final class BrokerAccess: Sendable {
         self.published.withLock { published in
             if let acls { published.acls = acls }
             published.users = records.users
+            published.keys = records.keys
             published.quotas = records.quotas
         }
         if changed.quotas { self.quotasVersion.store(records.revision.rawValue, ordering: .releasing) }

@@ -54,6 +54,24 @@ package struct ClientContext: Sendable {
         self.access.isUnrestricted || self.access.authorize(operation, on: resource).isAllowed
     }
 
+    /// Whether the client may use these of a topic's records at the edge. A "no" is written down.
+    package func allows(_ use: ChannelUse, _ keys: ChannelKeys, ofTopic name: String) -> Bool {
+        if self.access.isUnrestricted { return true }
+        let name = ExactText(name)
+        if self.access.authorize(use, keys, ofTopic: name).isAllowed { return true }
+        self.audit?.denied(use == .write ? .write : .read, on: Resource(.topic, name), self)
+        return false
+    }
+
+    /// The same client once it is known that it may use the records that it asks for next: a token that names some keys
+    /// of a topic is not enough for the verbs, which know topics only.
+    package var cleared: ClientContext {
+        guard self.access.channels != nil else { return self }
+        var client = self
+        client.access = .open
+        return client
+    }
+
     package func allows(_ operation: AccessOperation, onGroup name: String) -> Bool {
         self.access.isUnrestricted || self.allows(operation, on: Resource(.group, ExactText(name)))
     }

@@ -60,4 +60,37 @@ extension Limits {
     public static let webLoginRemembered = Duration.seconds(5)
     /// Passwords and tokens that are checked at once, or wait for it.
     public static let webLoginsInFlightMax = 128
+
+    /// Origins of pages that may connect besides the server's own.
+    public static let webOriginsMax = 100
+    /// Patterns of channels that one token names in its claim, all lists together.
+    public static let tokenPatternsMax = 200
+    /// API keys of the cluster.
+    public static let apiKeysMax = 10_000
+    /// The secret of an API key, before it is written as text.
+    public static let apiKeySecretBytes = ByteCount.bytes(32)
+    /// What people call an API key.
+    public static let apiKeyNameBytesMax = ByteCount.bytes(100)
+    /// How long a ticket is good.
+    public static let webTicketLifetime = Duration.seconds(30)
+    /// Tickets of this node that nobody has used yet.
+    public static let webTicketsMax = 10_000
+    /// A ticket, before it is written as text.
+    public static let webTicketBytes = ByteCount.bytes(32)
+    /// Records of one pull.
+    public static let webPullRecordsMax = 1_000
+    /// The longest wait of a pull for records.
+    public static let webPullWaitMax = Duration.seconds(60)
+    /// Time series of `/metrics` that have a topic's or a group's name in them. What is beyond is left out, and said.
+    public static let metricsSeriesMax = 20_000
+    /// An idempotency key of a write.
+    public static let idempotencyKeyBytesMax = ByteCount.bytes(255)
+    /// Idempotency keys that one partition is asked to remember; the oldest go.
+    public static let idempotencyKeysPerPartitionMax = 10_000
+    /// How long a write is known by its idempotency key.
+    public static let idempotencyWindow = Duration.seconds(24 * 3600)
+    /// How much of a partition's end is read for keys when one is first asked for after a start.
+    public static let idempotencyReadBytesMax = ByteCount.mebibytes(64)
+    /// Partitions whose idempotency keys are remembered by one node; the ones unused for longest go.
+    public static let idempotencyPartitionsMax = 1_000
 }

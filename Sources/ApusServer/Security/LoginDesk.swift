@@ -48,6 +48,7 @@ final class LoginDesk: Sendable {
         return ListenerLogin(clock: self.clock, randomness: self.randomness) { [self] in
             LoginRules(
                 mechanisms: self.mechanisms, users: access.users, tokens: self.tokens.withLock { $0 },
+                keys: access.keys,
                 sessionLifetimeMax: self.sessionLifetimeMax)
         } elsewhere: { [self] kind, work in
             self.run(kind, work)

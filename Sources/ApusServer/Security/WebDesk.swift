@@ -59,7 +59,7 @@ final class WebDesk: Sendable {
         switch outcome {
         case .success(let session):
             let client = ClientContext(principal: session.principal, address: address)
-            self.audit.note(.login, "HTTP \(session.mechanism.rawValue)", by: client)
+            self.audit.note(.login, "HTTP \(session.word)", by: client)
             then(outcome)
         case .failure(let failure):
             let principal = failure.user.flatMap { Principal(user: $0.text) } ?? .anonymous

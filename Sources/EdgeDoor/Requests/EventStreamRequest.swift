@@ -9,6 +9,7 @@ package import WebFormats
 /// | `channel` | a channel; up to ``Limits/edgeChannelsPerStreamMax`` of them, each once |
 /// | `from` | where to begin (``StartPoint``); `latest` without it |
 /// | `last_event_id` | the id of the last event that was seen, for clients that can not send the header |
+/// | `ticket` | who reads: looked at before this (``TicketOffice``) |
 /// | `slow` | `skip` or `close` (``SlowReaderRule``) |
 ///
 /// A browser that reconnects sends the id in `Last-Event-ID`, which counts more than the address it began with. The id
@@ -25,7 +26,7 @@ package struct EventStreamRequest: Hashable, Sendable {
             throw Problem(.forbidden, "pages of this origin may not read here")
         }
         guard let query = request.query else { throw Problem(.invalidRequest, "the query is not UTF-8 in '%XX'") }
-        let names = ["channel", "from", "last_event_id", "slow"]
+        let names = ["channel", "from", "last_event_id", "slow", "ticket"]
         var fields: [String: String] = [:]
         var channels: [EdgeChannel] = []
         for (name, value) in query {

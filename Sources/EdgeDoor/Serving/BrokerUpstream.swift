@@ -66,9 +66,11 @@ package struct BrokerUpstream: EdgeUpstream {
 
     // MARK: Rights and quotas
 
-    package func client(_ principal: Principal, address: String) -> ClientContext {
-        self.broker.access.client(principal, address: address)
+    package func client(_ principal: Principal, address: String, channels: ChannelGrants?) -> ClientContext {
+        self.broker.access.client(principal, address: address, channels: channels)
     }
+
+    package func holds(key id: String) -> Bool { self.broker.access.keys[id: id] != nil }
 
     package func renew(_ client: inout ClientContext) { self.broker.access.renew(&client) }
 

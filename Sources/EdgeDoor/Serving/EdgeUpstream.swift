@@ -51,7 +51,12 @@ package protocol EdgeUpstream: Sendable {
     // MARK: Rights and quotas
 
     /// A client that has just logged in, or need not.
-    func client(_ principal: Principal, address: String) -> ClientContext
+    /// - Parameter channels: what its token bounds it to.
+    func client(_ principal: Principal, address: String, channels: ChannelGrants?) -> ClientContext
+
+    /// Whether there is still this API key, by its id, as far as is known here. Asked once a second for each client
+    /// that logged in with one.
+    func holds(key id: String) -> Bool
 
     /// Puts the rules of now in place of those of then. Asked before each operation, and once a second.
     func renew(_ client: inout ClientContext)

@@ -110,7 +110,7 @@ extension EndpointConnection {
     private func authenticate(_ connect: ClientOperation.Connect) {
         self.client.clientID = connect.client ?? ""
         if let token = connect.token, self.door.configuration.login != nil {
-            return self.logIn(.token(Secret(token.utf8))) { [self] problem in self.connected(problem) }
+            return self.logIn(WebCredentials(bearer: token)) { [self] problem in self.connected(problem) }
         }
         self.connected(
             self.mustLogIn ? Problem(.unauthenticated, "'connect' needs a 'token' here") : nil)
@@ -129,7 +129,7 @@ extension EndpointConnection {
         let before = self.client.access.version
         self.door.upstream.renew(&self.client)
         guard self.client.access.version != before else { return }
-        for (token, place) in self.places where !self.client.allows(.read, onTopic: place.channel.topic) {
+        for (token, place) in self.places where !self.mayRead(place.channel) {
             self.run(self.session.ended(token, Problem(.forbidden, "the right to read the topic was taken away")))
         }
     }

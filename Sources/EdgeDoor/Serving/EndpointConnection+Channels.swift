@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import NIOCore
@@ -7,7 +8,7 @@ import WebFormats
 extension EndpointConnection {
     func subscribe(_ token: SubscriptionToken, _ channel: EdgeChannel, _ start: StartPoint) {
         self.places[token] = EndpointPlace(channel: channel, topic: .none)
-        self.findTopic(channel.topic) { [self] found in
+        self.findTopic(of: channel) { [self] found in
             // It may have been left meanwhile.
             if self.places[token] != nil { self.subscribe(token, channel, start, found) }
         }
@@ -73,11 +74,17 @@ extension EndpointConnection {
         self.loop.leave(place.channel, of: place.topic, member, door: self.door)
     }
 
-    /// A topic that the client may read. What is forbidden and what is not there are told alike to those who may not.
-    func findTopic(_ name: String, then: @escaping (Result<EdgeTopic, Problem>) -> Void) {
+    func mayRead(_ channel: EdgeChannel) -> Bool {
+        self.client.allows(.subscribe, ChannelKeys(channel.selection), ofTopic: channel.topic)
+    }
+
+    /// The topic of a channel that the client may read. What is forbidden and what is not there are told alike to those
+    /// who may not.
+    func findTopic(of channel: EdgeChannel, then: @escaping (Result<EdgeTopic, Problem>) -> Void) {
+        let name = channel.topic
         self.door.upstream.renew(&self.client)
-        guard self.client.allows(.read, onTopic: name) else {
-            return then(.failure(Problem(.forbidden, "not allowed to read '\(name)'")))
+        guard self.mayRead(channel) else {
+            return then(.failure(Problem(.forbidden, "not allowed to read '\(channel)'")))
         }
         self.door.upstream.topic(named: name, on: self.loop.eventLoop) { found in
             switch found {
@@ -104,7 +111,7 @@ extension EndpointConnection {
         self.reads += 1
         let round = self.reads
         let ticket = self.door.upstream.fetch(
-            entries, limits: limits, client: self.client, on: self.loop.eventLoop
+            entries, limits: limits, client: self.client.cleared, on: self.loop.eventLoop
         ) { results in
             let connection = bound.value
             // What was found is read while its memory is set aside.
@@ -150,6 +157,16 @@ extension EndpointConnection {
             return next.map { .records(wish.partition, records, next: $0) }
         } catch {
             throw Problem(.storageFailed, "partition \(wish.partition) can not be read at \(wish.from)")
+        }
+    }
+}
+
+extension ChannelKeys {
+    init(_ selection: EdgeChannel.Selection) {
+        switch selection {
+        case .everything: self = .everything
+        case .key(let key): self = .key(key)
+        case .prefix(let prefix): self = .prefix(prefix)
         }
     }
 }

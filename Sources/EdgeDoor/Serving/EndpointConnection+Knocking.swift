@@ -13,6 +13,12 @@ extension EndpointConnection {
         guard credentials.count <= 1 else {
             return self.refuse(Problem(.invalidRequest, "'Authorization' stands twice"))
         }
+        if let tickets = self.tickets, !tickets.isEmpty {
+            guard tickets.count == 1, credentials.isEmpty else {
+                return self.refuse(Problem(.invalidRequest, "a request comes with one ticket or one 'Authorization'"))
+            }
+            return self.redeem(tickets[0])
+        }
         guard self.door.configuration.login != nil, let text = credentials.first else {
             // A stream has no other way to say who reads.
             if self.isStream, self.mustLogIn {
@@ -30,6 +36,29 @@ extension EndpointConnection {
         }
     }
 
+    /// What stands in the query as `ticket`; nil when that can not be read.
+    private var tickets: [String]? {
+        self.request.query?.filter { $0.name == "ticket" }.map(\.value)
+    }
+
+    private func redeem(_ ticket: String) {
+        guard let office = self.door.configuration.tickets else {
+            return self.refuse(Problem(.unauthenticated, LoginFailure(.ticket).told))
+        }
+        let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
+        let eventLoop = self.loop.eventLoop
+        office.redeem(ticket) { session in
+            eventLoop.execute {
+                guard let session else {
+                    return bound.value.refuse(
+                        Problem(.unauthenticated, LoginFailure(.ticket).told, hint: "POST /v1/tickets gives another"))
+                }
+                bound.value.loggedIn(session)
+                bound.value.open()
+            }
+        }
+    }
+
     /// Checks credentials; `then` is called once, on this loop, with why they are none.
     func logIn(_ credentials: WebCredentials, then: @escaping (Problem?) -> Void) {
         guard let login = self.door.configuration.login else { return then(nil) }
@@ -41,14 +70,21 @@ extension EndpointConnection {
                 switch result {
                 case .failure(let failure): then(Problem(.unauthenticated, failure.told))
                 case .success(let session):
-                    connection.client = connection.door.upstream.client(
-                        session.principal, address: connection.client.address)
-                    connection.expires = session.expires
-                    connection.mustLogIn = false
+                    connection.loggedIn(session)
                     then(nil)
                 }
             }
         }
+    }
+
+    private func loggedIn(_ session: WebSession) {
+        let clientID = self.client.clientID
+        self.client = self.door.upstream.client(
+            session.principal, address: self.client.address, channels: session.channels)
+        self.client.clientID = clientID
+        self.expires = session.expires
+        self.keyID = session.keyID
+        self.mustLogIn = false
     }
 
     private func open() {

@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import NIOCore
@@ -40,6 +41,10 @@ extension EndpointConnection {
 
     private func write(_ wish: ClientOperation.Write, _ answer: @escaping Answer) {
         let record = wish.record
+        let keys = record.key.map { ChannelKeys.key($0) } ?? .everything
+        guard self.client.allows(.write, keys, ofTopic: wish.topic) else {
+            return answer(.failure(Problem(.forbidden, "not allowed to write this to '\(wish.topic)'")))
+        }
         let message = Message(
             key: record.key, value: record.value,
             headers: record.headers.map { Message.Header(name: $0.name, value: $0.value) }, timestamp: record.timestamp)
@@ -48,7 +53,7 @@ extension EndpointConnection {
         let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
         self.door.upstream.write(
             AddressedMessage(message, partition: record.partition), to: wish.topic, timeout: Limits.edgeWriteWaitMax,
-            spread: self.door.nextSpread, client: self.client, on: self.loop.eventLoop
+            spread: self.door.nextSpread, client: self.client.cleared, on: self.loop.eventLoop
         ) { result in
             switch result {
             case .success(let place):
@@ -71,7 +76,7 @@ extension EndpointConnection {
     // MARK: Reading
 
     private func read(_ wish: ClientOperation.Read, _ answer: @escaping Answer) {
-        self.findTopic(wish.channel.topic) { [self] found in self.read(wish, found, answer) }
+        self.findTopic(of: wish.channel) { [self] found in self.read(wish, found, answer) }
     }
 
     private func read(
@@ -116,7 +121,7 @@ extension EndpointConnection {
         let limits = FetchLimits(bytesMin: .zero, bytesMax: Limits.edgeLiveReadBytesMax, waitMax: .zero)
         let seal = self.door.seal(of: wish.channel, in: topic.id)
         let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: self.loop.eventLoop)
-        self.door.upstream.fetch(entries, limits: limits, client: self.client, on: self.loop.eventLoop) {
+        self.door.upstream.fetch(entries, limits: limits, client: self.client.cleared, on: self.loop.eventLoop) {
             [read] results in
             var read = read
             let (connection, answer) = bound.value

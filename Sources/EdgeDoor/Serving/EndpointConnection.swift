@@ -30,6 +30,7 @@ final class EndpointConnection: ChannelDuplexHandler {
     let door: EndpointDoor
     let loop: EndpointLoop
     let name: String
+    let since: Timestamp
     /// Let go of when it was answered: its headers are more than all else of a quiet connection.
     var request: WebRequest
     let transport: Transport
@@ -39,6 +40,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     var mustLogIn: Bool
     /// When its token runs out.
     var expires: Timestamp?
+    /// The API key that it logged in with, while that is there.
+    var keyID: String?
     var session: EdgeSession
     /// Only of an event stream of several channels.
     var several: EndpointStream?
@@ -73,8 +76,9 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.loop = loop
         self.request = request
         self.name = door.nextName()
+        self.since = door.wallTime
         let address = channel.remoteAddress?.ipAddress ?? ""
-        self.client = door.upstream.client(.anonymous, address: address)
+        self.client = door.upstream.client(.anonymous, address: address, channels: nil)
         self.transport = isSecure ? .tls : HostAddress(address)?.isLoopback == true ? .loopback : .open
         self.mustLogIn = door.configuration.login != nil
         self.isStream = request.path == "/v1/stream"
@@ -290,6 +294,9 @@ final class EndpointConnection: ChannelDuplexHandler {
             return
         }
         if let expires = self.expires, self.door.wallTime >= expires { return self.run(self.session.close(.revoked)) }
+        if let keyID = self.keyID, !self.door.upstream.holds(key: keyID) {
+            return self.run(self.session.close(.revoked))
+        }
         self.renewRights()
         self.sweepStream()
         self.run(self.session.swept(at: now))

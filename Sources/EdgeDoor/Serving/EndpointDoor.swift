@@ -19,6 +19,8 @@ package final class EndpointDoor: Sendable {
         package var origins = OriginRules()
         /// Nil: nobody has to log in.
         package var login: WebLogin?
+        /// Takes one-time tickets; nil: there are none.
+        package var tickets: (any TicketOffice)?
         package var clock: any Clock
         /// How keys come to partitions; see ``EdgeChannel/partition(of:placement:)``.
         package var placement = KeyPlacement.murmur2
@@ -112,9 +114,14 @@ package final class EndpointDoor: Sendable {
     }
 
     private func sum(_ count: @escaping @Sendable (EndpointLoop) -> Int) -> EventLoopFuture<Int> {
+        self.collect(count).map { $0.reduce(0, +) }
+    }
+
+    /// Asks every loop.
+    func collect<Value: Sendable>(_ ask: @escaping @Sendable (EndpointLoop) -> Value) -> EventLoopFuture<[Value]> {
         guard let first = self.loops.first?.eventLoop else { preconditionFailure("a door without a loop") }
-        let counts = self.loops.map { loop in loop.eventLoop.submit { count(loop.value) } }
-        return EventLoopFuture.whenAllSucceed(counts, on: first).map { $0.reduce(0, +) }
+        let answers = self.loops.map { loop in loop.eventLoop.submit { ask(loop.value) } }
+        return EventLoopFuture.whenAllSucceed(answers, on: first)
     }
 
     // MARK: Among ourselves

@@ -21,7 +21,7 @@ extension EndpointConnection {
         }
         let bound = NIOLoopBound(then, eventLoop: self.loop.eventLoop)
         let count = positions.count
-        self.door.upstream.listOffsets(queries, client: self.client, on: self.loop.eventLoop) {
+        self.door.upstream.listOffsets(queries, client: self.client.cleared, on: self.loop.eventLoop) {
             bound.value(Self.facts(partitions, $0, each: count))
         }
     }

@@ -11,7 +11,7 @@ final class EndpointLoop {
     let topics: EndpointTopics
     private let upstream: any EdgeUpstream
     private let clock: any Clock
-    private var connections: [ObjectIdentifier: EndpointConnection] = [:]
+    private(set) var connections: [ObjectIdentifier: EndpointConnection] = [:]
     private var audiences: [AudienceKey: EndpointAudience] = [:]
     private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
     private var lastSubscriber: Int64 = 0

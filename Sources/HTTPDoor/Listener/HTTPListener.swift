@@ -6,6 +6,7 @@ package import Logging
 package import NIOCore
 import NIOHTTP1
 package import NIOSSL
+import Synchronization
 package import WebFormats
 
 /// A port on which clients of the web are served: REST here, and connections whose first request is another door's.
@@ -28,6 +29,10 @@ package final class HTTPListener: Sendable {
         package var caps = ConnectionCaps.Rules()
         /// Connections of another door on the same port.
         package var edge: EdgeEntrance?
+        /// Gives one-time tickets; nil: there are none.
+        package var tickets: (any TicketOffice)?
+        /// What else is connected to this node, by door, for `/v1/connections`.
+        package var connections: [ConnectionSource] = []
         /// What cursors are signed with; nil: reads give none and take none.
         package var cursorKeys: CursorKeys?
         /// The program's own version, for people.
@@ -62,6 +67,7 @@ package final class HTTPListener: Sendable {
         let loop = group.any()
         let door = WebDoor(broker: broker, configuration: configuration, logger: logger)
         let connections = WebConnections(door: door, configuration: configuration)
+        door.sources.withLock { $0 = configuration.connections + [connections.source] }
         let bound = loop.makePromise(of: (any Channel).self)
         // It tells of every start and stop; the broker's own line says where it listens.
         var quiet = logger

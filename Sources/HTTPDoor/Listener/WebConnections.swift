@@ -25,9 +25,18 @@ final class WebConnections: HTTPChannelHandler {
     private let configuration: HTTPListener.Configuration
     private let state: Mutex<State>
 
+    private struct Open {
+        let id: ConnectionID
+        let channel: any Channel
+        let since: Timestamp
+        /// Another door's, which lists it itself.
+        var isHandedOver = false
+    }
+
     private struct State {
         var caps: ConnectionCaps
-        var open: [ObjectIdentifier: any Channel] = [:]
+        var open: [ObjectIdentifier: Open] = [:]
+        var names: UInt64 = 0
         var isTurningAway = false
     }
 
@@ -61,7 +70,7 @@ final class WebConnections: HTTPChannelHandler {
                     leftOverBytesStrategy: .forwardBytes, informationalResponseStrategy: .drop,
                     limitConfiguration: Self.limits))
             let guardian = ConnectionGuard(
-                kind, edge: self.configuration.edge, isSecure: self.configuration.tls != nil, encoder: encoder,
+                kind, edge: self.edge, isSecure: self.configuration.tls != nil, encoder: encoder,
                 decoder: decoder)
             try pipeline.addHandlers(ByteGauge(guardian), encoder, decoder, guardian)
             return value
@@ -76,7 +85,34 @@ final class WebConnections: HTTPChannelHandler {
 
     /// A client that takes too long is not waited for any more.
     func closeAll() {
-        for channel in self.state.withLock({ Array($0.open.values) }) { channel.close(promise: nil) }
+        for open in self.state.withLock({ Array($0.open.values) }) { open.channel.close(promise: nil) }
+    }
+
+    /// Those that ask one request after the other.
+    var source: ConnectionSource {
+        ConnectionSource(.http) { after, limit, then in
+            let open = self.state.withLock { $0.open.values.filter { !$0.isHandedOver } }
+            then(
+                open.lazy.map {
+                    OpenConnection(
+                        id: $0.id, transport: .http, principal: nil, client: "",
+                        address: $0.channel.remoteAddress?.ipAddress ?? "", since: $0.since)
+                }.page(after: after, limit))
+        } disconnect: { id, then in
+            let found = self.state.withLock { $0.open.values.first { $0.id == id && !$0.isHandedOver } }
+            found?.channel.close(promise: nil)
+            then(found != nil)
+        }
+    }
+
+    /// The way to the other door; who has gone it is none of ours any more.
+    private var edge: EdgeEntrance? {
+        self.configuration.edge.map { edge in
+            EdgeEntrance(takes: edge.takes) { [weak self] head, channel, isSecure, position in
+                self?.state.withLock { $0.open[ObjectIdentifier(channel)]?.isHandedOver = true }
+                edge.take(head, channel, isSecure: isSecure, at: position)
+            }
+        }
     }
 
     // MARK: Caps
@@ -89,7 +125,9 @@ final class WebConnections: HTTPChannelHandler {
         let refusal = self.state.withLock { state -> (ConnectionCaps.Refusal, isFirst: Bool)? in
             do throws(ConnectionCaps.Refusal) {
                 _ = try state.caps.accept(from: host, mustLogIn: false, quota: quota, at: self.door.broker.now)
-                state.open[id] = channel
+                state.names += 1
+                state.open[id] = Open(
+                    id: ConnectionID(.http, state.names), channel: channel, since: self.door.wallTime)
                 state.isTurningAway = false
                 return nil
             } catch {

@@ -28,7 +28,7 @@ extension WebContext {
         let memory = self.door.logins
         let (now, wall) = (self.broker.now, self.door.wallTime)
         let digest = memory.digest(authorization, at: "\(transport) \(address) \(clientID)")
-        if var known = memory.find(digest, at: now, wall: wall) {
+        if var known = memory.find(digest, at: now, wall: wall), self.holds(known.session) {
             let version = known.client.access.version
             self.broker.access.renew(&known.client)
             if known.client.access.version != version { memory.keep(digest, known, at: now) }
@@ -36,10 +36,16 @@ extension WebContext {
             return
         }
         let session = try await self.verified(authorization, transport, address, login)
-        self.client = self.broker.access.client(session.principal, clientID: clientID, address: address)
+        self.client = self.broker.access.client(
+            session.principal, clientID: clientID, address: address, channels: session.channels)
         self.session = session
         let until = now.advanced(by: Limits.webLoginRemembered)
         memory.keep(digest, LoginMemory.Known(client: self.client, session: session, until: until), at: now)
+    }
+
+    /// Whether the API key of a login that is remembered is still there.
+    private func holds(_ session: WebSession) -> Bool {
+        session.keyID.map { self.broker.access.keys[id: $0] != nil } ?? true
     }
 
     private func verified(

@@ -21,6 +21,9 @@ final class WebDoor: Sendable {
     let bodyMemory = MemoryBudget(limit: Limits.webBodyMemory)
     let logins = LoginMemory()
 
+    /// Everything that is connected to this node, by door; ours included once it listens.
+    let sources = Mutex<[ConnectionSource]>([])
+
     private let isDrainingNow = Atomic<Bool>(false)
     private let spreads = Atomic<UInt32>(0)
     private let connectionCount = Atomic<Int>(0)

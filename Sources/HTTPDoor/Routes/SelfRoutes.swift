@@ -17,7 +17,7 @@ enum SelfRoutes {
                     body.writeJSONMember("address", context.client.address)
                     body.writeJSONMember("authenticated", context.client.principal != .anonymous)
                     if let session = context.session {
-                        body.writeJSONMember("mechanism", session.mechanism.rawValue)
+                        body.writeJSONMember("mechanism", session.word)
                         if let expires = session.expires { body.writeJSONMember("expires", expires.rawValue) }
                     }
                     body.writeJSONMember("unrestricted", context.client.access.isUnrestricted)

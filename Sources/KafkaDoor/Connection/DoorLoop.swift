@@ -13,7 +13,8 @@ final class DoorLoop {
     var logins = LoginPlaces()
 
     private let logger: Logger
-    private var connections: [ObjectIdentifier: KafkaConnection] = [:]
+    private var numbers: (first: UInt64, step: UInt64)
+    private(set) var connections: [ObjectIdentifier: KafkaConnection] = [:]
     private var unflushed: [KafkaConnection] = []
     private var sweepTask: Scheduled<Void>?
     /// Set when this loop takes no more connections; kept when the last has gone.
@@ -27,7 +28,12 @@ final class DoorLoop {
     /// - Parameters:
     ///   - replyMemory: the same for all loops of a listener.
     ///   - fetchSessionsMax: fetch sessions kept by this loop.
-    init(eventLoop: any EventLoop, logger: Logger, replyMemory: ReplyMemory, fetchSessionsMax: Int) {
+    ///   - numbers: those of its connections, so that none of another loop has the same: the first, and how far apart.
+    init(
+        eventLoop: any EventLoop, logger: Logger, replyMemory: ReplyMemory, fetchSessionsMax: Int,
+        numbers: (first: UInt64, step: UInt64) = (1, 1)
+    ) {
+        self.numbers = numbers
         self.eventLoop = eventLoop
         self.logger = logger
         self.replyMemory = replyMemory
@@ -37,6 +43,11 @@ final class DoorLoop {
     var connectionCount: Int { self.connections.count }
 
     // MARK: Connections
+
+    func nextNumber() -> UInt64 {
+        defer { self.numbers.first += self.numbers.step }
+        return self.numbers.first
+    }
 
     func add(_ connection: KafkaConnection) {
         guard self.drained == nil else { return connection.close() }

@@ -77,10 +77,15 @@ final class KafkaConnection: ChannelDuplexHandler {
     private var isWorking = false
     private var needsFlush = false
 
+    let id: ConnectionID
+    let since: Timestamp
+
     init(door: Door, loop: DoorLoop, reader: FrameReader, local: SocketAddress?, remote: SocketAddress?) {
         self.door = door
         self.loop = loop
         self.reader = reader
+        self.id = ConnectionID(.kafka, loop.nextNumber())
+        self.since = door.broker.wallTime
         self.peer = remote.map { "\($0.plainAddress):\($0.port ?? 0)" } ?? "?"
         self.client = door.broker.access.client(.anonymous, address: remote?.plainAddress ?? "")
         self.localEndpoint = Endpoint(

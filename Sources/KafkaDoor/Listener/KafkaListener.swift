@@ -64,10 +64,11 @@ package final class KafkaListener: Sendable {
         let eventLoops = Array(group.makeIterator())
         let replyMemory = ReplyMemory(limit: configuration.replyMemory)
         let sessionsMax = Limits.fetchSessionsMax / max(1, eventLoops.count)
-        let made = eventLoops.map { eventLoop in
+        let made = eventLoops.enumerated().map { index, eventLoop in
             eventLoop.submit {
                 let loop = DoorLoop(
-                    eventLoop: eventLoop, logger: logger, replyMemory: replyMemory, fetchSessionsMax: sessionsMax
+                    eventLoop: eventLoop, logger: logger, replyMemory: replyMemory, fetchSessionsMax: sessionsMax,
+                    numbers: (UInt64(index) + 1, UInt64(eventLoops.count))
                 )
                 return NIOLoopBound(loop, eventLoop: eventLoop)
             }
@@ -131,6 +132,12 @@ package final class KafkaListener: Sendable {
             door: door, loop: loop, reader: reader, local: channel.localAddress, remote: channel.remoteAddress
         )
         try channel.pipeline.syncOperations.addHandler(connection)
+    }
+
+    /// Asks every loop.
+    func collect<Value: Sendable>(_ ask: @escaping @Sendable (DoorLoop) -> Value) -> EventLoopFuture<[Value]> {
+        let answers = self.loops.map { loop in loop.eventLoop.submit { ask(loop.value) } }
+        return EventLoopFuture.whenAllSucceed(answers, on: self.server.eventLoop)
     }
 
     /// Takes no more connections and no more requests, answers those under way, and closes. Connections that are not

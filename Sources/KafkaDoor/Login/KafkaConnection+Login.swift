@@ -95,14 +95,14 @@ extension KafkaConnection {
     }
 
     private func loggedIn(_ session: SaslSession) {
-        self.identify(as: session.principal)
+        self.identify(as: session.principal, channels: session.channels)
         self.isAdmitted = session.expires == nil
         self.door.loginEnded(LoginReport(outcome: .loggedIn(session), address: self.client.address))
     }
 
     /// From here on requests are this principal's.
-    func identify(as principal: Principal) {
-        self.client = self.door.broker.access.client(principal, address: self.client.address)
+    func identify(as principal: Principal, channels: ChannelGrants? = nil) {
+        self.client = self.door.broker.access.client(principal, address: self.client.address, channels: channels)
         self.countAsIn()
     }
 

@@ -8,6 +8,13 @@ package enum WebCredentials: Sendable {
     case password(PlainMessage)
     /// As with SASL OAUTHBEARER.
     case token(Secret)
+    /// An API key (``AccessKey``).
+    case key(Secret)
+
+    /// What follows `Bearer`, or stands in a message as `token`.
+    package init(bearer text: String) {
+        self = text.utf8.starts(with: AccessKeys.prefix.utf8) ? .key(Secret(text.utf8)) : .token(Secret(text.utf8))
+    }
 
     /// Reads the value of an `Authorization` header: `Basic` (RFC 7617) or `Bearer` (RFC 6750).
     package init(authorization: String) throws(LoginFailure) {
@@ -27,7 +34,7 @@ package enum WebCredentials: Sendable {
             } catch {
                 throw LoginFailure(.plain(error), mechanism: .plain)
             }
-        case "bearer": self = .token(Secret(rest.utf8))
+        case "bearer": self = WebCredentials(bearer: String(rest))
         default: throw LoginFailure(.mechanismNotOffered(String(scheme.prefix(32))))
         }
     }
@@ -35,12 +42,15 @@ package enum WebCredentials: Sendable {
     package var mechanism: SaslMechanism {
         switch self {
         case .password: .plain
-        case .token: .oauthBearer
+        case .token, .key: .oauthBearer
         }
     }
 
-    /// Whether they may be shown over this transport: where the Kafka port would take the same (``MechanismRules``).
+    /// Whether they may be shown over this transport: where the Kafka port would take the same (``MechanismRules``),
+    /// and API keys where nobody can listen.
     package func refusal(over transport: Transport, _ rules: LoginRules) -> LoginFailure? {
+        // A key is made by whoever wants it used; it shows itself, as passwords and tokens do.
+        if case .key = self, transport != .open { return nil }
         guard !rules.mechanisms.offered(over: transport).contains(self.mechanism) else { return nil }
         return LoginFailure(.mechanismNotOffered(self.mechanism.rawValue), mechanism: self.mechanism)
     }
@@ -57,9 +67,19 @@ package enum WebCredentials: Sendable {
             do throws(TokenRefusal) {
                 let token = try rules.tokens.verify(secret.bytes, now: now)
                 return .success(
-                    WebSession(principal: token.principal, mechanism: .oauthBearer, expires: token.expires))
+                    WebSession(
+                        principal: token.principal, mechanism: .oauthBearer, expires: token.expires,
+                        channels: token.channels))
             } catch {
                 return .failure(LoginFailure(.token(error), mechanism: .oauthBearer))
+            }
+        case .key(let secret):
+            do throws(AccessKeyRefusal) {
+                let key = try rules.keys.verify(secret, now: now)
+                return .success(
+                    WebSession(principal: key.owner, mechanism: .oauthBearer, expires: key.expires, keyID: key.id))
+            } catch {
+                return .failure(LoginFailure(.key(error), mechanism: .oauthBearer))
             }
         }
     }
@@ -71,12 +91,24 @@ package struct WebSession: Hashable, Sendable {
     package var mechanism: SaslMechanism
     /// Of its token; nil: as long as nobody says otherwise.
     package var expires: Timestamp?
+    /// What its token bounds it to; nil: nothing.
+    package var channels: ChannelGrants?
+    /// The API key that it came with: when that is removed, this ends.
+    package var keyID: String?
 
-    package init(principal: Principal, mechanism: SaslMechanism, expires: Timestamp?) {
+    package init(
+        principal: Principal, mechanism: SaslMechanism, expires: Timestamp?, channels: ChannelGrants? = nil,
+        keyID: String? = nil
+    ) {
         self.principal = principal
         self.mechanism = mechanism
         self.expires = expires
+        self.channels = channels
+        self.keyID = keyID
     }
+
+    /// How it logged in, for people.
+    package var word: String { self.keyID.map { "API key \($0)" } ?? self.mechanism.rawValue }
 }
 
 /// How clients of the web log in, where they have to: users, tokens and rules are those of the Kafka port. Any thread.

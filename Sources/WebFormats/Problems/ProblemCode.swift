@@ -31,6 +31,8 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
     case subscriptionNotFound = "subscription_not_found"
     case subscriptionExists = "subscription_exists"
     case userNotFound = "user_not_found"
+    case tokenNotFound = "token_not_found"
+    case connectionNotFound = "connection_not_found"
     case conflict
     case notSubscribed = "not_subscribed"
     case alreadySubscribed = "already_subscribed"
@@ -94,6 +96,8 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
         case .subscriptionNotFound: (404, 91, false, "Subscription not found")
         case .subscriptionExists: (409, 93, false, "Subscription exists")
         case .userNotFound: (404, 91, false, "User not found")
+        case .tokenNotFound: (404, 62, false, "Token not found")
+        case .connectionNotFound: (404, nil, false, "Connection not found")
         case .conflict: (409, 95, false, "Changed meanwhile")
         case .notSubscribed: (409, nil, false, "Not subscribed")
         case .alreadySubscribed: (409, nil, false, "Already subscribed")

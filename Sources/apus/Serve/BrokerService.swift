@@ -75,6 +75,7 @@ extension ServerConfiguration {
         case .at(let address): self.http = ServerAddress(host: address.host, port: address.port)
         }
         self.version = Version.current
+        self.httpOrigins = settings.httpOrigins
         self.advertised = settings.advertise.map { ServerAddress(host: $0.host, port: $0.port) }
         self.isInsecure = settings.isInsecure
         self.loops = settings.loops == 0 ? nil : settings.loops

@@ -9,6 +9,8 @@ struct ServeFlags: ParsableArguments {
     var kafka: String?
     @Option(help: ArgumentHelp(.init(Setting.help("http")), valueName: "host:port"))
     var http: String?
+    @Option(help: ArgumentHelp(.init(Setting.help("http-origin")), valueName: "origin"))
+    var httpOrigin: [String] = []
     @Option(help: ArgumentHelp(.init(Setting.help("advertise")), valueName: "host:port"))
     var advertise: String?
     @Flag(help: ArgumentHelp(.init(Setting.help("insecure"))))
@@ -48,6 +50,7 @@ struct ServeFlags: ParsableArguments {
             ("free-floor", self.freeFloor), ("options", self.options), ("log-level", self.logLevel),
         ]
         for (name, text) in texts + self.security.texts { given[name] = text }
+        if !self.httpOrigin.isEmpty { given["http-origin"] = self.httpOrigin.joined(separator: ",") }
         if self.security.scramInClear { given["scram-in-clear"] = "true" }
         if self.insecure { given["insecure"] = "true" }
         if self.dataMustExist { given["data-must-exist"] = "true" }
