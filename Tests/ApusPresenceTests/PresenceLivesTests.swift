@@ -12,46 +12,7 @@ struct PresenceLivesTests {
         var random = PresenceRandom(seed: seed)
         var world = PresenceWorld(servers: 3)
         var places: [Int: [PresencePlace]] = [:]
-        for _ in 0..<400 {
-            let server = Int.random(in: 0..<3, using: &random)
-            switch Int.random(in: 0..<100, using: &random) {
-            case 0..<22:
-                let channel = ["news", "chat/a", "chat/b"].randomElement(using: &random) ?? ""
-                places[server, default: []].append(world.join(server, channel))
-            case 22..<34:
-                guard let place = places[server]?.randomElement(using: &random) else { continue }
-                world.leave(server, place)
-            case 34..<38:
-                // One who left a channel comes to it again.
-                guard let place = places[server]?.randomElement(using: &random) else { continue }
-                world.join(server, place)
-            case 38..<44:
-                guard let place = places[server]?.randomElement(using: &random) else { continue }
-                world.confirm(server, place, Int64.random(in: 1...100, using: &random))
-            case 44..<58: world.poll(server)
-            case 58..<72:
-                guard !world.network.isEmpty else { continue }
-                let index = world.network.indices.randomElement(using: &random) ?? 0
-                // Some come twice, or later than others.
-                world.deliver(world.network[index])
-                if Int.random(in: 0..<4, using: &random) > 0 { world.network.remove(at: index) }
-            case 72..<82: world.write()
-            case 82..<90:
-                guard !world.replies.isEmpty else { continue }
-                let reply = world.replies.removeFirst()
-                if Int.random(in: 0..<5, using: &random) > 0 { world.hear(reply) }
-            case 90..<94:
-                world.advance(.milliseconds(Int64.random(in: 1...4000, using: &random)))
-                world.tick()
-            case 94: world.advance(.seconds(Int64.random(in: 1...30, using: &random)))
-            case 95: world.write(refusing: true)
-            case 96: world.crash()
-            case 97:
-                world.kill(server)
-                places[server] = []
-            default: world.servers[server].isPaused.toggle()
-            }
-        }
+        for _ in 0..<400 { self.step(&world, &places, &random) }
         world.settle()
         #expect(world.faults.isEmpty)
         var connected: Set<String> = []
@@ -73,6 +34,50 @@ struct PresenceLivesTests {
         world.settle()
         #expect(world.faults.isEmpty)
         #expect(world.there.isEmpty && world.coordinator.count == 0 && world.coordinator.textBytes == 0)
+    }
+
+    /// Something happens.
+    private func step(
+        _ world: inout PresenceWorld, _ places: inout [Int: [PresencePlace]], _ random: inout PresenceRandom
+    ) {
+        let server = Int.random(in: 0..<3, using: &random)
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<22:
+            let channel = ["news", "chat/a", "chat/b"].randomElement(using: &random) ?? ""
+            places[server, default: []].append(world.join(server, channel))
+        case 22..<34:
+            guard let place = places[server]?.randomElement(using: &random) else { return }
+            world.leave(server, place)
+        case 34..<38:
+            // One who left a channel comes to it again.
+            guard let place = places[server]?.randomElement(using: &random) else { return }
+            world.join(server, place)
+        case 38..<44:
+            guard let place = places[server]?.randomElement(using: &random) else { return }
+            world.confirm(server, place, Int64.random(in: 1...100, using: &random))
+        case 44..<58: world.poll(server)
+        case 58..<72:
+            guard !world.network.isEmpty else { return }
+            let index = world.network.indices.randomElement(using: &random) ?? 0
+            // Some come twice, or later than others.
+            world.deliver(world.network[index])
+            if Int.random(in: 0..<4, using: &random) > 0 { world.network.remove(at: index) }
+        case 72..<82: world.write()
+        case 82..<90:
+            guard !world.replies.isEmpty else { return }
+            let reply = world.replies.removeFirst()
+            if Int.random(in: 0..<5, using: &random) > 0 { world.hear(reply) }
+        case 90..<94:
+            world.advance(.milliseconds(Int64.random(in: 1...4000, using: &random)))
+            world.tick()
+        case 94: world.advance(.seconds(Int64.random(in: 1...30, using: &random)))
+        case 95: world.write(refusing: true)
+        case 96: world.crash()
+        case 97:
+            world.kill(server)
+            places[server] = []
+        default: world.servers[server].isPaused.toggle()
+        }
     }
 }
 

@@ -9,8 +9,8 @@ import NIOCore
 /// time, appends what it writes through the shard's own produce path, and lets its answers go.
 ///
 /// What it writes in one tick, and while a batch is under way, goes into the next batch together. After a start it
-/// reads the partition from its beginning. Unlike positions of groups, presence is about what is so now: where records are
-/// damaged it goes on without them, and says so.
+/// reads the partition from its beginning. Unlike positions of groups, presence is about what is so now: where records
+/// are damaged it goes on without them, and says so.
 ///
 /// Unchecked because: owned by its shard, and touched on its loop only.
 final class ShardPresence: @unchecked Sendable {
