@@ -50,6 +50,10 @@ extension ServerParts {
         let tickets = EndpointTickets(clock: SystemClock())
         (door.tickets, endpoint.tickets) = (tickets, tickets)
         endpoint.origins = OriginRules(allowed: configuration.httpOrigins)
+        endpoint.presence = BrokerPresence(broker)
+        endpoint.node = "broker-\(broker.identity.brokerID)"
+        // The data directory is locked: there is one broker of this name.
+        endpoint.isOnlyNode = true
         endpoint.origins.isPrivate = door.login == nil && HostAddress(address.host)?.isLoopback == true
         do {
             let edge = try await EndpointDoor.make(

@@ -40,6 +40,9 @@ final class EdgeBench {
         self.broker = try #require(opened.value).get()
         var configuration = EndpointDoor.Configuration(
             cursorKeys: CursorKeys(current: Array(repeating: 7, count: 32)), clock: self.clock)
+        configuration.presence = BrokerPresence(self.broker)
+        configuration.node = "broker-3"
+        configuration.isOnlyNode = true
         configuration.origins = origins
         configuration.login = login
         configuration.tickets = tickets
@@ -67,10 +70,11 @@ final class EdgeBench {
 
     // MARK: The broker
 
-    func create(_ topic: String, partitions: Int32 = 1) throws {
+    func create(_ topic: String, partitions: Int32 = 1, _ settings: [String: String?] = [:]) throws {
         let made = BenchBox<Result<Topic, BrokerError>>()
         self.broker.create(
-            [TopicSpecification(name: topic, partitions: partitions)], client: .embedded, on: self.loops[0]
+            [TopicSpecification(name: topic, partitions: partitions, configuration: settings)], client: .embedded,
+            on: self.loops[0]
         ) { made.put($0[0]) }
         self.run()
         _ = try #require(made.value).get()

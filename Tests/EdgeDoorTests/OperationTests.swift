@@ -107,7 +107,7 @@ struct OperationTests {
             (#"{"id":7,"op":"create","topic":"x","config":{"a":[]}}"#, .invalidRequest),
             (#"{"id":7,"op":"create","topic":"x","config":{"a":1,"a":2}}"#, .invalidJSON),
             (#"{"id":7,"op":"read","channel":"x","partition":-1}"#, .invalidRequest),
-            (#"{"id":7,"op":"ack","channel":"x","partition":1,"offset":1}"#, .unknownOperation),
+            (#"{"id":7,"op":"retract","channel":"x"}"#, .unknownOperation),
             (#"{"id":7,"op":"write","topic":"t"}"#, .invalidRecord),
         ]
     )

@@ -11,6 +11,12 @@ extension Limits {
     public static let presenceRetryPause = Duration.milliseconds(500)
     /// How long it waits for an answer, before it tells the same again.
     public static let presenceAnswerWaitMax = Duration.seconds(5)
+    /// How late an endpoint server may be with what is to be told, so that much is told together.
+    public static let presenceTimerGrain = Duration.milliseconds(1)
+    /// A user's name as it is recorded, in bytes; the rest is cut.
+    public static let presenceUserBytesMax = ByteCount.kibibytes(1)
+    /// How long an endpoint server that stops may take to tell who has gone.
+    public static let presenceDrainWaitMax = Duration.seconds(3)
     /// Joins, leaves and receipts of one report.
     public static let presenceChangesPerReportMax = 1_000
     /// The texts of one report, in bytes.
@@ -54,6 +60,9 @@ extension Limits {
     public static let lastValuesMax = 100_000
     /// What is remembered of them while they are looked for, in bytes of their keys.
     public static let lastValueKeyBytesMax = ByteCount.mebibytes(8)
-    /// Subscriptions of one event loop that look for the newest record of each key at the same time.
+    /// Offsets of such records that the clients of one event loop wait for, all together: 8 bytes each.
+    public static let lastValuesHeldPerLoopMax = 4_000_000
+    /// Subscriptions of one event loop that look for the newest record of each key at the same time; others
+    /// wait for their turn.
     public static let lastValueScansPerLoopMax = 8
 }

@@ -13,6 +13,10 @@ package enum ClientOperation: Hashable, Sendable {
     /// So many more records of the channel may be pushed.
     case flow(EdgeChannel, credit: Int)
     case seek(EdgeChannel, StartPoint)
+    /// Who is in a channel?
+    case presence(Presence)
+    /// The client has seen so much of a channel.
+    case acknowledge(EdgeChannel, Confirmation)
     case ping
 
     package struct Connect: Hashable, Sendable {
@@ -40,6 +44,13 @@ package enum ClientOperation: Hashable, Sendable {
     package struct Write: Hashable, Sendable {
         package var topic: String
         package var record: WrittenRecord
+    }
+
+    package struct Presence: Hashable, Sendable {
+        package var channel: EdgeChannel
+        package var limit: Int
+        /// Behind this place, which a page before ended with.
+        package var after: Int64?
     }
 
     package struct Read: Hashable, Sendable {

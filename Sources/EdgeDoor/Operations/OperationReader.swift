@@ -15,6 +15,8 @@ enum OperationReader {
         "delete_topic": ["topic"],
         "flow": ["channel", "credit"],
         "seek": ["channel", "from", "cursor"],
+        "presence": ["channel", "limit", "after"],
+        "ack": ["channel", "cursor", "partition", "offset"],
         "ping": [],
     ]
 
@@ -38,6 +40,8 @@ enum OperationReader {
             return .flow(try reader.channel(), credit: try reader.required("credit", try reader.credit()))
         case "seek":
             return .seek(try reader.channel(), try reader.required("from' or 'cursor", try reader.start()))
+        case "presence": return try self.presence(reader)
+        case "ack": return try self.acknowledge(reader)
         default: return .ping
         }
     }
@@ -83,6 +87,32 @@ enum OperationReader {
             ))
     }
 
+    private static func presence(_ reader: FieldReader) throws(Problem) -> ClientOperation {
+        let limit = try reader.integer("limit", 1...Int64(Limits.presencePageMax))
+        return .presence(
+            ClientOperation.Presence(
+                channel: try reader.channel(), limit: Int(limit ?? Int64(Limits.presencePageDefault)),
+                after: try reader.integer("after", 0...(1 << 53))))
+    }
+
+    private static func acknowledge(_ reader: FieldReader) throws(Problem) -> ClientOperation {
+        let channel = try reader.channel()
+        if let partition = try reader.partition() {
+            guard !reader.has("cursor") else {
+                throw Problem(.invalidRequest, "ack has either 'cursor' or 'partition' and 'offset'")
+            }
+            let offset = try reader.integer("offset", 0...(Int64.max - 1))
+            return .acknowledge(
+                channel, .offset(partition, Offset(rawValue: try reader.required("offset", offset))))
+        }
+        guard !reader.has("offset") else { throw Problem(.invalidRequest, "an offset of ack is one of a 'partition'") }
+        let start = try reader.start()
+        guard case .cursors(let texts)? = start else {
+            throw Problem(.invalidRequest, "ack needs 'cursor', or 'partition' and 'offset'")
+        }
+        return .acknowledge(channel, .cursors(texts))
+    }
+
     private static func write(_ reader: FieldReader) throws(Problem) -> ClientOperation {
         .write(
             ClientOperation.Write(
@@ -92,9 +122,13 @@ enum OperationReader {
 
     private static func read(_ reader: FieldReader) throws(Problem) -> ClientOperation {
         let limit = try reader.integer("limit", 1...Int64(Limits.edgeReadRecordsMax))
+        let start = try reader.start() ?? .earliest
+        guard start != .lastValues else {
+            throw Problem(.invalidRequest, "'last value' is for subscriptions", hint: "read from 'earliest'")
+        }
         return .read(
             ClientOperation.Read(
-                channel: try reader.channel(), start: try reader.start() ?? .earliest,
+                channel: try reader.channel(), start: start,
                 partition: try reader.partition(), recordsMax: Int(limit ?? Int64(Limits.edgeReadRecordsDefault))
             ))
     }

@@ -1,4 +1,5 @@
 package import ApusCore
+package import ApusPresence
 package import NIOCore
 package import WebFormats
 
@@ -15,6 +16,7 @@ package enum OperationResult: Hashable, Sendable {
     case written(PartitionIndex, Offset, Timestamp)
     case read([EdgeRecord], SealedCursor, [ResumeGap])
     case deleted(topic: String)
+    case presence(EdgeChannel, PresencePage)
     /// Acknowledged offsets, new credit: nothing to tell but that it was taken.
     case taken
     case pong
@@ -44,6 +46,40 @@ package enum OperationReply {
         line.writeJSON(problem)
         line.writeInteger(UInt8(ascii: "}"))
         return line
+    }
+
+    private static func write(_ channel: EdgeChannel, _ page: PresencePage, into line: inout ByteBuffer) {
+        line.writeJSONName("channel")
+        line.writeJSONString(channel.description)
+        line.writeJSONName("count")
+        line.writeJSONInteger(page.count)
+        line.writeJSONName("complete")
+        line.writeString(page.isComplete ? "true" : "false")
+        line.writeJSONName("members")
+        line.writeInteger(UInt8(ascii: "["))
+        for member in page.members {
+            line.writeJSONComma()
+            line.writeStaticString("{\"user\":")
+            line.writeJSONString(member.guest.user)
+            line.writeJSONName("client")
+            line.writeJSONString(member.guest.client)
+            line.writeJSONName("conn")
+            line.writeJSONString(member.connection)
+            line.writeJSONName("node")
+            line.writeJSONString(member.node)
+            line.writeJSONName("life")
+            line.writeJSONInteger(member.life)
+            if let since = member.since {
+                line.writeJSONName("since")
+                line.writeJSONInteger(since.rawValue)
+            }
+            line.writeInteger(UInt8(ascii: "}"))
+        }
+        line.writeInteger(UInt8(ascii: "]"))
+        if let next = page.next {
+            line.writeJSONName("next")
+            line.writeJSONInteger(next)
+        }
     }
 
     private static func write(_ result: OperationResult, into line: inout ByteBuffer) {
@@ -83,6 +119,7 @@ package enum OperationReply {
         case .deleted(let topic):
             line.writeJSONName("topic")
             line.writeJSONString(topic)
+        case .presence(let channel, let page): self.write(channel, page, into: &line)
         case .taken, .pong: break
         }
     }

@@ -84,5 +84,8 @@ extension FetchTicket: EdgeTicket {}
 extension EdgeTopic {
     fileprivate init(_ topic: Topic) {
         self.init(id: topic.id, name: topic.name, partitionCount: Int(topic.partitionCount))
+        self.keepsPresence = topic.configuration.keepsPresence
+        self.keepsReceipts = topic.configuration.keepsReceipts
+        self.isCompacted = topic.configuration.compaction != nil
     }
 }

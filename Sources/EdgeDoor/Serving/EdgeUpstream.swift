@@ -71,6 +71,11 @@ package struct EdgeTopic: Hashable, Sendable {
     package var name: String
     /// At least 1.
     package var partitionCount: Int
+    /// Whether it is recorded who is in its channels, and what they confirm.
+    package var keepsPresence = false
+    package var keepsReceipts = false
+    /// Of each key the newest record stays.
+    package var isCompacted = false
 
     package init(id: TopicID, name: String, partitionCount: Int) {
         self.id = id

@@ -11,6 +11,10 @@ struct EndpointPlace {
     var topic: TopicID
     /// It was asked to join, and leaves when the subscription does.
     var isJoining = false
+    /// Somebody keeps that it is there, or what it confirms.
+    var isRecorded = false
+    /// Offsets that are held for it: of the newest record of each key, while it is given them.
+    var lastValueCount = 0
 }
 
 /// Doing what the session decides.
@@ -77,6 +81,7 @@ extension EndpointConnection {
         guard let topic = self.places.values.first(where: { $0.channel == channel })?.topic,
             let place = self.loop.place(of: channel, in: topic)
         else { return }
+        self.session.given(upTo: place.cursor, of: channel)
         let cursor = SealedCursor(place.cursor, by: self.door.seal(of: channel, in: topic))
         var line = ByteBuffer()
         line.writeJSON(EdgeEvent.lagging(channel, ranges, cursor))

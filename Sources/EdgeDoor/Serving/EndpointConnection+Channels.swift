@@ -22,10 +22,16 @@ extension EndpointConnection {
             let plan = try StartPlan(
                 start, of: channel, partitions: topic.partitionCount, placement: self.door.configuration.placement,
                 seal: self.door.seal(of: channel, in: topic.id))
+            if start == .lastValues, !topic.isCompacted {
+                throw Problem(
+                    .invalidRequest, "'\(topic.name)' does not keep the newest record of each key",
+                    hint: "'last value' is for topics with cleanup.policy=compact")
+            }
             self.places[token]?.topic = topic.id
             self.ask(plan, topic) { [self] outcome in
                 guard self.places[token] != nil else { return }
                 switch outcome {
+                case .success(let facts) where start == .lastValues: self.joinBehindScan(token, topic, plan, facts)
                 case .success(let facts): self.join(token, topic, plan, facts)
                 case .failure(let problem): self.notSubscribed(token, channel, problem)
                 }
@@ -35,14 +41,32 @@ extension EndpointConnection {
         }
     }
 
+    private func joinBehindScan(
+        _ token: SubscriptionToken, _ topic: EdgeTopic, _ plan: StartPlan, _ facts: EndpointFacts
+    ) {
+        self.findLastValues(token, plan.channel, facts.kept) { [self] outcome in
+            guard self.places[token] != nil else { return }
+            switch outcome {
+            case .success(let found):
+                var facts = facts
+                facts.lastValues = found
+                self.join(token, topic, plan, facts)
+            case .failure(let problem): self.notSubscribed(token, plan.channel, problem)
+            }
+        }
+    }
+
     private func join(_ token: SubscriptionToken, _ topic: EdgeTopic, _ plan: StartPlan, _ facts: EndpointFacts) {
         self.places[token]?.isJoining = true
         let member = EndpointAudience.Member(connection: self, token: token)
         self.loop.join(plan.channel, of: topic, member, door: self.door) { [self] outcome in
             guard self.places[token] != nil else { return }
             do throws(Problem) {
-                let start = try plan.begin(at: try outcome.get(), kept: facts.kept, times: facts.times)
+                let start = try plan.begin(
+                    at: try outcome.get(), kept: facts.kept, times: facts.times, lastValues: facts.lastValues,
+                    keepsReceipts: topic.keepsReceipts)
                 if self.isStream { try self.streamBegins(plan.channel, start) }
+                self.came(to: token, topic)
                 self.run(self.session.subscribed(token, .success(start)))
             } catch {
                 self.notSubscribed(token, plan.channel, error)
@@ -69,13 +93,23 @@ extension EndpointConnection {
             self.reading?.ticket.cancel()
             self.reading = nil
         }
-        guard let place = self.places.removeValue(forKey: token), place.isJoining else { return }
+        guard let place = self.places.removeValue(forKey: token) else { return }
+        self.forgetLastValues(of: place)
+        guard place.isJoining else { return }
+        self.went(from: place)
         let member = EndpointAudience.Member(connection: self, token: token)
         self.loop.leave(place.channel, of: place.topic, member, door: self.door)
     }
 
+    /// Whether the client may be given the records of a channel.
     func mayRead(_ channel: EdgeChannel) -> Bool {
-        self.client.allows(.subscribe, ChannelKeys(channel.selection), ofTopic: channel.topic)
+        if let told = PresenceChannel.told(in: channel), self.mayRead(told) { return true }
+        return self.client.allows(.subscribe, ChannelKeys(channel.selection), ofTopic: channel.topic)
+    }
+
+    /// As whom the records of a channel are read, which the client may be given.
+    func reader(of channel: EdgeChannel) -> ClientContext {
+        PresenceChannel.told(in: channel) == nil ? self.client.cleared : .embedded
     }
 
     /// The topic of a channel that the client may read. What is forbidden and what is not there are told alike to those
@@ -111,7 +145,7 @@ extension EndpointConnection {
         self.reads += 1
         let round = self.reads
         let ticket = self.door.upstream.fetch(
-            entries, limits: limits, client: self.client.cleared, on: self.loop.eventLoop
+            entries, limits: limits, client: self.reader(of: channel), on: self.loop.eventLoop
         ) { results in
             let connection = bound.value
             // What was found is read while its memory is set aside.
@@ -121,12 +155,13 @@ extension EndpointConnection {
             connection.loop.eventLoop.assumeIsolated().execute {
                 guard connection.places[token] != nil, connection.reads == round else { return }
                 connection.run(connection.session.found(token, outcome))
+                connection.forgetLastValues(ifLive: token)
             }
         }
         self.reading = (token, ticket)
     }
 
-    private static func finds(
+    static func finds(
         _ wishes: [CatchUp.Wish], _ results: [FetchResult], _ channel: EdgeChannel
     ) -> Result<[CatchUp.Found], Problem> {
         Result { () throws(Problem) in

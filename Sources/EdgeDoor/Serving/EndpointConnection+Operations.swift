@@ -19,6 +19,13 @@ extension EndpointConnection {
         case .write(let wish): self.write(wish, answer)
         case .read(let wish): self.read(wish, answer)
         case .deleteTopic(let name): self.deleteTopic(name, answer)
+        case .presence(let wish): self.presence(wish, answer)
+        case .acknowledge(let channel, let confirmation):
+            answer(
+                Result { () throws(Problem) in
+                    try self.acknowledge(channel, confirmation)
+                    return .taken
+                })
         case .connect, .subscribe, .unsubscribe, .flow, .seek, .ping:
             preconditionFailure("the session answers this itself")
         }
@@ -121,7 +128,9 @@ extension EndpointConnection {
         let limits = FetchLimits(bytesMin: .zero, bytesMax: Limits.edgeLiveReadBytesMax, waitMax: .zero)
         let seal = self.door.seal(of: wish.channel, in: topic.id)
         let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: self.loop.eventLoop)
-        self.door.upstream.fetch(entries, limits: limits, client: self.client.cleared, on: self.loop.eventLoop) {
+        self.door.upstream.fetch(
+            entries, limits: limits, client: self.reader(of: wish.channel), on: self.loop.eventLoop
+        ) {
             [read] results in
             var read = read
             let (connection, answer) = bound.value

@@ -22,6 +22,12 @@ package final class EndpointDoor: Sendable {
         /// Takes one-time tickets; nil: there are none.
         package var tickets: (any TicketOffice)?
         package var clock: any Clock
+        /// Who keeps presence and receipts; nil: nobody.
+        package var presence: (any EdgePresence)?
+        /// The name of this endpoint server, for people.
+        package var node = "edge"
+        /// No other endpoint server has its name while it is there.
+        package var isOnlyNode = false
         /// How keys come to partitions; see ``EdgeChannel/partition(of:placement:)``.
         package var placement = KeyPlacement.murmur2
 
@@ -35,17 +41,20 @@ package final class EndpointDoor: Sendable {
     let configuration: Configuration
     let logger: Logger
     private let loops: [NIOLoopBound<EndpointLoop>]
+    /// On the first of the loops.
+    private let presence: NIOLoopBound<EndpointPresence>?
     private let names = Atomic<UInt64>(0)
     private let spreads = Atomic<UInt32>(0)
 
     private init(
         _ upstream: any EdgeUpstream, _ configuration: Configuration, _ logger: Logger,
-        _ loops: [NIOLoopBound<EndpointLoop>]
+        _ loops: [NIOLoopBound<EndpointLoop>], _ presence: NIOLoopBound<EndpointPresence>?
     ) {
         self.upstream = upstream
         self.configuration = configuration
         self.logger = logger
         self.loops = loops
+        self.presence = presence
     }
 
     /// - Parameter group: the loops that connections come on, all of them.
@@ -58,8 +67,22 @@ package final class EndpointDoor: Sendable {
                 return NIOLoopBound(made, eventLoop: loop)
             }
         }
-        return EventLoopFuture.whenAllSucceed(made, on: group.any()).map { loops in
-            EndpointDoor(upstream, configuration, logger, loops)
+        return EventLoopFuture.whenAllSucceed(made, on: group.any()).flatMap { loops in
+            Self.presence(configuration, on: loops[0].eventLoop, logger).map { presence in
+                EndpointDoor(upstream, configuration, logger, loops, presence)
+            }
+        }
+    }
+
+    private static func presence(
+        _ configuration: Configuration, on loop: any EventLoop, _ logger: Logger
+    ) -> EventLoopFuture<NIOLoopBound<EndpointPresence>?> {
+        guard let upstream = configuration.presence else { return loop.makeSucceededFuture(nil) }
+        return loop.submit {
+            let presence = EndpointPresence(
+                loop, upstream, name: configuration.node, isAlone: configuration.isOnlyNode, clock: configuration.clock,
+                logger: logger)
+            return NIOLoopBound(presence, eventLoop: loop)
         }
     }
 
@@ -100,7 +123,24 @@ package final class EndpointDoor: Sendable {
             loop.eventLoop.flatSubmit { loop.value.drain(within: patience) }
         }
         guard let first = self.loops.first?.eventLoop else { preconditionFailure("a door without a loop") }
-        return EventLoopFuture.andAllComplete(drained, on: first)
+        return EventLoopFuture.andAllComplete(drained, on: first).flatMap { self.drainPresence(on: first) }
+    }
+
+    /// Who has gone is told before this node is.
+    private func drainPresence(on first: any EventLoop) -> EventLoopFuture<Void> {
+        guard let presence = self.presence else { return first.makeSucceededVoidFuture() }
+        let told = self.loops.map { loop in loop.eventLoop.submit { loop.value.tellPresence(self) } }
+        return EventLoopFuture.andAllComplete(told, on: presence.eventLoop).flatMap {
+            presence.value.drain(within: Limits.presenceDrainWaitMax)
+        }
+    }
+
+    var keepsPresence: Bool { self.presence != nil }
+
+    func withPresence(_ work: @escaping @Sendable (EndpointPresence) -> Void) {
+        guard let presence = self.presence else { return }
+        if presence.eventLoop.inEventLoop { return work(presence.value) }
+        presence.eventLoop.execute { work(presence.value) }
     }
 
     /// Connections that are open. For operators and tests.

@@ -7,6 +7,7 @@ import WebFormats
 struct EndpointFacts: Sendable {
     var kept: [PartitionIndex: KeptRange] = [:]
     var times: [PartitionIndex: Offset] = [:]
+    var lastValues: [PartitionIndex: LastValues] = [:]
 }
 
 extension EndpointConnection {
@@ -21,7 +22,7 @@ extension EndpointConnection {
         }
         let bound = NIOLoopBound(then, eventLoop: self.loop.eventLoop)
         let count = positions.count
-        self.door.upstream.listOffsets(queries, client: self.client.cleared, on: self.loop.eventLoop) {
+        self.door.upstream.listOffsets(queries, client: self.reader(of: plan.channel), on: self.loop.eventLoop) {
             bound.value(Self.facts(partitions, $0, each: count))
         }
     }

@@ -19,6 +19,12 @@ final class EndpointLoop {
     private var flushed = 0
     private var bytesHeld = 0
     private var isFlushing = false
+    private var scans = 0
+    /// Who waits for a turn; one of a subscription at most.
+    private var scansWaiting: [() -> Void] = []
+    private(set) var lastValuesHeld = 0
+    /// What is told of presence at the end of this tick.
+    private var presence: [EndpointPresence.Event] = []
     private var sweepTask: Scheduled<Void>?
     /// Set when this loop takes no more connections.
     private var drained: EventLoopPromise<Void>?
@@ -109,6 +115,49 @@ final class EndpointLoop {
     /// Where a channel stands for the clients of this loop.
     func place(of channel: EdgeChannel, in topic: TopicID) -> ChannelPlace? {
         self.audiences[AudienceKey(topic: topic, channel: channel)]?.place
+    }
+
+    // MARK: The newest record of each key
+
+    /// Begins a pass over a channel's partitions when there are not too many: at once, or later. ``endScan()`` follows.
+    func beginScan(_ begin: @escaping () -> Void) {
+        guard self.scans < Limits.lastValueScansPerLoopMax else { return self.scansWaiting.append(begin) }
+        self.scans += 1
+        begin()
+    }
+
+    func endScan() {
+        self.scans -= 1
+        guard !self.scansWaiting.isEmpty else { return }
+        let begin = self.scansWaiting.removeFirst()
+        self.scans += 1
+        // In another turn: many that have gone meanwhile would fill the stack.
+        self.eventLoop.assumeIsolated().execute { begin() }
+    }
+
+    /// Counts the offsets that are held for clients; false when there is no room for so many more.
+    @discardableResult
+    func holdLastValues(_ more: Int) -> Bool {
+        guard more <= 0 || self.lastValuesHeld + more <= Limits.lastValuesHeldPerLoopMax else { return false }
+        self.lastValuesHeld += more
+        return true
+    }
+
+    // MARK: Presence
+
+    /// Tells who came, went, or confirmed: all of a tick in one letter.
+    func tell(_ event: EndpointPresence.Event, _ door: EndpointDoor) {
+        guard door.keepsPresence else { return }
+        self.presence.append(event)
+        guard self.presence.count == 1 else { return }
+        self.eventLoop.assumeIsolated().execute { self.tellPresence(door) }
+    }
+
+    func tellPresence(_ door: EndpointDoor) {
+        guard !self.presence.isEmpty else { return }
+        let letter = self.presence
+        self.presence.removeAll(keepingCapacity: letter.count < 64)
+        door.withPresence { $0.take(letter) }
     }
 
     // MARK: Memory

@@ -56,6 +56,8 @@ package struct CatchUp: Sendable {
     private let channel: EdgeChannel
     private let seal: CursorSeal
     private let isWide: Bool
+    /// What is given of the past, where it is only the newest record of each key.
+    private let lastValues: [PartitionIndex: LastValues]
     /// The partition that the channel's key was in before partitions were added, up to its end as it was when the
     /// subscription began: what the client has not seen there comes first.
     private var before: Lane?
@@ -76,8 +78,9 @@ package struct CatchUp: Sendable {
     ///   - ends: up to where a partition is read that is not the channel's any more.
     package init?(
         _ channel: EdgeChannel, from starts: [PartitionIndex: Offset], to live: ChannelPlace,
-        ends: [PartitionIndex: Offset] = [:], seal: CursorSeal
+        ends: [PartitionIndex: Offset] = [:], seal: CursorSeal, lastValues: [PartitionIndex: LastValues] = [:]
     ) {
+        self.lastValues = lastValues
         self.channel = channel
         self.seal = seal
         self.isWide = if case .all = live { true } else { false }
@@ -95,7 +98,7 @@ package struct CatchUp: Sendable {
     /// Where the client stands.
     package var cursor: SealedCursor { SealedCursor(self.place, by: self.seal) }
 
-    private var place: EdgeCursor {
+    var place: EdgeCursor {
         if let before = self.before { return .single(before.partition, next: before.next) }
         if self.isWide { return .whole(self.lanes.map(\.next)) }
         return .single(self.lanes[0].partition, next: self.lanes[0].next)
@@ -210,6 +213,9 @@ extension CatchUp {
     }
 
     private func finish(_ step: inout Step, _ records: [EdgeRecord]) {
+        let records =
+            self.lastValues.isEmpty
+            ? records : records.filter { self.lastValues[$0.partition]?.takes($0.offset) ?? true }
         step.recordCount = records.count
         if !records.isEmpty { step.push = Push(self.channel, records, self.cursor) }
     }

@@ -20,6 +20,7 @@ extension EdgeSession {
         switch outcome {
         case .success(let start):
             let channel = self.subscriptions[index].channel
+            self.subscriptions[index].given = start.given
             self.subscriptions[index].phase = start.catchUp.map { .catchingUp($0) } ?? .live
             let answer = self.answer(id, .success(.subscribed(channel, start.cursor, start.gaps)))
             self.queue(token)
@@ -76,6 +77,7 @@ extension EdgeSession {
         let isLagging = !self.subscriptions[index].missed.isEmpty
         if !isLagging, hasRoom, self.subscriptions[index].credit != 0 {
             self.spend(delivery.recordCount, at: index)
+            self.subscriptions[index].given?.give(delivery)
             self.owed = self.owed + bytes
             return .push
         }
@@ -125,6 +127,7 @@ extension EdgeSession {
         guard !self.isClosed else { return actions }
         if let push = step.push {
             self.spend(step.recordCount, at: index)
+            self.subscriptions[index].given?.give(upTo: catchUp.place)
             self.owed = self.owed + ByteCount(rawValue: push.body.readableBytes)
             actions.append(.push(push))
         }
@@ -153,6 +156,23 @@ extension EdgeSession {
         case .catchingUp, .live: break
         }
         return [leave] + self.tell(.ended(subscription.channel, problem)) + self.readOn()
+    }
+
+    /// Whether the subscription has met the live pushes.
+    package func isLive(_ token: SubscriptionToken) -> Bool {
+        guard let index = self.index(of: token), case .live = self.subscriptions[index].phase else { return false }
+        return true
+    }
+
+    /// What was pushed to the client of a channel that keeps receipts; nil when it is in no such one.
+    package func given(of channel: EdgeChannel) -> GivenRecords? {
+        self.index(of: channel).flatMap { self.subscriptions[$0].given }
+    }
+
+    /// It was told that what it was not given in front of this place is left out.
+    package mutating func given(upTo cursor: EdgeCursor, of channel: EdgeChannel) {
+        guard let index = self.index(of: channel) else { return }
+        self.subscriptions[index].given?.give(upTo: cursor)
     }
 
     private mutating func spend(_ records: Int, at index: Int) {

@@ -51,7 +51,7 @@ extension EdgeSession {
             return answer + self.recover()
         case .seek(let channel, let start): return self.seek(id, channel, start)
         case .ping: return self.answer(id, .success(.pong))
-        case .create, .write, .read, .deleteTopic:
+        case .create, .write, .read, .deleteTopic, .presence, .acknowledge:
             return self.begin(id) { [.perform(id, operation)] }
         }
     }
@@ -104,6 +104,7 @@ extension EdgeSession {
         subscription.token = token
         subscription.phase = .starting(id)
         subscription.missed = [:]
+        subscription.given = nil
         subscription.isQueued = false
         self.subscriptions.append(subscription)
         return actions + self.readOn()

@@ -48,6 +48,8 @@ package struct EdgeSession: Sendable {
         var credit: Int?
         /// In the queue of those who wait to be read for.
         var isQueued = false
+        /// Only where it may be confirmed.
+        var given: GivenRecords?
         /// What was not pushed since the client fell behind.
         var missed: [PartitionIndex: MissedRange] = [:]
     }

@@ -22,6 +22,8 @@ package struct SubscriptionStart: Sendable {
     package var gaps: [ResumeGap]
     /// Nil: it begins with what comes live.
     package var catchUp: CatchUp?
+    /// Where the client may confirm what it has seen: what it is given is counted from there.
+    package var given: GivenRecords?
 
     package init(cursor: SealedCursor, gaps: [ResumeGap] = [], catchUp: CatchUp? = nil) {
         self.cursor = cursor

@@ -28,9 +28,7 @@ package struct StartPlan: Sendable {
             for text in texts {
                 do throws(CursorError) { cursors.append(try seal.cursor(in: text)) } catch { throw Problem(error) }
             }
-        case .lastValues:
-            throw Problem(.invalidRequest, "'last value' is not to be had", hint: "begin with 'earliest'")
-        case .earliest, .latest, .offset, .beforeEnd, .time: break
+        case .earliest, .latest, .offset, .beforeEnd, .time, .lastValues: break
         }
         self.cursors = cursors
     }
@@ -77,8 +75,8 @@ package struct StartPlan: Sendable {
         }
         for (partition, range) in kept.sorted(by: { $0.key < $1.key }) {
             switch self.start {
-            case .latest, .lastValues, .cursors: continue
-            case .earliest: starts[partition] = range.start
+            case .latest, .cursors: continue
+            case .earliest, .lastValues: starts[partition] = range.start
             case .offset(let offset): put(partition, range, from: offset)
             case .beforeEnd(let count):
                 // Never below zero: both are from zero on.
@@ -104,12 +102,17 @@ package struct StartPlan: Sendable {
 
     /// The subscription that begins there, where live pushes of its channel stand at `live` now.
     package func begin(
-        at live: ChannelPlace, kept: [PartitionIndex: KeptRange], times: [PartitionIndex: Offset] = [:]
+        at live: ChannelPlace, kept: [PartitionIndex: KeptRange], times: [PartitionIndex: Offset] = [:],
+        lastValues: [PartitionIndex: LastValues] = [:], keepsReceipts: Bool = false
     ) throws(Problem) -> SubscriptionStart {
         let (starts, gaps) = try self.starts(kept: kept, times: times)
-        let catchUp = CatchUp(self.channel, from: starts, to: live, ends: kept.mapValues(\.end), seal: self.seal)
+        let catchUp = CatchUp(
+            self.channel, from: starts.merging(lastValues.mapValues(\.start)) { max($0, $1) }, to: live,
+            ends: kept.mapValues(\.end), seal: self.seal, lastValues: lastValues)
         let cursor = catchUp?.cursor ?? SealedCursor(live.cursor, by: self.seal)
-        return SubscriptionStart(cursor: cursor, gaps: gaps, catchUp: catchUp)
+        var start = SubscriptionStart(cursor: cursor, gaps: gaps, catchUp: catchUp)
+        if keepsReceipts { start.given = GivenRecords(from: catchUp?.place ?? live.cursor) }
+        return start
     }
 
     private static func partitions(of count: Int) -> [PartitionIndex] {

@@ -28,7 +28,7 @@ struct WebRoute: Sendable {
     }
 
     static var all: [WebRoute] {
-        ConsolePage.all + HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + GroupRoutes.all
+        ConsolePage.all + HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + ChannelRoutes.all + GroupRoutes.all
             + SubscriptionRoutes.all + ConnectionRoutes.all + TokenRoutes.all + UserRoutes.all + AclRoutes.all
             + SelfRoutes.all + MetricsRoutes.all
             + DocumentRoutes.all

@@ -10,7 +10,7 @@ package import NIOCore
 /// | `42` | offset 42, in each partition |
 /// | `-100` | 100 records before the end, in each partition |
 /// | `@2026-11-20T10:00Z`, `@1763632800000` | the first record of that time or later |
-/// | `last value` | the newest record of each key, then what comes (compacted topics) |
+/// | `last value`, `last_value` | the newest record of each key, then what comes (compacted topics) |
 /// | a cursor | behind what the client has seen |
 package enum StartPoint: Hashable, Sendable {
     case earliest
@@ -27,7 +27,7 @@ package enum StartPoint: Hashable, Sendable {
         switch text {
         case "earliest", "start": self = .earliest
         case "latest", "end": self = .latest
-        case "last value": self = .lastValues
+        case "last value", "last_value": self = .lastValues
         default:
             guard let first = text.utf8.first else { return nil }
             let rest = String(text.dropFirst())
