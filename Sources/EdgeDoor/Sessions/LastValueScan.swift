@@ -3,9 +3,9 @@ import NIOCore
 package import WebFormats
 
 /// Finds the newest record of each key of a channel, in one pass over its partitions: first only which they are, so
-/// that no values are held. Then they are read once more and given like any past, the others left out (``CatchUp``), and
-/// what comes behind the end of the pass follows, newer records of the same keys among it. So nothing is missed in
-/// between, and nothing comes twice.
+/// that no values are held. Then they are read once more and given like any past, the others left out (``CatchUp``),
+/// and what comes behind the end of the pass follows, newer records of the same keys among it. So nothing is missed
+/// in between, and nothing comes twice.
 ///
 /// Owner: the connection whose client begins so.
 package struct LastValueScan: Sendable {
