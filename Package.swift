@@ -80,8 +80,8 @@ let parts: [[Target]] = [
     part(
         "KafkaDoor",
         [
-            "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS, nioSSL, deque,
-            logging,
+            "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS,
+            nioSSL, deque, logging,
         ],
         tests: ["ApusFakes", nioEmbedded]
     ),

@@ -17,6 +17,7 @@ enum Messages {
         SaslHandshakeRequest.self, SyncGroupRequest.self,
         // Our own.
         DescribeHoldingsRequest.self, DescribeReadersRequest.self, DescribeSubscriptionsRequest.self,
+        DescribePresenceRequest.self, ReportPresenceRequest.self,
         PutSubscriptionRequest.self, RemoveSubscriptionsRequest.self,
     ]
 

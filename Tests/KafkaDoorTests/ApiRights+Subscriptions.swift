@@ -31,6 +31,17 @@ extension ApiRights {
             request.topics = [name]
             return request
         },
+        ApiRights(needs: [[Right(.clusterAction, .cluster)]]) { _, name, _ in
+            var request = ReportPresenceRequest()
+            request.node = name
+            return request
+        },
+        ApiRights(needs: [[Right(.read, .topic)]]) { _, name, _ in
+            var request = DescribePresenceRequest()
+            request.channel = name
+            request.limit = 10
+            return request
+        },
     ]
 
     private static func wish(_ name: String, expectedVersion: Int64) -> PutSubscriptionRequest {

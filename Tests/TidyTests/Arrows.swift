@@ -59,8 +59,8 @@ enum Arrows {
         Part(
             "KafkaDoor", .doing,
             [
-                "ApusBroker", "ApusAccess", "ApusGroups", "ApusCore", "KafkaWire", "NIOCore", "NIOPosix", "NIOTLS",
-                "NIOSSL", "DequeModule", "Logging",
+                "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", "NIOCore",
+                "NIOPosix", "NIOTLS", "NIOSSL", "DequeModule", "Logging",
             ]
         ),
         Part(

@@ -49,7 +49,8 @@ struct ApiTable: Sendable {
         SaslHandshakeHandler.self, SaslAuthenticateHandler.self, DescribeUserScramCredentialsHandler.self,
         AlterUserScramCredentialsHandler.self,
         DescribeSubscriptionsHandler.self, PutSubscriptionHandler.self, RemoveSubscriptionsHandler.self,
-        DescribeReadersHandler.self, DescribeHoldingsHandler.self,
+        DescribeReadersHandler.self, DescribeHoldingsHandler.self, ReportPresenceHandler.self,
+        DescribePresenceHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {

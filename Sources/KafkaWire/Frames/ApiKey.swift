@@ -90,6 +90,8 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
     public static let removeSubscriptions = ApiKey(rawValue: 32_002)
     public static let describeReaders = ApiKey(rawValue: 32_003)
     public static let describeHoldings = ApiKey(rawValue: 32_004)
+    public static let reportPresence = ApiKey(rawValue: 32_005)
+    public static let describePresence = ApiKey(rawValue: 32_006)
 
     /// From here on APIs are Apus's own: served, and told to nobody who does not know of them.
     public static let ownFirst: Int16 = 32_000
@@ -125,5 +127,6 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
         91: "AlterShareGroupOffsets", 92: "DeleteShareGroupOffsets",
         32_000: "DescribeSubscriptions", 32_001: "PutSubscription", 32_002: "RemoveSubscriptions",
         32_003: "DescribeReaders", 32_004: "DescribeHoldings",
+        32_005: "ReportPresence", 32_006: "DescribePresence",
     ]
 }

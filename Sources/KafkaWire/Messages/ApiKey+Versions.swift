@@ -49,6 +49,8 @@ extension ApiKey {
         case 32002: 0...0
         case 32003: 0...0
         case 32004: 0...0
+        case 32005: 0...0
+        case 32006: 0...0
         default: nil
         }
     }
@@ -101,6 +103,8 @@ extension ApiKey {
         case 32002: version >= 0
         case 32003: version >= 0
         case 32004: version >= 0
+        case 32005: version >= 0
+        case 32006: version >= 0
         default: false
         }
     }

@@ -48,6 +48,8 @@ let everyMessage: [any RandomMessage.Type] = [
     RemoveSubscriptionsRequest.self, RemoveSubscriptionsResponse.self,
     DescribeReadersRequest.self, DescribeReadersResponse.self,
     DescribeHoldingsRequest.self, DescribeHoldingsResponse.self,
+    ReportPresenceRequest.self, ReportPresenceResponse.self,
+    DescribePresenceRequest.self, DescribePresenceResponse.self,
 ]
 
 let everyElement: [any WireElement.Type] = [
@@ -181,4 +183,7 @@ let everyElement: [any WireElement.Type] = [
     RemoveSubscriptionsResponse.Result.self,
     DescribeHoldingsResponse.Topic.self,
     DescribeHoldingsResponse.Holder.self,
+    ReportPresenceRequest.Change.self,
+    ReportPresenceRequest.Seen.self,
+    DescribePresenceResponse.Member.self,
 ]
