@@ -64,6 +64,8 @@ extension ServerParts {
             } take: { head, channel, isSecure, position in
                 edge.take(head, channel, isSecure: isSecure, at: position)
             }
+            door.edgeMetrics = { edge.metrics($0) }
+            door.asyncAPI = EdgeDescription.asyncAPI(version: configuration.version)
             door.connections = [edge.connections] + self.kafkaConnections
             let listener = try await HTTPListener.start(door, broker: broker, on: loops, logger: self.logger).get()
             self.web = WebParts(listener: listener, edge: edge)

@@ -1,6 +1,8 @@
 import ApusAccess
 import ApusBroker
 import ApusCore
+import NIOCore
+import NIOEmbedded
 import Testing
 
 @testable import EdgeDoor
@@ -38,6 +40,19 @@ struct ConnectionListTests {
         #expect(all.allSatisfy { $0.address == "127.0.0.1" && $0.principal == .anonymous })
         #expect(try self.list(bench, after: all[2].id, 2).map(\.id.number) == [4, 5])
         #expect(stream.isOpen)
+    }
+
+    @Test("a client that has closed its side has gone, without waiting for the next word to it")
+    func halfClosed() throws {
+        let bench = try EdgeBench()
+        try bench.create("news")
+        let (stream, socket) = (try bench.client("/v1/stream?channel=news"), try bench.socket())
+        for client in [stream, socket] {
+            client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            bench.run()
+            #expect(!client.isOpen)
+        }
+        #expect(try self.list(bench).isEmpty)
     }
 
     @Test("who is disconnected is told so and not to come back; nobody else is touched")

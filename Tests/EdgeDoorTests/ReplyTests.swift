@@ -85,6 +85,11 @@ struct ReplyTests {
             json(.lagging(channel, [missed], cursor))
                 == #"{"event":"lagging","channel":"news","missing":[{"partition":1,"from":3,"to":90}],"#
                 + #""cursor":"\#(String(buffer: cursor.text))"}"#)
+        let all: [EdgeEvent] = [
+            .lagging(channel, [], cursor), .gone(channel, []), .ended(channel, Problem(.internal, "x")),
+            .moved(retryIn: .seconds(1)), .bye(.idle),
+        ]
+        #expect(all.map { "\($0.name)" } == EdgeEvent.names)
         #expect(json(.moved(retryIn: .milliseconds(1200))) == #"{"event":"moved","retry_in":1200}"#)
         #expect(
             json(.bye(.shuttingDown)) == #"{"event":"bye","code":4501,"reason":"shutting_down","reconnect":true}"#)

@@ -110,10 +110,13 @@ struct AdminTests {
             #expect(answer.header("content-type")?.hasPrefix("text/plain; version=0.0.4") == true)
             let lines = answer.body.split(separator: "\n")
             #expect(lines.contains("apus_topics 1") && lines.contains("apus_partitions 3"))
-            let names = lines.filter { !$0.hasPrefix("#") }.map { $0.prefix { $0 != " " && $0 != "{" } }
-            #expect(Set(names).count == names.count)
-            #expect(lines.filter { $0.hasPrefix("# TYPE") }.count == names.count)
-            #expect(lines.filter { !$0.hasPrefix("#") }.allSatisfy { Int($0.split(separator: " ").last ?? "") != nil })
+            // Each line's labels, too: one value for each series.
+            let series = lines.filter { !$0.hasPrefix("#") }.map { $0.split(separator: " ").dropLast().joined() }
+            #expect(Set(series).count == series.count)
+            let types = lines.filter { $0.hasPrefix("# TYPE") }
+            #expect(Set(types).count == types.count)
+            #expect(
+                lines.filter { !$0.hasPrefix("#") }.allSatisfy { Double($0.split(separator: " ").last ?? "") != nil })
         }
     }
 }

@@ -131,6 +131,24 @@ struct TokenTests {
         }
     }
 
+    @Test("nothing that logs in, and no query, is in any log line, at any level")
+    func logs() async throws {
+        let (known, lines) = (Known(), LogLines())
+        try await WebWorld.run(
+            { $0.login = known.login }, settings: { $0.isAuthorizing = true }, lines: lines
+        ) { world in
+            known.broker.withLock { $0 = world.broker }
+            for target in ["/v1/whoami?ticket=SECRET1", "/v1/topics?prefix=SECRET2", "/v1/stream?ticket=SECRET3"] {
+                for login in ["Bearer SECRET4", "Bearer apus_0000000000000000_SECRET5", "Basic SECRET6"] {
+                    _ = try await world.ask("GET", target, headers: ["Authorization": login])
+                }
+            }
+            _ = try await world.ask(raw: "GET /v1/topics?ticket=SECRET7 HTTP/1.1\r\nHost: x\r\nbad header\r\n\r\n")
+            world.broker.audit.note(.login, "the log is one", by: ClientContext())
+        }
+        #expect(!lines.text.contains("SECRET"), "\(lines.text)")
+    }
+
     @Test("a token that names its channels reads and writes whole topics that it names, and does nothing else")
     func claims() async throws {
         try await self.run { world, root in

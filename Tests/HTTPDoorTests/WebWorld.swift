@@ -19,11 +19,13 @@ struct WebWorld {
 
     static func run(
         _ change: (inout HTTPListener.Configuration) -> Void = { _ in },
-        settings: (inout BrokerSettings) -> Void = { _ in },
+        settings: (inout BrokerSettings) -> Void = { _ in }, lines: LogLines? = nil,
         _ body: (WebWorld) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let handler: any LogHandler = lines.map { $0 as any LogHandler } ?? SwiftLogNoOpLogHandler()
+        var logger = Logger(label: "test") { _ in handler }
+        logger.logLevel = .trace
         var made = BrokerSettings(
             identity: BrokerIdentity(clusterID: "web", brokerID: BrokerID(rawValue: 0)),
             incarnation: Epoch(rawValue: 1), wasCleanShutdown: true, dataDirectory: "/data")

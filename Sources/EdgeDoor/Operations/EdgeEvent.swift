@@ -50,6 +50,9 @@ package enum CloseReason: UInt16, CaseIterable, Hashable, Sendable {
 }
 
 extension EdgeEvent {
+    /// The names of all events.
+    static let names = ["lagging", "gone", "ended", "moved", "bye"]
+
     /// The event's name, in `event` and in a server-sent event's type.
     package var name: StaticString {
         switch self {

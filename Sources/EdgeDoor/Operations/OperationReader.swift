@@ -5,7 +5,7 @@ import WebFormats
 /// Reads the operation that an object asks for.
 enum OperationReader {
     /// The fields of each operation, besides `id` and `op`.
-    private static let fields: [String: [String]] = [
+    static let fields: [String: [String]] = [
         "connect": ["token", "client"],
         "subscribe": ["channel", "from", "cursor", "credit", "slow"],
         "unsubscribe": ["channel"],

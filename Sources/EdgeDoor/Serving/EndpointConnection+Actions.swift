@@ -82,6 +82,7 @@ extension EndpointConnection {
             let place = self.loop.place(of: channel, in: topic)
         else { return }
         self.session.given(upTo: place.cursor, of: channel)
+        self.loop.counts.skips += 1
         let cursor = SealedCursor(place.cursor, by: self.door.seal(of: channel, in: topic))
         var line = ByteBuffer()
         line.writeJSON(EdgeEvent.lagging(channel, ranges, cursor))
@@ -93,7 +94,9 @@ extension EndpointConnection {
 
     func pushed(_ delivery: HubDelivery, _ frames: SharedFrames, to token: SubscriptionToken) {
         switch self.session.pushed(delivery, to: token) {
-        case .push: self.give(frames)
+        case .push:
+            self.loop.counts.deliveries += 1
+            self.give(frames)
         case .leaveOut: break
         case .act(let actions): self.run(actions)
         }

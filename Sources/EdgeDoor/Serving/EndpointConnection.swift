@@ -125,6 +125,13 @@ final class EndpointConnection: ChannelDuplexHandler {
         context.fireChannelWritabilityChanged()
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that sends nothing more has gone: browsers and their like close both ways at once, and without this
+        // a stream would stay until it is written to.
+        if case ChannelEvent.inputClosed = event, case .open = self.phase { self.cut() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         // The socket's own failures (reset, timed out) are a client that went away: no news.
         self.cut()
@@ -248,6 +255,7 @@ final class EndpointConnection: ChannelDuplexHandler {
             for part in pending { context.write(Self.wrapOutboundOut(part), promise: nil) }
         }
         context.flush()
+        self.loop.counts.bytes += bytes
         self.count { $0.fetched(.bytes(bytes)) }
         self.settle()
     }
@@ -274,6 +282,7 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     func close(_ reason: CloseReason) {
         guard case .open = self.phase else { return self.cut() }
+        self.loop.counts.closes[reason, default: 0] += 1
         if !self.isStream { self.write(WebSocketFrame.close(reason.rawValue, "\(reason.word)")) }
         self.phase = .closing(
             until: self.door.now.advanced(by: Limits.edgeCloseWaitMax), isLast: self.isStream)

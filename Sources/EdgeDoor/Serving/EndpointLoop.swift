@@ -11,6 +11,8 @@ final class EndpointLoop {
     let topics: EndpointTopics
     private let upstream: any EdgeUpstream
     private let clock: any Clock
+    /// For operators.
+    var counts = EndpointCounts()
     private(set) var connections: [ObjectIdentifier: EndpointConnection] = [:]
     private var audiences: [AudienceKey: EndpointAudience] = [:]
     private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
@@ -172,7 +174,11 @@ final class EndpointLoop {
 
     func joined(_ id: SubscriberID, at place: ChannelPlace) { self.audiencesByID[id]?.joined(at: place) }
 
-    func deliver(_ delivery: HubDelivery, to id: SubscriberID) { self.audiencesByID[id]?.deliver(delivery) }
+    func deliver(_ delivery: HubDelivery, to id: SubscriberID) {
+        guard let audience = self.audiencesByID[id] else { return }
+        self.counts.pushes += 1
+        audience.deliver(delivery)
+    }
 
     func lost(_ range: MissedRange, of id: SubscriberID) { self.audiencesByID[id]?.lost(range) }
 

@@ -29,6 +29,10 @@ package final class HTTPListener: Sendable {
         package var caps = ConnectionCaps.Rules()
         /// Connections of another door on the same port.
         package var edge: EdgeEntrance?
+        /// What another door on this port adds to `/metrics`.
+        package var edgeMetrics: (@Sendable (_ then: @escaping @Sendable ([Metric]) -> Void) -> Void)?
+        /// What another door says of itself at `/asyncapi.json`; nil: there is no such page.
+        package var asyncAPI: ByteBuffer?
         /// Gives one-time tickets; nil: there are none.
         package var tickets: (any TicketOffice)?
         /// What else is connected to this node, by door, for `/v1/connections`.

@@ -51,22 +51,7 @@ struct Query {
 
     /// `20s`, `500ms`, or whole seconds.
     func duration(_ name: String, max: Duration) throws(Problem) -> Duration? {
-        guard let text = self.values[name] else { return nil }
-        let (digits, unit) = (text.prefix { $0.isASCII && $0.isNumber }, text.drop { $0.isASCII && $0.isNumber })
-        let duration: Duration? = Int64(digits).flatMap { number in
-            guard number <= 1_000_000_000 else { return nil }
-            switch unit {
-            case "ms": return .milliseconds(number)
-            case "s", "": return .seconds(number)
-            case "m": return .seconds(number * 60)
-            default: return nil
-            }
-        }
-        guard let duration, duration <= max else {
-            throw Problem(
-                .invalidRequest, "'\(name)' is a duration like 500ms or 20s, at most \(max.components.seconds)s")
-        }
-        return duration
+        try self.values[name].map { text throws(Problem) in try DurationText.duration(text, name, max: max) }
     }
 
     func start() throws(Problem) -> StartPoint? {

@@ -20,6 +20,8 @@ final class WebDoor: Sendable {
     /// For bodies of requests.
     let bodyMemory = MemoryBudget(limit: Limits.webBodyMemory)
     let logins = LoginMemory()
+    /// How long requests took, by route.
+    let times = RouteTimes(count: WebRoute.all.count)
 
     /// Everything that is connected to this node, by door; ours included once it listens.
     let sources = Mutex<[ConnectionSource]>([])

@@ -11,6 +11,14 @@ enum DocumentRoutes {
             WebRoute(.get, "/openapi.json", "This description (OpenAPI 3.1)", isOpen: true) { _, context in
                 Response(json: self.description(version: context.door.configuration.version))
             },
+            WebRoute(
+                .get, "/asyncapi.json", "What goes over WebSockets and event streams (AsyncAPI 3.0)", isOpen: true
+            ) { _, context in
+                guard let description = context.door.configuration.asyncAPI else {
+                    throw Problem(.notFound, "this server has no WebSockets and event streams")
+                }
+                return Response(json: description)
+            },
             WebRoute(.get, "/errors/{code}", "What a problem's code means", isOpen: true) { _, context in
                 let text = try context.segment("code")
                 guard let code = ProblemCode(rawValue: text) else {

@@ -24,7 +24,7 @@ enum GroupRoutes {
                 return try await GroupLag.response(context.group(), context)
             },
             WebRoute(.post, "/v1/groups/{group}:seek", "Move a group that has no members") {
-                try await self.seek($0, $1)
+                try await self.seek($0, $1, group: try $1.group())
             },
             WebRoute(.delete, "/v1/groups/{group}", "Remove a group and its positions") { request, context in
                 _ = try Query(request.uri.query, names: [])
@@ -123,9 +123,8 @@ enum GroupRoutes {
 
     // MARK: Seek
 
-    private static func seek(_ request: Request, _ context: WebContext) async throws -> Response {
+    static func seek(_ request: Request, _ context: WebContext, group: GroupID) async throws -> Response {
         _ = try Query(request.uri.query, names: [])
-        let group = try context.group()
         return try await context.withFields(of: request, "a seek", ["to", "topic", "partition", "dry_run"]) { fields in
             guard let value = fields.value("to"),
                 let text = value.kind == .number ? String(buffer: value.bytes) : value.text,

@@ -84,7 +84,7 @@ enum SubscriptionRoutes {
         }
     }
 
-    private static func find(_ name: String, _ context: WebContext) async throws(Problem) -> RegisteredSubscription {
+    static func find(_ name: String, _ context: WebContext) async throws(Problem) -> RegisteredSubscription {
         let filter = SubscriptionFilter(names: [SubscriptionName(name)])
         let list: SubscriptionList = try await context.ask { answer in
             context.broker.listSubscriptions(filter, client: context.client, on: context.loop, then: answer)

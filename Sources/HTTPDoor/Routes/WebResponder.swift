@@ -18,9 +18,11 @@ struct WebResponder: Sendable {
         self.door = door
         self.routes = WebRoute.all
         let router = Router(context: WebContext.self, options: [.autoGenerateHeadEndpoints])
-        for route in self.routes {
+        for (index, route) in self.routes.enumerated() {
             router.on(RouterPath(route.path), method: route.method) { request, context in
                 var context = context
+                let began = door.broker.now
+                defer { door.times.took(door.broker.now.since(began), route: index) }
                 if !route.isOpen { try await context.identify(request) }
                 return try await route.run(request, context)
             }

@@ -1,4 +1,5 @@
 import ApusCommand
+import ApusServer
 import ArgumentParser
 
 /// `apus errors`.
@@ -9,6 +10,7 @@ struct ErrorsCommand: ParsableCommand {
         discussion: """
               apus errors                              the words that commands end with
               apus errors --kafka                      the errors that brokers answer with
+              apus errors --web                        the problems that HTTP and WebSockets answer with
               apus errors topic_exists                 one of them: a word, a name of the protocol's,
               apus errors MESSAGE_TOO_LARGE            or its number
               apus errors 56
@@ -23,16 +25,24 @@ struct ErrorsCommand: ParsableCommand {
     @Flag(help: "Those of the Kafka protocol, by number.")
     var kafka = false
 
+    @Flag(help: "Those of HTTP and WebSockets, by code.")
+    var web = false
+
     @OptionGroup var output: OutputOptions
 
     func validate() throws {
-        guard self.code == nil || !self.kafka else { throw ValidationError("--kafka lists all: name no code with it") }
+        guard self.code == nil || !(self.kafka || self.web) else {
+            throw ValidationError("--kafka and --web list all: name no code with them")
+        }
+        guard !(self.kafka && self.web) else { throw ValidationError("either --kafka or --web") }
     }
 
     func run() throws {
         guard let code = self.code else {
             let listing =
-                self.kafka ? Self.listing(kafka: ErrorGuide.kafkaEntries) : Self.listing(ErrorGuide.entries)
+                self.web
+                ? Self.listing(web: WebProblem.all)
+                : self.kafka ? Self.listing(kafka: ErrorGuide.kafkaEntries) : Self.listing(ErrorGuide.entries)
             return try StandardOutput.write(listing.rendered(as: self.output.format))
         }
         let found = try ErrorGuide.find(code)
@@ -48,6 +58,21 @@ struct ErrorsCommand: ParsableCommand {
         ])
         for entry in entries {
             listing.add([.text(entry.code), .number(entry.exit.rawValue), .text(entry.meaning), .text(entry.next)])
+        }
+        return listing
+    }
+
+    private static func listing(web problems: [WebProblem]) -> Listing {
+        var listing = Listing([
+            .init("code"), .init("status", isNumber: true), .init("kafka", isNumber: true), .init("retryable"),
+            .init("meaning"),
+        ])
+        for problem in problems {
+            listing.add([
+                .text(problem.code), .number(problem.status),
+                problem.kafkaError.map { .number($0) } ?? Cell(.null, text: "-"), .flag(problem.isRetryable),
+                .text(problem.title),
+            ])
         }
         return listing
     }
