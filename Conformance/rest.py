@@ -62,6 +62,65 @@ def stream(checks, port):
     checks.equal("lines read by cursor", sorted(found) == list(range(100_000)), True)
 
 
+def pulled(checks, port):
+    """A subscription read over HTTP: what is not acknowledged comes again, what is never does."""
+    ask(port, "POST", "/v1/topics", '{"name":"jobs","partitions":3}')
+    lines = b"".join(b'{"value":%d,"key":"k%d"}\n' % (n, n) for n in range(250))
+    ask(port, "POST", "/v1/topics/jobs/records", lines, {"Content-Type": "application/x-ndjson"})
+    name = "/v1/subscriptions/workers"
+    status = ask(port, "POST", "/v1/subscriptions", '{"name":"workers","topics":["jobs"],"start":"earliest"}')[0]
+    checks.equal("subscription", status, 201)
+
+    def post(verb, wish):
+        while True:
+            status, body = ask(port, "POST", name + verb, json.dumps(wish))
+            if status != 503:  # the coordinators' topic is made by the first who needs it
+                return status, json.loads(body)
+            time.sleep(0.05)
+
+    def values(answer):
+        return [record["value"] for topic in answer["topics"] for record in topic["records"]]
+
+    first, again = (values(post(":pull", {"max": 100})[1]) for _ in range(2))
+    checks.equal("not acknowledged", (len(first), again), (100, first))
+    seen = []
+    while True:
+        answer = post(":pull", {"max": 100, "wait": "100ms"})[1]
+        if not answer["topics"]:
+            break
+        seen += values(answer)
+        checks.equal("ack", post(":ack", {"positions": answer["positions"]})[0], 200)
+    checks.equal("each once", sorted(seen), list(range(250)))
+    lag = json.loads(ask(port, "GET", "/v1/groups/workers/lag")[1])["total_lag"]
+    line = 'kafka_consumergroup_lag{consumergroup="workers",topic="jobs",partition="0"} 0'
+    checks.equal("lag", (lag, line in ask(port, "GET", "/metrics")[1].splitlines()), (0, True))
+    checks.equal("seek", post(":seek", {"to": "earliest"})[0], 200)
+    checks.equal("from the beginning", len(values(post(":pull", {"max": 1000})[1])), 250)
+
+
+def clients(checks, port):
+    """Tickets are good once; who is connected is listed, and disconnected by name."""
+    ticket = json.loads(ask(port, "POST", "/v1/tickets")[1])["ticket"]
+    target = "/v1/stream?channel=jobs&ticket=" + ticket
+    stream = http.client.HTTPConnection(HOST, port, timeout=60)
+    stream.request("GET", target)
+    answer = stream.getresponse()
+    checks.equal("a ticket", answer.status, 200)
+    checks.equal("the same ticket", ask(port, "GET", target)[0], 401)
+    items = json.loads(ask(port, "GET", "/v1/connections")[1])["items"]
+    name = next(item["conn"] for item in items if item["transport"] == "sse")
+    checks.equal("disconnect", ask(port, "DELETE", "/v1/connections/" + name)[0], 204)
+    checks.true("the stream ends with its code", b'"code":4004' in answer.read())
+    checks.equal("disconnect again", ask(port, "DELETE", "/v1/connections/" + name)[0], 404)
+    made = json.loads(ask(port, "POST", "/v1/tokens", '{"name":"ci"}')[1])
+    listed = ask(port, "GET", "/v1/tokens")[1]
+    secret = made["token"].split("_", 2)[2]
+    checks.equal("a key is listed without its secret", (made["id"] in listed, secret in listed), (True, False))
+    checks.equal("a key is removed", ask(port, "DELETE", "/v1/tokens/" + made["id"])[0], 204)
+    edge = json.loads(ask(port, "GET", "/asyncapi.json")[1])
+    checks.true("the edge is described", edge["asyncapi"] == "3.0.0" and "subscribe" in edge["operations"])
+
+
 def described(checks, port, folder):
     """schemathesis, when it is there: no answer that the description does not know, no 500."""
     tool = os.path.join(os.path.dirname(sys.executable), "st")
@@ -116,6 +175,8 @@ def body(checks, apus, folder):
         port = int(json.loads(ready)["http"].rsplit(":", 1)[1])
         checks.part("verbs", verbs, checks, port)
         checks.part("stream", stream, checks, port)
+        checks.part("pulled", pulled, checks, port)
+        checks.part("clients", clients, checks, port)
         checks.part("hostile", hostile, checks, port)
         checks.part("described", described, checks, port, folder)
         checks.true("the broker lives", broker.alive())
