@@ -50,8 +50,8 @@ Apus beside its peers and beside the machine's own limits, on one machine, in tu
 writes this page; rows that miss their goal stay in it.
 
 Machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linux {facts['kernel']}. Apus \
-{facts['apus']['version']} ({facts['apus']['build']}), Redis {facts['redis-server']}, NATS {facts['nats-server']}, iperf3 \
-{facts['iperf3']}.
+{facts['apus']['version']} ({facts['apus']['build']}), Redis {facts['redis-server']}, NATS {facts['nats-server']}, mosquitto \
+{facts['mosquitto']}, iperf3 {facts['iperf3']}.
 
 ## How it is measured
 
@@ -60,7 +60,8 @@ Machine: {facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Linu
   given, and the range in brackets. A run during which the hypervisor took more than 2 % of the machine is repeated.
 - The page cache is kept full (`--free-memory` leaves it): a virtual machine gives free pages back to its host and gets them
   anew at ten times the price, so a row that writes into free memory would measure the host. See `rig.PageCache`.
-- The loads encode their requests beforehand: `apus bench` for Apus, `Benchmarks/peerload.c` for the others.
+- The loads encode their requests beforehand: `apus bench` for Apus, `Benchmarks/peerload.c`, `fanload.c` and
+  `httpload.c` for the others.
 - Broker CPU is the sum of `/proc/PID/task/*/schedstat`: every thread, to the nanosecond.
 - *fsync*: fdatasync has returned before the answer leaves. *page-cache*: the kernel has it. Redis `always` keeps the
   first promise, `everysec` and NATS JetStream's file store (synced every two minutes by default; this release can not sync

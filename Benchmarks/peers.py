@@ -10,22 +10,22 @@ import time
 
 from rig import HERE, LOAD_CORE, SERVER_CORE, Server, cpu_seconds, free_port, pinned, run_json
 
-_load = None
+_compiled = {}
 
 
-def load_program(work):
-    """Compiles the load once."""
-    global _load
-    if _load is None:
-        _load = os.path.join(work, "peerload")
-        subprocess.run(["cc", "-O2", "-o", _load, os.path.join(HERE, "peerload.c")], check=True)
-    return _load
+def compiled(source, work):
+    """Compiles a load once."""
+    if source not in _compiled:
+        _compiled[source] = os.path.join(work, source.removesuffix(".c"))
+        subprocess.run(["cc", "-O2", "-o", _compiled[source], os.path.join(HERE, source)], check=True)
+    return _compiled[source]
 
 
 class Peer(Server):
     def __init__(self, name, work):
         super().__init__(name, work)
-        self.program, self.port = load_program(work), free_port()
+        self.program, self.port = compiled("peerload.c", work), free_port()
+        self.fan_program = compiled("fanload.c", work)
 
     def load(self, kind, name, *numbers):
         """Runs a load; adds what it cost the server, by million records."""
@@ -36,15 +36,26 @@ class Peer(Server):
         result["broker_cpu_seconds_per_million"] = spent / result["records"] * 1e6
         return result
 
+    def fan_out(self, kind, connections, bytes_each, records, rate):
+        """Messages to many readers; a "record" of the result is a delivery."""
+        before = cpu_seconds(self.pid)
+        result = run_json(LOAD_CORE, [self.fan_program, kind, self.port_of(kind), connections, bytes_each, records, rate])
+        spent = cpu_seconds(self.pid) - before
+        return {"records_per_second": result["deliveries_per_second"],
+                "broker_cpu_seconds_per_million": spent / result["deliveries"] * 1e6}
+
+    def port_of(self, kind):
+        return self.port
+
 
 class Redis(Peer):
-    """Streams in an append-only file; `always` syncs before it answers, `everysec` once a second."""
+    """Streams in an append-only file; `always` syncs before it answers, `everysec` once a second; none for Pub/Sub."""
 
     def __init__(self, work, fsync):
         super().__init__("redis", work)
         self.launch(
-            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes",
-             "--appendfsync", fsync, "--auto-aof-rewrite-percentage", "0", "--io-threads", "1", "--dir", self.data],
+            ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "", "--maxclients", 20_000,
+             "--appendonly", "yes" if fsync else "no", "--appendfsync", fsync or "no", "--auto-aof-rewrite-percentage", "0", "--io-threads", "1", "--dir", self.data],
             stdout=subprocess.DEVNULL,
         )
         self.wait_for_port(self.port)
@@ -93,10 +104,12 @@ class Nats(Peer):
 
     def __init__(self, work):
         super().__init__("nats", work)
+        self.web_port = free_port()
         path = os.path.join(self.data, "nats.conf")
         with open(path, "w") as file:
             file.write(
                 f'listen: "127.0.0.1:{self.port}"\nmax_pending: 256MB\nwrite_deadline: "10s"\n'
+                f'websocket {{ listen: "127.0.0.1:{self.web_port}", no_tls: true }}\n'
                 f'jetstream {{ store_dir: "{self.data}/js", max_mem: 64MB, max_file: 40GB }}\n'
             )
         self.launch(["nats-server", "-c", path], stdout=subprocess.DEVNULL)
@@ -127,6 +140,24 @@ class Nats(Peer):
 
     def end_to_end(self, bytes_each, rate, warmup, seconds):
         return self.load("nats-e2e", "core", bytes_each, rate, warmup, seconds)
+
+    def port_of(self, kind):
+        return f"{self.web_port}:{self.port}" if kind == "nats-ws" else self.port
+
+
+class Mosquitto(Peer):
+    """QoS 0 in memory, without bounds of its own on what waits."""
+
+    def __init__(self, work):
+        super().__init__("mosquitto", work)
+        path = os.path.join(self.data, "mosquitto.conf")
+        with open(path, "w") as file:
+            file.write(
+                f"listener {self.port} 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\n"
+                "max_queued_messages 0\nuser root\n"
+            )
+        self.launch(["mosquitto", "-c", path], stdout=subprocess.DEVNULL)
+        self.wait_for_port(self.port)
 
 
 def iperf3(*flags, seconds=5, receiver=SERVER_CORE, sender=LOAD_CORE):
@@ -163,5 +194,6 @@ def versions():
     return {
         "redis-server": said("redis-server", "--version"),
         "nats-server": said("nats-server", "--version"),
+        "mosquitto": said("mosquitto", "-h"),
         "iperf3": said("iperf3", "--version"),
     }

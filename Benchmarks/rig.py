@@ -256,5 +256,5 @@ def spread(results, *path):
 def need(*programs):
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        packages = "redis-server nats-server iperf3 util-linux gcc"
+        packages = "redis-server nats-server mosquitto iperf3 util-linux gcc"
         sys.exit(f"benchmarks need {', '.join(missing)}: apt-get install {packages}")

@@ -6,38 +6,13 @@ import signal
 import statistics
 import subprocess
 import time
-from collections import namedtuple
 
+import edge
 from peers import Nats, Redis, iperf3
-from rig import LOAD_CORE, Apus, evict, interleaved, median, open_files, pinned, refill, resident_megabytes, spread
+from rig import LOAD_CORE, Apus, evict, interleaved, median, open_files, pinned, refill, resident_megabytes
+from rows import Row, between, count, latencies, million, rate, throughput
 
-Row = namedtuple("Row", "what result beside goal met")
 KILO = 1024
-
-
-def rate(results):
-    return median(results, "records_per_second")
-
-
-def throughput(results):
-    return median(results, "megabytes_per_second")
-
-
-def million(results):
-    return median(results, "broker_cpu_seconds_per_million")
-
-
-def count(number):
-    return f"{number:,.0f}"
-
-
-def between(results, *path, digits=0):
-    low, high = spread(results, *path)
-    return f"{low:,.{digits}f} to {high:,.{digits}f}"
-
-
-def latencies(results):
-    return " / ".join(f"{median(results, 'latency_ms', key):.3f}" for key in ("p50", "p99", "p999"))
 
 
 def durable(options, say):
@@ -418,5 +393,5 @@ def access(options, say):
 
 SECTIONS = {
     "durable": durable, "bulk": bulk, "single": single, "catch-up": catch_up, "cold": cold, "e2e": end_to_end,
-    "peers": peers, "groups": groups, "access": access, "fresh": fresh, "topics": topics,
+    "peers": peers, "groups": groups, "access": access, "fresh": fresh, "topics": topics, **edge.SECTIONS,
 }

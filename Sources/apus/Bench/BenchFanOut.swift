@@ -76,6 +76,9 @@ struct FanOutOptions: ParsableArguments {
     @Option(help: "Leave the connections alone for so long before. [default: 0s]", transform: parsedDuration)
     var hold: Duration?
 
+    @Option(help: "And for so long afterwards. [default: 0s]", transform: parsedDuration)
+    var stay: Duration?
+
     @Option(
         help: ArgumentHelp(
             "Where the endpoint server is. [default: port 8080 of the first --server]", valueName: "host:port"))
@@ -141,6 +144,7 @@ struct FanOutOptions: ParsableArguments {
         }
         try await self.write(fanOut, load, topic, recordBytes, to: kafka, apus)
         var report = try await load.loop.submit { load.report("delivered") }.get()
+        if let stay = self.stay { try await load.loop.scheduleTask(in: TimeAmount(stay)) {}.futureResult.get() }
         report.latencyOf = "push"
         report.rateWanted = self.rate.map { $0 * Double(self.audience) }
         report.audience = audience
