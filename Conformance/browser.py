@@ -233,6 +233,7 @@ def look(checks, driver, broker, host):
         until(lambda: "offset" in text("published"), "published")
         until(lambda: '{"hello":"world"}' in text("rows"), "what was published is in the tail")
         checks.equal(f"{theme}: state", text("state"), "live")
+        until(lambda: "sse" in text("clients"), "the page's own connection is among those that it shows")
         if SCREENSHOTS:
             driver.save_screenshot(os.path.join(SCREENSHOTS, f"page-{theme}.png"))
     colours = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
