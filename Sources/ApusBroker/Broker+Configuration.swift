@@ -20,7 +20,7 @@ extension Broker {
     /// Alters each resource on its own, in order; one that is refused does not touch the others.
     package func alterConfigurations(
         _ alterations: [(resource: ConfigurationResource, alteration: ConfigurationAlteration)],
-        validateOnly: Bool = false, client: ClientContext, on loop: any EventLoop,
+        validateOnly: Bool = false, expecting: Set<TopicTag>? = nil, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([BrokerError?]) -> Void
     ) {
         let home = self.mailbox(of: loop)
@@ -30,6 +30,7 @@ extension Broker {
             let errors = alterations.map { resource, alteration -> BrokerError? in
                 do throws(BrokerError) {
                     try client.requires(.alterConfigs, for: resource)
+                    if case .topic(let name) = resource { try trial.snapshot.topic(.name(name)).check(expecting) }
                     try trial.alter(resource, by: alteration)
                     return nil
                 } catch {

@@ -72,7 +72,7 @@ extension Broker {
 
     /// Deletes topics for good: the names are free when this answers, the files go soon after. Answers the deleted.
     package func deleteTopics(
-        _ topics: [TopicReference], client: ClientContext, on loop: any EventLoop,
+        _ topics: [TopicReference], expecting: Set<TopicTag>? = nil, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
         let known = self.topics
@@ -85,6 +85,7 @@ extension Broker {
             topics.map { reference in
                 Broker.catching { () throws(BrokerError) in
                     let topic = try draft.snapshot.topic(reference, .delete, for: client)
+                    try topic.check(expecting)
                     guard !topic.isInternal || client.principal == .embedded else { throw .internalTopic(topic.name) }
                     return try draft.delete(reference)
                 }
@@ -104,7 +105,8 @@ extension Broker {
     }
 
     package func createPartitions(
-        _ growths: [PartitionGrowth], validateOnly: Bool = false, client: ClientContext, on loop: any EventLoop,
+        _ growths: [PartitionGrowth], validateOnly: Bool = false, expecting: Set<TopicTag>? = nil,
+        client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable ([Result<Topic, BrokerError>]) -> Void
     ) {
         let known = self.topics
@@ -125,6 +127,7 @@ extension Broker {
                         throw .invalidRequest("'\(growth.topic.limited)' is named more than once")
                     }
                     let topic = try draft.snapshot.topic(.name(growth.topic), .alter, for: client)
+                    try topic.check(expecting)
                     guard !topic.isInternal || client.principal == .embedded else { throw .internalTopic(topic.name) }
                     return try draft.grow(growth, caps: caps)
                 }

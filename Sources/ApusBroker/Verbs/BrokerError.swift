@@ -70,6 +70,8 @@ package enum BrokerError: Error, Hashable, Sendable {
     /// The coordinator store's answer was lost. It may have changed.
     case storeUnknown(String)
     case invalidRequest(String)
+    /// It is not what the client said that it must be.
+    case changed(String)
 
     // MARK: Subscriptions
     /// The catalogue refused, or could not be asked.

@@ -28,8 +28,11 @@ enum TopicRoutes {
             WebRoute(.delete, "/v1/topics/{topic}", "Delete a topic and its records for good") { request, context in
                 _ = try Query(request.uri.query, names: [])
                 let topic = try context.topic()
+                let expecting = try EntityTags.expected(of: request)
                 let _: Topic = try await context.ask { answer in
-                    context.broker.deleteTopics([topic], client: context.client, on: context.loop) { answer($0[0]) }
+                    context.broker.deleteTopics(
+                        [topic], expecting: expecting, client: context.client, on: context.loop
+                    ) { answer($0[0]) }
                 }
                 return Response(status: .noContent)
             },
@@ -128,6 +131,8 @@ enum TopicRoutes {
         headers: HTTPFields = HTTPFields()
     ) async throws -> Response {
         let ends = withOffsets ? try await self.ends(of: topic, context) : nil
+        var headers = headers
+        headers[.eTag] = EntityTags.written(topic.tag)
         // Who may not see it sees the topic without.
         let configuration = try? context.broker.describeConfiguration(.topic(topic.name), client: context.client).get()
         return Response.object(status: status, headers: headers) { body in
@@ -192,6 +197,7 @@ enum TopicRoutes {
     private static func change(_ request: Request, _ context: WebContext) async throws -> Response {
         _ = try Query(request.uri.query, names: [])
         let reference = try context.topic()
+        let expecting = try EntityTags.expected(of: request)
         return try await context.withFields(of: request, "a topic", ["partitions", "config"]) { fields in
             let partitions = try fields.integer("partitions", 1...Int64(Limits.partitionsPerTopicMax))
             let changes = try self.configuration(fields).sorted { $0.key < $1.key }.map { name, value in
@@ -200,11 +206,13 @@ enum TopicRoutes {
             let topic = try self.topic(reference, context)
             // Both are tried before either is done, so that one refusal leaves both undone.
             for isTrial in [true, false] {
-                if !changes.isEmpty { try await self.alter(topic, changes, isTrial: isTrial, context) }
+                if !changes.isEmpty { try await self.alter(topic, changes, isTrial: isTrial, expecting, context) }
+                // What was altered is not what it was any more.
+                let expecting = changes.isEmpty || isTrial ? expecting : nil
                 if let partitions {
                     let growth = PartitionGrowth(topic: topic.name, partitions: Int32(truncatingIfNeeded: partitions))
                     if growth.partitions != topic.partitionCount {
-                        try await self.grow(growth, isTrial: isTrial, context)
+                        try await self.grow(growth, isTrial: isTrial, expecting, context)
                     }
                 }
             }
@@ -213,22 +221,23 @@ enum TopicRoutes {
     }
 
     private static func alter(
-        _ topic: Topic, _ changes: [ConfigurationChange], isTrial: Bool, _ context: WebContext
+        _ topic: Topic, _ changes: [ConfigurationChange], isTrial: Bool, _ expecting: Set<TopicTag>?,
+        _ context: WebContext
     ) async throws(Problem) {
         let _: Bool = try await context.ask { answer in
             context.broker.alterConfigurations(
-                [(.topic(topic.name), .change(changes))], validateOnly: isTrial, client: context.client,
-                on: context.loop
+                [(.topic(topic.name), .change(changes))], validateOnly: isTrial, expecting: expecting,
+                client: context.client, on: context.loop
             ) { answer($0[0].map { .failure($0) } ?? .success(true)) }
         }
     }
 
     private static func grow(
-        _ growth: PartitionGrowth, isTrial: Bool, _ context: WebContext
+        _ growth: PartitionGrowth, isTrial: Bool, _ expecting: Set<TopicTag>?, _ context: WebContext
     ) async throws(Problem) {
         let _: Topic = try await context.ask { answer in
             context.broker.createPartitions(
-                [growth], validateOnly: isTrial, client: context.client, on: context.loop
+                [growth], validateOnly: isTrial, expecting: expecting, client: context.client, on: context.loop
             ) { answer($0[0]) }
         }
     }

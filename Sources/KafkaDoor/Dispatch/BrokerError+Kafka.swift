@@ -53,6 +53,7 @@ extension BrokerError {
         case .invalidRequest: .invalidRequest
         case .catalogue(let error): error.kafkaCode
         case .subscriptionExists: .duplicateResource
+        case .changed: .invalidUpdateVersion
         case .positionsLoading: .coordinatorLoadInProgress
         }
     }
@@ -91,6 +92,7 @@ extension BrokerError {
         case .storageFull: "The disk is full. Nothing was written; writing goes on when there is room."
         case .shuttingDown: "The broker is shutting down."
         case .catalogue(let error): "\(error)"
+        case .changed(let reason): reason
         case .subscriptionExists(let name): "there is a subscription '\(name)'"
         case .positionsLoading: "The broker still reads how far its groups have come."
         case .storeUnavailable(let text): "The coordinator store can not be reached: \(text)"

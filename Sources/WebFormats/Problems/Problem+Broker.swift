@@ -42,6 +42,7 @@ extension BrokerError {
         case .storeUnavailable: .storeUnavailable
         case .catalogue(let error): error.problemCode
         case .subscriptionExists: .subscriptionExists
+        case .changed: .preconditionFailed
         case .positionsLoading: .loading
         }
     }
@@ -76,6 +77,7 @@ extension BrokerError {
         case .storageFull: "the disk is full; nothing was written"
         case .shuttingDown: "the broker is shutting down"
         case .catalogue(let error): "\(error)"
+        case .changed(let reason): reason
         case .subscriptionExists(let name): "there is a subscription '\(name)'"
         case .positionsLoading: "the broker still reads how far its groups have come"
         case .storeUnavailable(let text): "the coordinator store can not be reached: \(text)"

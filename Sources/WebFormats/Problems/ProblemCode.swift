@@ -33,6 +33,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
     case userNotFound = "user_not_found"
     case tokenNotFound = "token_not_found"
     case connectionNotFound = "connection_not_found"
+    case preconditionFailed = "precondition_failed"
     case conflict
     case notSubscribed = "not_subscribed"
     case alreadySubscribed = "already_subscribed"
@@ -98,6 +99,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
         case .userNotFound: (404, 91, false, "User not found")
         case .tokenNotFound: (404, 62, false, "Token not found")
         case .connectionNotFound: (404, nil, false, "Connection not found")
+        case .preconditionFailed: (412, 95, false, "Not what it was")
         case .conflict: (409, 95, false, "Changed meanwhile")
         case .notSubscribed: (409, nil, false, "Not subscribed")
         case .alreadySubscribed: (409, nil, false, "Already subscribed")
