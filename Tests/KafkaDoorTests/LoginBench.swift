@@ -72,7 +72,8 @@ final class LoginBench {
     /// The key that alice's token is signed with. Its other half was thrown away.
     private static let tokenKeys = """
         {"keys":[{"kty":"OKP","crv":"Ed25519","kid":"ed","alg":"EdDSA",\
-        "x":"EnQdA9IX0f1ZTdrLVQs-ZKGGjYQ59zmQp4rk7j68BNM"}]}
+        "x":"EnQdA9IX0f1ZTdrLVQs-ZKGGjYQ59zmQp4rk7j68BNM"},\
+        {"kty":"OKP","crv":"Ed25519","kid":"bounded","alg":"EdDSA","x":"fJrud08MFb2-U-UtFEEdOfFwWBv_RsYCquMgmSAJ1ig"}]}
         """
 
     /// A message of PLAIN with alice's password.
@@ -84,6 +85,25 @@ final class LoginBench {
         .eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJhcHVzIiwiZXhwIjoxNzUwMDAzNjAwLCJzdWIiOiJhbGljZSJ9\
         .c5m_jWay19WcFzIDH7c621S8jIyMKXDdfUfDaM6x7d92GmD8jFDFPdK-lg05\
         9zzsEbJiGbrNzMLl2YeF2AC9Bw\u{1}\u{1}
+        """.utf8)
+
+    /// The same, but its claim `apus` is `{"read":["news"],"write":["chat/*"]}`.
+    static let boundedToken = Array(
+        """
+        n,,\u{1}auth=Bearer eyJhbGciOiJFZERTQSIsImtpZCI6ImJvdW5kZWQifQ\
+        .eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJhcHVzIiwiZ\
+        XhwIjoxNzUwMDAzNjAwLCJzdWIiOiJhbGljZSIsImFwdXMiOnsicmVhZCI6WyJuZXdzIl0sIndyaXRlIjpbImNoYXQvKiJdfX0.H\
+        4IaVakEmKjFF2hjD6VKlUJ7ToMo79RlvoMK-nzEUcP7XT5W7EVMfj_THZ5avB0cHwnbVfBwz-KeYtgTozLTDw\
+        \u{1}\u{1}
+        """.utf8)
+    /// The same, but its claim is `{"admin":["*"]}`, which is none.
+    static let oddToken = Array(
+        """
+        n,,\u{1}auth=Bearer eyJhbGciOiJFZERTQSIsImtpZCI6ImJvdW5kZWQifQ\
+        .eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUiLCJhdWQiOiJhcHVzIiwiZ\
+        XhwIjoxNzUwMDAzNjAwLCJzdWIiOiJhbGljZSIsImFwdXMiOnsiYWRtaW4iOlsiKiJdfX0.V0M62XpgXv2Pz3W5Kszb3MaARE8xH\
+        H9srfea_5_D965YBlj1cwd6nLDrAEYJtabpTyHe8y5vXtdkcgYgAN0CDg\
+        \u{1}\u{1}
         """.utf8)
 
     // MARK: Work elsewhere

@@ -242,6 +242,40 @@ struct LoginTests {
         #expect(!login.bench.isOpen)
     }
 
+    @Test("a token that names its channels is good for those topics alone, though its bearer is a super user")
+    func boundedToken() throws {
+        let alice = try #require(Principal(user: "alice"))
+        for (token, isBounded) in [(LoginBench.token, false), (LoginBench.boundedToken, true)] {
+            let login = try LoginBench(superUsers: [alice])
+            _ = try login.handshake("OAUTHBEARER")
+            #expect(try login.authenticate(token).errorCode == .none)
+            func may(_ operation: AccessOperation, _ resource: Resource) throws -> Bool {
+                try login.bench.connection.client.access.authorize(operation, on: resource).isAllowed
+            }
+            #expect(try may(.read, Resource(.topic, "news")))
+            for (operation, name) in [
+                (AccessOperation.write, ExactText("news")), (.read, "other"), (.delete, "news"), (.write, "chat"),
+            ] {
+                #expect(try may(operation, Resource(.topic, name)) != isBounded, "\(operation) \(name)")
+            }
+            #expect(try may(.alter, .cluster) != isBounded)
+        }
+    }
+
+    @Test("a token whose claim is none lets nobody in, and says what is wrong with it")
+    func oddToken() throws {
+        let login = try LoginBench()
+        _ = try login.handshake("OAUTHBEARER")
+        try login.bench.send(LoginBench.message(LoginBench.oddToken), version: 2)
+        login.bench.loop.advanceTime(by: .nanoseconds(Limits.failedLoginDelay.wholeNanoseconds))
+        let told = try login.bench.replies()
+        try #require(told.count == 1)
+        let refusal = try login.bench.decode(told[0], SaslAuthenticateResponse.self, version: 2)
+        #expect(refusal.errorCode == .saslAuthenticationFailed)
+        #expect(refusal.errorMessage?.contains("claim 'apus'") == true)
+        #expect(!login.bench.isOpen)
+    }
+
     @Test("so many logins are judged at once, and no more: the next connection is closed without a word")
     func tooManyAtOnce() throws {
         let login = try LoginBench()
