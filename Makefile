@@ -13,7 +13,7 @@ CYCLES ?= 10
 
 # What the build and the tests need from Debian, and the file that shows it is there.
 BUILD_PACKAGES = libsqlite3-dev libzstd-dev liblz4-dev libsnappy-dev zlib1g-dev pkg-config
-TEST_PACKAGES = kcat python3-venv e2fsprogs lz4 chromium chromium-driver iproute2
+TEST_PACKAGES = kcat python3-venv e2fsprogs lz4 chromium chromium-driver iproute2 haproxy
 
 .PHONY: help run build release test bench fuzz fuzz-short lint format deps deps-test conformance \
         drills drills-full corpus clean

@@ -102,6 +102,13 @@ let parts: [[Target]] = [
         tests: ["ApusFakes", nioPosix, nioEmbedded], resources: [.embedInCode("Page/console.html")]
     ),
     // Adapters.
+    part(
+        "ApusUpstream",
+        [
+            "ApusBroker", "ApusAccess", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", nioCore, deque, logging,
+        ],
+        tests: ["ApusFakes"]
+    ),
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),
     // The fake world.
@@ -111,9 +118,9 @@ let parts: [[Target]] = [
         "ApusServer",
         [
             "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "EdgeDoor", "WebFormats", "ApusSystem",
-            "ApusSQLite", nioCore, nioPosix, nioSSL, nioHTTP1, httpClient, logging,
-        ],
-        tests: ["ApusClient"]
+            "ApusSQLite", "ApusUpstream", "ApusClient", crypto, nioCore, nioPosix, nioSSL, nioHTTP1, httpClient,
+            logging,
+        ]
     ),
     part(
         "ApusCommand",

@@ -89,4 +89,7 @@ package final class FetchTicket: Sendable {
     }
 
     package func cancel() { self.operation.cancel() }
+
+    /// Others wait for its answer: it is given now, with what there is.
+    package func hurry() { self.operation.hurry() }
 }

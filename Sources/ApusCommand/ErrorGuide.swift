@@ -140,6 +140,10 @@ package enum ErrorGuide {
             "address_refused", .failure, "not an address of this machine, or not allowed",
             "apus serve --kafka 127.0.0.1:9092"
         ),
+        (
+            "upstream", .failure, "the brokers behind an endpoint server can not be reached, or refuse it",
+            lookAtTheMessage
+        ),
         ("data_in_use", .retryable, "another broker has the data directory", "stop it, or apus serve --data OTHER"),
         ("data_refused", .badData, "the data directory is not this broker's, or damaged", lookAtTheMessage),
         (

@@ -27,6 +27,10 @@ package struct ServeSettings: Hashable, Sendable {
     /// More of the broker's options, by Kafka's names.
     package var options: [String: String]
     package var logLevel: String
+    /// Nil: a broker. Else an endpoint server alone.
+    package var upstream: UpstreamSettings?
+    /// How long a stop says that it is not ready before it sends clients away.
+    package var drainGrace: Duration
 
     /// Every setting, in the order in which `--help` lists them.
     package static let known: [Setting] =
@@ -54,7 +58,11 @@ package struct ServeSettings: Hashable, Sendable {
             Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
             Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
             Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
-        ] + SecuritySettings.known
+            Setting(
+                "drain-grace", "DURATION", "5s",
+                "how long a stop answers /readyz with 503, and serves on, before it sends clients away; not at all if "
+                    + "nobody ever asked /readyz"),
+        ] + UpstreamSettings.known + SecuritySettings.known
 
     /// Reads the settings; the error names the setting and the way it was probably set.
     package init(from reader: ConfigReader) throws(CommandFailure) {
@@ -85,8 +93,12 @@ package struct ServeSettings: Hashable, Sendable {
         self.options = try values.parsed("options") { text throws(CommandFailure) in try Self.options(text) }
         self.logLevel = try values.word(
             "log-level", among: ["trace", "debug", "info", "notice", "warning", "error", "critical"])
+        self.drainGrace = try values.parsed("drain-grace") { text throws(CommandFailure) in
+            try Quantity.duration(text)
+        }
+        self.upstream = try UpstreamSettings(values)
         guard let danger = self.security.dangerInPublic, !self.isInsecure else { return }
-        if !self.kafka.isLoopback { throw Self.publicAddress(self.kafka, "kafka", danger) }
+        if self.upstream == nil, !self.kafka.isLoopback { throw Self.publicAddress(self.kafka, "kafka", danger) }
         if case .at(let address) = self.http, !address.isLoopback {
             throw Self.publicAddress(address, "http", danger)
         }

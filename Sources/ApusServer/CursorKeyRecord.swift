@@ -1,19 +1,18 @@
 import ApusCore
-import WebFormats
 
 /// The key that cursors are signed with: the cluster's, in the coordinator store, made by the first who needs it. So a
 /// cursor holds on every node, and after every restart.
 enum CursorKeyRecord {
     private static let key = "edge/cursor-key"
-    private static let bytes = 32
+    private static let byteCount = 32
 
-    static func keys(
+    static func bytes(
         in store: any CoordinatorStore, _ randomness: any Randomness
-    ) async throws(ServerError) -> CursorKeys {
+    ) async throws(ServerError) -> [UInt8] {
         // Twice: another node may be faster, and then it is that one's.
         for _ in 0..<2 {
             if let known = try await self.read(store) { return known }
-            let new = (0..<(self.bytes / 8)).flatMap { _ in
+            let new = (0..<(self.byteCount / 8)).flatMap { _ in
                 let bits = randomness.next()
                 return (0..<8).map { UInt8(truncatingIfNeeded: bits >> (8 * $0)) }
             }
@@ -24,7 +23,7 @@ enum CursorKeyRecord {
                 store.commit(transaction) { continuation.resume(returning: $0) }
             }
             switch outcome {
-            case .success: return CursorKeys(current: new)
+            case .success: return new
             case .failure(.conflict): continue
             case .failure(let error): throw StoreClaim.refusal(error)
             }
@@ -32,17 +31,17 @@ enum CursorKeyRecord {
         throw ServerError(.broker, "the key of cursors changes all the time")
     }
 
-    private static func read(_ store: any CoordinatorStore) async throws(ServerError) -> CursorKeys? {
+    private static func read(_ store: any CoordinatorStore) async throws(ServerError) -> [UInt8]? {
         let snapshot = await withCheckedContinuation { continuation in
             store.read(prefix: self.key) { continuation.resume(returning: $0) }
         }
         switch snapshot {
         case .success(let snapshot):
             guard let entry = snapshot.entries.first(where: { $0.key == self.key }) else { return nil }
-            guard entry.value.count >= self.bytes else {
+            guard entry.value.count >= self.byteCount else {
                 throw ServerError(.dataRefused, "the coordinator store's key of cursors is damaged")
             }
-            return CursorKeys(current: entry.value)
+            return entry.value
         case .failure(let error): throw StoreClaim.refusal(error)
         }
     }

@@ -52,6 +52,9 @@ public struct ServerConfiguration: Sendable {
     public var connectionsPerAddressMax = Limits.connectionsPerAddressMax
     /// How long a stop waits for requests under way before it cuts their connections.
     public var stopWaitMax = Limits.drainWaitMax
+    /// How long a stop answers that it is not ready, and serves on, before it sends clients away: as long as balancers
+    /// need to see it. Nothing is waited for if nobody ever asked.
+    public var drainGrace = Duration.seconds(5)
     /// More of the broker's options, by Kafka's names (`log.retention.ms`, `message.max.bytes`, …). They win over the
     /// defaults above.
     public var options: [String: String] = [:]

@@ -23,6 +23,8 @@ public struct ServerError: Error, Sendable, CustomStringConvertible {
         public static let addressRefused = Code("address_refused")
         /// A value of the configuration is out of its range.
         public static let configuration = Code("configuration")
+        /// The brokers behind an endpoint server can not be reached, or refuse it.
+        public static let upstream = Code("upstream")
         /// The broker refused to start.
         public static let broker = Code("broker")
 

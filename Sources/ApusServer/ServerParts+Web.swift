@@ -37,13 +37,13 @@ extension ServerParts {
         onWeb address: ListenAddress?, _ configuration: ServerConfiguration, _ broker: Broker
     ) async throws(ServerError) -> ServerAddress? {
         guard let address else { return nil }
-        guard let loops = self.loops, let security = self.security, let store = self.store else {
+        guard let loops = self.loops, let security = self.security else {
             preconditionFailure("started out of order")
         }
         var door = HTTPListener.Configuration(host: address.host, port: address.port)
         door.version = configuration.version
         security.protect(&door, of: broker, configuration, on: loops.any())
-        let keys = try await CursorKeyRecord.keys(in: store, SystemRandomness())
+        let keys = CursorKeys(current: self.cursorKey)
         door.cursorKeys = keys
         var endpoint = EndpointDoor.Configuration(cursorKeys: keys, clock: SystemClock())
         endpoint.login = door.login

@@ -21,6 +21,7 @@ struct ServerParts: Sendable {
 
     let logger: Logger
     private var stopWaitMax = Limits.drainWaitMax
+    private var drainGrace = Duration.zero
     /// For blocking calls at start and stop, when there is no event loop to keep waiting and no disk thread yet.
     private var helper: NIOThreadPool?
     private var directory: DataDirectory?
@@ -38,6 +39,8 @@ struct ServerParts: Sendable {
     private var ballast: BallastKeeper?
     private(set) var security: ServerSecurity?
     private var listener: KafkaListener?
+    /// What signs the cursors of the endpoint server.
+    private(set) var cursorKey: [UInt8] = []
     /// HTTP, and the endpoint server on the same port.
     var web: WebParts?
 
@@ -54,6 +57,7 @@ struct ServerParts: Sendable {
         let clock = SystemClock()
         let began = clock.now
         self.stopWaitMax = configuration.stopWaitMax
+        self.drainGrace = configuration.drainGrace
         try Self.check(configuration)
         let helper = NIOThreadPool(numberOfThreads: 1)
         helper.start()
@@ -302,13 +306,15 @@ struct ServerParts: Sendable {
     private mutating func listen(
         on address: ListenAddress, _ configuration: ServerConfiguration, _ broker: Broker
     ) async throws(ServerError) -> ServerAddress {
-        guard let loops = self.loops, let security = self.security else {
+        guard let loops = self.loops, let security = self.security, let store = self.store else {
             preconditionFailure("started out of order")
         }
+        self.cursorKey = try await CursorKeyRecord.bytes(in: store, SystemRandomness())
         try await security.open(broker, configuration, on: loops.any(), logger: self.logger)
         security.start(on: loops.any())
         var door = KafkaListener.Configuration(host: address.host, port: address.port)
         door.frameBytesMax = configuration.frameBytesMax
+        door.cursorKey = self.cursorKey
         security.protect(&door, of: broker, configuration)
         if let advertised = configuration.advertised {
             guard let port = UInt16(exactly: advertised.port) else {
@@ -353,6 +359,8 @@ struct ServerParts: Sendable {
     /// was not clean it can do so only once its patrol has looked at every log; until then the next start checks again,
     /// and that is no failure of this stop.
     mutating func stop(within patience: Duration?) async -> Bool {
+        // First of all, while everything is served still.
+        if patience == nil, self.web?.listener.beginDraining() == true { await self.waitForBalancers() }
         // Who waits for others of his group is sent away, so that nobody waits for his answer.
         self.broker?.closeGroups()
         if let web = self.web {
@@ -392,6 +400,16 @@ struct ServerParts: Sendable {
         (self.journal, self.store, self.helper, self.directory) = (nil, nil, nil, nil)
         (self.loops, self.aside) = (nil, nil)
         return isWell
+    }
+
+    /// Those who look whether this node is ready see that it is not, and send nobody any more.
+    private func waitForBalancers() async {
+        guard let loop = self.loops?.any(), self.drainGrace > .zero else { return }
+        self.logger.info("not ready any more", metadata: ["grace": "\(self.drainGrace)"])
+        let grace = TimeAmount.nanoseconds(self.drainGrace.wholeNanoseconds)
+        await withCheckedContinuation { continuation in
+            loop.scheduleTask(in: grace) { continuation.resume() }
+        }
     }
 
     private func closeData(leaving ends: LogEnds?, _ helper: NIOThreadPool) async -> Bool {

@@ -23,7 +23,8 @@ final class EdgeBench {
 
     init(
         loops count: Int = 1, origins: OriginRules = OriginRules(), login: WebLogin? = nil,
-        tickets: (any TicketOffice)? = nil, change: (inout BrokerSettings) -> Void = { _ in }
+        tickets: (any TicketOffice)? = nil, upstream: (any EdgeUpstream)? = nil,
+        change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.loops = (0..<count).map { _ in EmbeddedEventLoop() }
         var settings = BrokerSettings(
@@ -48,7 +49,8 @@ final class EdgeBench {
         configuration.tickets = tickets
         let made = BenchBox<EndpointDoor>()
         EndpointDoor.make(
-            configuration, upstream: BrokerUpstream(self.broker), on: BenchGroup(loops: self.loops), logger: logger
+            configuration, upstream: upstream ?? BrokerUpstream(self.broker), on: BenchGroup(loops: self.loops),
+            logger: logger
         )
         .whenSuccess { made.put($0) }
         for _ in 0..<4 { for loop in self.loops { loop.run() } }

@@ -58,6 +58,7 @@ extension ApiRights {
             return request
         },
         ApiRights(needs: [[Right(.describeConfigs, .cluster)]]) { _, _, _ in DescribeClientQuotasRequest() },
+        ApiRights(needs: [[Right(.clusterAction, .cluster)]]) { _, _, _ in DescribeEdgeRequest() },
         ApiRights(needs: [[Right(.alterConfigs, .cluster)]]) { _, _, _ in
             var entity = AlterClientQuotasRequest.Entity()
             entity.entityType = "user"

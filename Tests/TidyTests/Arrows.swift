@@ -88,12 +88,20 @@ enum Arrows {
                 "Synchronization", "Glibc", "Darwin",
             ]
         ),
+        Part(
+            "ApusUpstream", .doing,
+            [
+                "ApusBroker", "ApusAccess", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", "NIOCore", "DequeModule",
+                "Logging", "Synchronization",
+            ]
+        ),
         Part("ApusFakes", .fake, ["ApusCore", "NIOCore", "Synchronization"]),
         Part(
             "ApusServer", .assembly,
             system.union([
                 "ApusBroker", "ApusAccess", "ApusCore", "KafkaDoor", "HTTPDoor", "EdgeDoor", "WebFormats", "ApusSystem",
-                "ApusSQLite", "NIOCore", "NIOPosix", "NIOSSL", "NIOHTTP1", "AsyncHTTPClient", "Logging",
+                "ApusSQLite", "ApusUpstream", "ApusClient", "Crypto", "NIOCore", "NIOPosix", "NIOSSL", "NIOHTTP1",
+                "AsyncHTTPClient", "Logging",
             ])
         ),
         Part(

@@ -169,6 +169,17 @@ final class FetchOperation: @unchecked Sendable {
         }
     }
 
+    /// It waits no longer. Any thread.
+    func hurry() {
+        self.home.run {
+            switch self.state {
+            case .answered: return
+            case .parked: self.woken(round: self.round, isTimeOver: true)
+            case .waiting, .reading: self.isTimeOver = true
+            }
+        }
+    }
+
     /// The client has gone. Any thread.
     func cancel() {
         self.home.run {

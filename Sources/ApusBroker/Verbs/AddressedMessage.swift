@@ -18,4 +18,10 @@ package struct WrittenPlace: Hashable, Sendable {
     package var offset: Offset
     /// The record's own: the producer's, or the broker's where the topic says so.
     package var timestamp: Timestamp
+
+    package init(partition: PartitionIndex, offset: Offset, timestamp: Timestamp) {
+        self.partition = partition
+        self.offset = offset
+        self.timestamp = timestamp
+    }
 }

@@ -115,6 +115,24 @@ final class ClientCore: @unchecked Sendable {
         }
     }
 
+    /// Brokers are known: what was asked of the configuration's servers was asked.
+    func closeServerLinks() {
+        guard !self.metadata.brokers.isEmpty else { return }
+        for (key, link) in self.links {
+            guard case .server = key.node else { continue }
+            link.close()
+            self.links[key] = nil
+        }
+    }
+
+    /// Connections to brokers, whatever for.
+    var brokerLinks: [(broker: BrokerID, isConnected: Bool)] {
+        self.links.compactMap { key, link in
+            guard case .broker(let id) = key.node else { return nil }
+            return (id, link.connection != nil)
+        }
+    }
+
     func nextReader() -> Int {
         self.readersStarted += 1
         return self.readersStarted

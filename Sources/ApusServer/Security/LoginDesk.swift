@@ -11,7 +11,7 @@ import Synchronization
 ///
 /// Owner of the keys as they were last read, and of the threads that hash and check. Any thread.
 final class LoginDesk: Sendable {
-    private let mechanisms: MechanismRules
+    let mechanisms: MechanismRules
     private let sessionLifetimeMax: Duration?
     private let tokens: Mutex<TokenVerifier>
     private let passwordThreads = NIOThreadPool(numberOfThreads: Limits.passwordThreads)
@@ -46,13 +46,17 @@ final class LoginDesk: Sendable {
     func login(for broker: Broker) -> ListenerLogin {
         let access = broker.access
         return ListenerLogin(clock: self.clock, randomness: self.randomness) { [self] in
-            LoginRules(
-                mechanisms: self.mechanisms, users: access.users, tokens: self.tokens.withLock { $0 },
-                keys: access.keys,
-                sessionLifetimeMax: self.sessionLifetimeMax)
+            self.rules(users: access.users, keys: access.keys)
         } elsewhere: { [self] kind, work in
             self.run(kind, work)
         }
+    }
+
+    /// What a login is judged by now.
+    func rules(users: ScramUsers, keys: AccessKeys = AccessKeys()) -> LoginRules {
+        LoginRules(
+            mechanisms: self.mechanisms, users: users, tokens: self.tokens.withLock { $0 }, keys: keys,
+            sessionLifetimeMax: self.sessionLifetimeMax)
     }
 
     /// Runs a login's slow work. A crowd of one kind holds up none of the other: they share processors, which the

@@ -1,13 +1,17 @@
 import ApusAccess
 import ApusBroker
+import ApusClient
 import ApusCore
+import ApusUpstream
 import AsyncHTTPClient
 import HTTPDoor
 import KafkaDoor
 import Logging
 import NIOCore
 import NIOPosix
+import NIOSSL
 import Synchronization
+import WebFormats
 
 /// Everything a server has to do with who comes in: logins, certificates, the keys of token issuers, and looking now
 /// and then whether the files and URLs behind them have changed.
@@ -20,7 +24,7 @@ final class ServerSecurity: Sendable {
     private let client: HTTPClient?
     private let files: NIOThreadPool
     private let watch = Mutex<RepeatedTask?>(nil)
-    private let asksForLogin: Bool
+    let asksForLogin: Bool
 
     /// Reads the files, which must make sense together. Blocking.
     init(
@@ -130,6 +134,21 @@ final class ServerSecurity: Sendable {
         door.asksForCertificate = tls.asksForCertificate
         door.principal = { tls.principal(of: $0) }
     }
+
+    // MARK: An endpoint server
+
+    /// Fetches the keys; then a login may be judged.
+    func open(on loop: any EventLoop) async { await self.fetch(on: loop, isUrgent: true) }
+
+    /// How clients of an endpoint server in a process of its own log in.
+    func endpointLogin(
+        _ upstream: ClusterUpstream, _ client: ClientConfiguration, clock: any Clock, on loop: any EventLoop
+    ) -> WebLogin {
+        EndpointDesk(self.desk, upstream, client, clock: clock, on: loop).web
+    }
+
+    /// Nil: in clear.
+    var tlsContext: (@Sendable () -> NIOSSLContext)? { self.certificates?.tls.context }
 
     // MARK: Looking again
 

@@ -98,7 +98,11 @@ final class EndpointLoop {
             audience = EndpointAudience(id, channel, topic: topic.id)
             self.audiences[key] = audience
             self.audiencesByID[id] = audience
-            door.run(on: door.home(of: topic.id)) { $0.topics.join(id, channel, of: topic, door) }
+            door.run(on: door.home(of: topic.id)) { home in
+                home.topics.join(id, channel, of: topic, door)
+                // It may have no connection of its own, and looks all the same whether its topics have grown.
+                home.keepSweeping()
+            }
         }
         audience.join(member, then)
     }

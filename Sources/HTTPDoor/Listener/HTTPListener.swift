@@ -93,6 +93,12 @@ package final class HTTPListener: Sendable {
         }
     }
 
+    /// Says from now on that it is not ready, and serves on. Answers whether anybody ever asked.
+    package func beginDraining() -> Bool {
+        self.connections.door.beginDraining()
+        return self.connections.door.wasAskedWhetherReady
+    }
+
     /// Takes no more connections, answers the requests under way, and closes. Connections that are not done within
     /// `patience` are cut.
     package func stop(within patience: Duration = Limits.drainWaitMax) -> EventLoopFuture<Void> {

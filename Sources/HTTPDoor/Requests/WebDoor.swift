@@ -27,6 +27,7 @@ final class WebDoor: Sendable {
     let sources = Mutex<[ConnectionSource]>([])
 
     private let isDrainingNow = Atomic<Bool>(false)
+    private let isWatched = Atomic<Bool>(false)
     private let spreads = Atomic<UInt32>(0)
     private let connectionCount = Atomic<Int>(0)
     private let requestCount = Atomic<Int>(0)
@@ -45,6 +46,11 @@ final class WebDoor: Sendable {
     var isDraining: Bool { self.isDrainingNow.load(ordering: .relaxed) }
 
     func beginDraining() { self.isDrainingNow.store(true, ordering: .relaxed) }
+
+    /// Somebody looks whether this node is ready, as a balancer does.
+    var wasAskedWhetherReady: Bool { self.isWatched.load(ordering: .relaxed) }
+
+    func askedWhetherReady() { self.isWatched.store(true, ordering: .relaxed) }
 
     /// A number that is another for every write: records without a key go to one partition each time, to all in turn.
     var nextSpread: UInt32 { self.spreads.wrappingAdd(1, ordering: .relaxed).newValue }

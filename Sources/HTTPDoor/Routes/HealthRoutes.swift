@@ -12,6 +12,7 @@ enum HealthRoutes {
                 Response.object { $0.writeJSONMember("status", "ok") }
             },
             WebRoute(.get, "/readyz", "Whether it takes requests; not while it stops", isOpen: true) { _, context in
+                context.door.askedWhetherReady()
                 guard !context.door.isDraining else {
                     return Response(Problem(.shuttingDown, "this node is about to stop"))
                 }

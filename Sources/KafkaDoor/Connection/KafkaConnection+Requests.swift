@@ -10,6 +10,7 @@ extension KafkaConnection {
     func handleNextFrame() {
         if self.login?.conversation.expectsToken == true { return self.handleToken() }
         guard var call = self.nextCall() else { return }
+        if self.fetchYields { self.hurryFetch() }
         guard call.api.key == .fetch else { return self.run(&call) }
         // Answers leave in order, so a second fetch gains nothing from running beside the first; held back it costs
         // nothing either, while what comes after it goes on.
@@ -39,8 +40,18 @@ extension KafkaConnection {
         return client
     }
 
-    func hold(_ ticket: FetchTicket) {
-        if self.phase == .closed { ticket.cancel() } else { self.fetchTicket = ticket }
+    func hold(_ ticket: FetchTicket, yields: Bool, at place: ReplyQueue.Place) {
+        guard self.phase != .closed else { return ticket.cancel() }
+        self.fetchTicket = ticket
+        self.fetchYields = yields
+        // What came before it was begun was put behind it, too.
+        if yields, !self.replies.isLast(place) { self.hurryFetch() }
+    }
+
+    /// Something was asked behind the fetch that runs.
+    func hurryFetch() {
+        self.fetchYields = false
+        self.fetchTicket?.hurry()
     }
 
     /// Reads the next frame's header. The call is the only owner of the frame's bytes.

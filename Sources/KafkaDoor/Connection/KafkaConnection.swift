@@ -47,6 +47,8 @@ final class KafkaConnection: ChannelDuplexHandler {
     var fetchesHeld = Deque<Call>()
     var isFetchRunning = false
     var fetchTicket: FetchTicket?
+    /// The fetch that runs is answered as soon as something is asked behind it.
+    var fetchYields = false
     var pace = ReaderPace()
     var watch = ConnectionWatch()
     /// Nil where nobody has to log in.
@@ -299,6 +301,7 @@ final class KafkaConnection: ChannelDuplexHandler {
             if reply.isFetch {
                 self.isFetchRunning = false
                 self.fetchTicket = nil
+                self.fetchYields = false
                 self.pace.answered(with: reply.bytes.reduce(0) { $0 + $1.readableBytes }, at: .now())
             }
             self.write(reply.bytes)

@@ -72,6 +72,9 @@ struct ReplyQueue {
         }
     }
 
+    /// Whether nothing was begun after it.
+    func isLast(_ place: Place) -> Bool { place.number + 1 == self.firstNumber + UInt64(self.slots.count) }
+
     private func index(of place: Place) -> Int? {
         guard place.number >= self.firstNumber else { return nil }
         return Int(place.number - self.firstNumber)

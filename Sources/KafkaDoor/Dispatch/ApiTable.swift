@@ -51,6 +51,7 @@ struct ApiTable: Sendable {
         DescribeSubscriptionsHandler.self, PutSubscriptionHandler.self, RemoveSubscriptionsHandler.self,
         DescribeReadersHandler.self, DescribeHoldingsHandler.self, ReportPresenceHandler.self,
         DescribePresenceHandler.self,
+        DescribeEdgeHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {

@@ -14,16 +14,20 @@ final class Door: Sendable {
     let login: ListenerLogin?
     /// Nil: in clear.
     let tls: ListenerTLS?
+    /// What signs the cursors of the endpoint server, for those in processes of their own; nil: none is served.
+    let cursorKey: [UInt8]?
     /// Is told how each login ended, on the connection's loop.
     let loginEnded: @Sendable (LoginReport) -> Void
 
     init(
         broker: Broker, listenerName: String, table: ApiTable = .standard,
         frameBytesMax: ByteCount = Limits.frameBytesMax, login: ListenerLogin? = nil,
-        tls: ListenerTLS? = nil, loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
+        tls: ListenerTLS? = nil, cursorKey: [UInt8]? = nil,
+        loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) {
         self.login = login
         self.tls = tls
+        self.cursorKey = cursorKey
         self.loginEnded = loginEnded
         self.broker = broker
         self.listenerName = listenerName

@@ -51,8 +51,9 @@ struct Exchange<Response: KafkaResponse>: Sendable {
     var replyMemory: ReplyMemory { self.connection.value.loop.replyMemory }
 
     /// The fetch that runs for this connection, so that it is let go of when the connection ends.
-    func hold(_ ticket: FetchTicket) {
-        self.connection.value.hold(ticket)
+    /// - Parameter yields: it waits only as long as nothing was asked behind it.
+    func hold(_ ticket: FetchTicket, yields: Bool = false) {
+        self.connection.value.hold(ticket, yields: yields, at: self.place)
     }
 
     /// Counts what the client has used, and gives the `throttle_time_ms` of its answer. Only on the connection's loop.

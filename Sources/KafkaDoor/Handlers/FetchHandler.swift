@@ -4,6 +4,9 @@ import KafkaWire
 
 /// Fetch (1): reads whole batches, waiting until there are enough bytes or long enough (KIP-74, KIP-227, KIP-516).
 ///
+/// One that `yields` (ours) waits only until something is asked behind it: an endpoint server asks everything over one
+/// connection, and answers leave in order.
+///
 /// The answer's record bytes are those of the log, shared and not copied.
 enum FetchHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 4...17
@@ -46,9 +49,10 @@ enum FetchHandler: ApiHandler {
             exchange.answer(response)
         case .whole(let id, let entries):
             // A new session's first fetch counts as its epoch 0.
-            self.run(entries, limits, Told(id: id, epoch: 0, isWhole: true), exchange)
+            self.run(entries, limits, Told(id: id, epoch: 0, isWhole: true), exchange, yields: request.yields)
         case .changes(let id, let entries):
-            self.run(entries, limits, Told(id: id, epoch: request.sessionEpoch, isWhole: false), exchange)
+            let told = Told(id: id, epoch: request.sessionEpoch, isWhole: false)
+            self.run(entries, limits, told, exchange, yields: request.yields)
         }
     }
 
@@ -60,7 +64,8 @@ enum FetchHandler: ApiHandler {
     }
 
     private static func run(
-        _ entries: [FetchEntry], _ limits: FetchLimits, _ told: Told, _ exchange: Exchange<FetchResponse>
+        _ entries: [FetchEntry], _ limits: FetchLimits, _ told: Told, _ exchange: Exchange<FetchResponse>,
+        yields: Bool
     ) {
         let ticket = exchange.broker.fetch(
             entries, limits: limits, client: exchange.client, memory: exchange.replyMemory, on: exchange.loop
@@ -81,7 +86,7 @@ enum FetchHandler: ApiHandler {
             if bytes > .zero { response.throttleTimeMs = exchange.throttle { $0.fetched(bytes) } }
             exchange.answer(response)
         }
-        exchange.hold(ticket)
+        exchange.hold(ticket, yields: yields)
     }
 
     // MARK: Reading the request

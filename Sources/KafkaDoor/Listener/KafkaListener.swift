@@ -22,6 +22,9 @@ package final class KafkaListener: Sendable {
         package var login: ListenerLogin?
         /// Nil: in clear.
         package var tls: ListenerTLS?
+        /// What signs the cursors of the endpoint server, told to those in processes of their own that may ask
+        /// (CLUSTER_ACTION on the cluster); nil: to nobody.
+        package var cursorKey: [UInt8]?
         /// Is told how each login ended, for the audit trail; on a connection's loop.
         package var loginEnded: @Sendable (LoginReport) -> Void = { _ in }
         package var caps = ConnectionCaps.Rules()
@@ -58,7 +61,7 @@ package final class KafkaListener: Sendable {
     ) -> EventLoopFuture<KafkaListener> {
         let door = Door(
             broker: broker, listenerName: configuration.name, frameBytesMax: configuration.frameBytesMax,
-            login: configuration.login, tls: configuration.tls,
+            login: configuration.login, tls: configuration.tls, cursorKey: configuration.cursorKey,
             loginEnded: configuration.loginEnded
         )
         let eventLoops = Array(group.makeIterator())

@@ -51,6 +51,7 @@ extension ApiKey {
         case 32004: 0...0
         case 32005: 0...0
         case 32006: 0...0
+        case 32010: 0...0
         default: nil
         }
     }
@@ -105,6 +106,7 @@ extension ApiKey {
         case 32004: version >= 0
         case 32005: version >= 0
         case 32006: version >= 0
+        case 32010: version >= 0
         default: false
         }
     }

@@ -26,6 +26,8 @@ public struct FetchRequest: KafkaRequest {
     public var forgottenTopicsData: [ForgottenTopic] = []
     /// From version 11 on.
     public var rackID: String = ""
+    /// From version 12 on.
+    public var yields: Bool = false
 
     public init() {}
 
@@ -97,6 +99,8 @@ extension FetchRequest {
                     self.clusterID = try reader.readNullableString(flexible)
                 case 1 where version >= 15:
                     self.replicaState = try .init(from: &reader, version: version)
+                case 32000:
+                    self.yields = try reader.readBool()
                 default: return false
                 }
                 return true
@@ -127,6 +131,11 @@ extension FetchRequest {
             if version >= 15, self.replicaState != .init() {
                 writer.writeTaggedField(1, in: &tags) { writer in
                     self.replicaState.encode(into: &writer, version: version)
+                }
+            }
+            if self.yields != false {
+                writer.writeTaggedField(32000, in: &tags) { writer in
+                    writer.writeBool(self.yields)
                 }
             }
         }

@@ -86,6 +86,7 @@ extension ServerConfiguration {
         self.createsTopics = settings.createsTopics
         self.partitionsDefault = settings.partitionsDefault
         self.durabilityDefault = Durability(rawValue: settings.durabilityDefault) ?? .fsync
+        self.drainGrace = settings.drainGrace
         self.options = settings.options
         self.authentication = try Authentication(settings.security)
         self.tls = TLS(settings.security)

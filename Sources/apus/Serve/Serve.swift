@@ -9,10 +9,13 @@ import UnixSignals
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "serve",
-        abstract: "Run a broker.",
+        abstract: "Run a broker, or an endpoint server.",
         discussion: """
             With no flags: durable, ./apus-data, for this machine only. SIGTERM and SIGINT end it cleanly; SIGKILL and \
             power cuts lose nothing that was acknowledged.
+
+            With --roles edge --upstream HOST:PORT it is an endpoint server alone: it serves WebSockets and event \
+            streams, reads from brokers, and keeps nothing itself.
 
             Each setting may be a flag, an environment variable or a key of the JSON file named by --config; the first \
             of these wins:
@@ -35,13 +38,15 @@ struct Serve: AsyncParsableCommand {
         LoggingSystem.bootstrap(StreamLogHandler.standardError(label:))
         var logger = Logger(label: "apus")
         logger.logLevel = Logger.Level(rawValue: settings.logLevel) ?? .info
+        let service: any Service =
+            if let upstream = settings.upstream {
+                EndpointService(settings: settings, upstream: upstream, logger: logger)
+            } else {
+                BrokerService(settings: settings, logger: logger)
+            }
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [
-                    .init(
-                        service: BrokerService(settings: settings, logger: logger),
-                        successTerminationBehavior: .gracefullyShutdownGroup)
-                ],
+                services: [.init(service: service, successTerminationBehavior: .gracefullyShutdownGroup)],
                 gracefulShutdownSignals: [.sigterm, .sigint], cancellationSignals: [.sigquit],
                 logger: Logger(label: "apus.signals") { _ in SwiftLogNoOpLogHandler() }))
         try await group.run()

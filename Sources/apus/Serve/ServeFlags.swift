@@ -37,6 +37,9 @@ struct ServeFlags: ParsableArguments {
     var options: String?
     @Option(help: ArgumentHelp(.init(Setting.help("log-level")), valueName: "level"))
     var logLevel: String?
+    @Option(help: ArgumentHelp(.init(Setting.help("drain-grace")), valueName: "duration"))
+    var drainGrace: String?
+    @OptionGroup(title: "An endpoint server alone") var upstream: UpstreamFlags
     @OptionGroup(title: "Who may come in") var security: SecurityFlags
 
     /// What was said, by the name of the setting.
@@ -48,8 +51,10 @@ struct ServeFlags: ParsableArguments {
             ("disk-threads", self.diskThreads), ("auto-create", self.autoCreate), ("partitions", self.partitions),
             ("durability", self.durability), ("request-memory", self.requestMemory), ("tail-cache", self.tailCache),
             ("free-floor", self.freeFloor), ("options", self.options), ("log-level", self.logLevel),
+            ("drain-grace", self.drainGrace),
         ]
-        for (name, text) in texts + self.security.texts { given[name] = text }
+        for (name, text) in texts + self.upstream.texts + self.security.texts { given[name] = text }
+        if self.upstream.upstreamTls { given["upstream-tls"] = "true" }
         if !self.httpOrigin.isEmpty { given["http-origin"] = self.httpOrigin.joined(separator: ",") }
         if self.security.scramInClear { given["scram-in-clear"] = "true" }
         if self.insecure { given["insecure"] = "true" }

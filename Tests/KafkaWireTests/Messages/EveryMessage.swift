@@ -50,6 +50,7 @@ let everyMessage: [any RandomMessage.Type] = [
     DescribeHoldingsRequest.self, DescribeHoldingsResponse.self,
     ReportPresenceRequest.self, ReportPresenceResponse.self,
     DescribePresenceRequest.self, DescribePresenceResponse.self,
+    DescribeEdgeRequest.self, DescribeEdgeResponse.self,
 ]
 
 let everyElement: [any WireElement.Type] = [
@@ -186,4 +187,5 @@ let everyElement: [any WireElement.Type] = [
     ReportPresenceRequest.Change.self,
     ReportPresenceRequest.Seen.self,
     DescribePresenceResponse.Member.self,
+    DescribeEdgeResponse.Rule.self,
 ]

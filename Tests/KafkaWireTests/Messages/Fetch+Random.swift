@@ -31,6 +31,9 @@ extension FetchRequest: RandomMessage {
         if version >= 11 {
             self.rackID = random.string()
         }
+        if version >= 12 {
+            self.yields = random.bool()
+        }
     }
 }
 
