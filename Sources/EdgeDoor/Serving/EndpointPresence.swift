@@ -23,6 +23,8 @@ final class EndpointPresence {
     /// Set when all have gone, and that is being told.
     private var drained: EventLoopPromise<Void>?
     private var omittedTold = 0
+    /// It was said that what is told is not taken.
+    private var hasComplained = false
 
     init(
         _ eventLoop: any EventLoop, _ upstream: any EdgePresence, name: String, isAlone: Bool, clock: any Clock,
@@ -74,9 +76,16 @@ final class EndpointPresence {
     }
 
     private func answered(_ report: PresenceReport, _ answer: Result<PresenceAnswer, PresenceError>) {
-        if case .failure(let error) = answer {
-            self.logger.notice(
-                "presence was not taken, and is told again", metadata: ["reason": "\(error)"])
+        switch answer {
+        case .success: self.hasComplained = false
+        // Ordinary after a start, and after a while of silence.
+        case .failure(.loading), .failure(.fenced): break
+        case .failure(let error):
+            if !self.hasComplained {
+                self.logger.warning(
+                    "who is here is not taken, and told again and again", metadata: ["reason": "\(error)"])
+            }
+            self.hasComplained = true
         }
         self.node.answered(report, answer, at: self.clock.now)
         if self.node.omittedCount > 0, self.omittedTold == 0 {
