@@ -105,7 +105,8 @@ let parts: [[Target]] = [
     part(
         "ApusUpstream",
         [
-            "ApusBroker", "ApusAccess", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", nioCore, deque, logging,
+            "ApusBroker", "ApusAccess", "ApusPresence", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", nioCore, deque,
+            logging,
         ],
         tests: ["ApusFakes"]
     ),

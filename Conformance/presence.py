@@ -5,6 +5,7 @@ import asyncio
 import http.client
 import json
 import os
+import subprocess
 import time
 
 import websockets
@@ -27,6 +28,7 @@ def body(checks, apus, folder):
         address, host = f"127.0.0.1:{broker.port}", f"127.0.0.1:{port}"
         Confluent.create(address, TOPIC, 1, {"apus.presence": "true", "apus.receipts": "true"})
         asyncio.run(asyncio.wait_for(lounge(checks, broker, address, host), 150))
+        asyncio.run(asyncio.wait_for(node(checks, apus, address, host), 150))
         checks.true("the broker lives", broker.alive())
     finally:
         broker.kill()
@@ -65,6 +67,52 @@ async def lounge(checks, broker, address, host):
     code = await asyncio.to_thread(broker.stop)
     checks.equal("stopped", code, 0)
     await asyncio.to_thread(broker.start)
+
+
+async def node(checks, apus, address, host):
+    """An endpoint server in a process of its own is killed: its clients leave, and those of another stay."""
+    port = free_port()
+    command = [apus, "serve", "--roles", "edge", "--upstream", address, "--http", f"127.0.0.1:{port}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        there = f"127.0.0.1:{port}"
+        await asyncio.to_thread(until, lambda: answers(there), "the endpoint server serves", 60)
+        await asyncio.to_thread(until, lambda: answers(host), "HTTP is served again", 60)
+        before, _ = await asyncio.to_thread(read, address)
+        stays = await connect(host, "stays")
+        guests = [await connect(there, f"guest of the edge {number}") for number in range(CLIENTS)]
+        await asyncio.to_thread(until, lambda: count(host) == CLIENTS + 1, "all are there", 30)
+        answer = await ask(guests[0][0], {"id": 7, "op": "presence", "channel": TOPIC})
+        checks.equal("as the endpoint server says", answer.get("ok", {}).get("count"), CLIENTS + 1)
+        written = await ask(guests[0][0], {"id": 8, "op": "write", "topic": TOPIC, "text": "hi"})
+        await confirm(guests[0][0], written["ok"]["offset"])
+        await asyncio.to_thread(until, lambda: get(host, "receipts")["items"], "its receipt", 30)
+        process.kill()
+        began = time.monotonic()
+        await asyncio.to_thread(until, lambda: count(host) == 1, "those of the dead one have left", LEASE + 30)
+        took = time.monotonic() - began
+        checks.true(f"within the lease of the endpoint server ({took:.1f} s)", took < LEASE + 8)
+        events, left = await asyncio.to_thread(read, address)
+        leaves = [event for _, event in events[len(before) :] if event["event"] == "leave"]
+        checks.equal("each of them has left once", len({event["conn"] for event in leaves}), CLIENTS)
+        checks.equal("in as many leaves", len(leaves), CLIENTS)
+        checks.equal("for that reason", {event["reason"] for event in leaves}, {"lease"})
+        checks.equal("the other stays", [json.loads(key)[3] for key in left], [stays[1]])
+        checks.equal("its receipts are over", get(host, "receipts")["items"], [])
+        await stays[0].close()
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def confirm(socket, offset):
+    """What was not pushed yet can not be confirmed yet."""
+    for _ in range(2000):
+        answer = await ask(socket, {"id": 9, "op": "ack", "channel": TOPIC, "partition": 0, "offset": offset})
+        if "ok" in answer:
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError(f"not pushed: {answer}")
 
 
 async def connect(host, name):

@@ -21,7 +21,7 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
         package var clusterID: String
     }
 
-    private let desk: UpstreamDesk
+    let desk: UpstreamDesk
     private let clock: any Clock
 
     private init(_ desk: UpstreamDesk, clock: any Clock) {
@@ -120,7 +120,7 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
     }
 
     /// Asks whichever broker is connected, if the rules hold, and answers on the loop that asked.
-    private func ask<Request: KafkaRequest, Answer: Sendable>(
+    func ask<Request: KafkaRequest, Answer: Sendable>(
         _ request: Request, on loop: any EventLoop, then: @escaping @Sendable (Result<Answer, BrokerError>) -> Void,
         _ read: @escaping @Sendable (Request.Response) -> Result<Answer, BrokerError>
     ) {

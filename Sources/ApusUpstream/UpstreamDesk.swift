@@ -175,18 +175,28 @@ final class UpstreamDesk: @unchecked Sendable {
             case .failure(let error): then(.failure(error))
             case .success(let answer):
                 self.calls.learned(answer)
-                then(.success(self.learned(answer)))
+                let found = answer.topics.filter { $0.errorCode == .none }.compactMap(\.name)
+                self.askSettings(of: found, attempt: attempt) { settings in
+                    then(settings.map { self.learned(answer, $0) })
+                }
             }
         }
     }
 
-    private func learned(_ answer: MetadataResponse) -> [String: Result<EdgeTopic?, BrokerError>] {
+    private func learned(
+        _ answer: MetadataResponse, _ settings: Settings
+    ) -> [String: Result<EdgeTopic?, BrokerError>] {
         let now = self.now
         var found: [String: Result<EdgeTopic?, BrokerError>] = [:]
         for topic in answer.topics {
             guard let name = topic.name else { continue }
             switch TopicBook.Told.read(topic) {
-            case .success(let told):
+            case .success(let bare):
+                let told = bare.map { told in
+                    var told = told
+                    Self.apply(settings[name], to: &told.topic)
+                    return told
+                }
                 self.shared.withLock { $0.book.learned(name, told, at: now) }
                 found[name] = .success(told?.topic)
             case .failure(let error): found[name] = .failure(error)

@@ -91,8 +91,8 @@ enum Arrows {
         Part(
             "ApusUpstream", .doing,
             [
-                "ApusBroker", "ApusAccess", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", "NIOCore", "DequeModule",
-                "Logging", "Synchronization",
+                "ApusBroker", "ApusAccess", "ApusPresence", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire",
+                "NIOCore", "DequeModule", "Logging", "Synchronization",
             ]
         ),
         Part("ApusFakes", .fake, ["ApusCore", "NIOCore", "Synchronization"]),

@@ -5,6 +5,7 @@ import ApusAccess
 import ApusSystem
 import ApusUpstream
 import EdgeDoor
+import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -75,6 +76,8 @@ package final class EndpointServer: Sendable {
             if security.asksForLogin {
                 settings.login = security.endpointLogin(started.upstream, client, clock: clock, on: loops.any())
             }
+            settings.presence = started.upstream
+            settings.node = "\(ProcessInfo.processInfo.hostName):\(address.port)"
             settings.origins = OriginRules(allowed: configuration.httpOrigins)
             settings.origins.isPrivate = settings.login == nil && HostAddress(address.host)?.isLoopback == true
             let door = try await EndpointDoor.make(settings, upstream: started.upstream, on: loops, logger: logger)
