@@ -188,8 +188,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "ApusCommand", "ApusServer", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire", "ApusLog", nioCore,
-                nioPosix, logging, deque,
+                "ApusCommand", "ApusServer", "WebFormats", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire", "ApusLog",
+                nioCore, nioPosix, nioSSL, logging, deque,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),

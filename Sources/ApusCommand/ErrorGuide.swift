@@ -132,6 +132,9 @@ package enum ErrorGuide {
             "public_address", .denied, "others could connect without authentication, or listen",
             "--kafka 127.0.0.1:9092, or --auth with --tls-cert and --tls-key, or --insecure"
         ),
+        ("unauthenticated", .denied, "an endpoint server does not know who asks", "--token-file FILE, or --user NAME"),
+        ("forbidden", .denied, "the login has no right to what was asked for", "an admin gives it: apus acl add"),
+        ("protocol", .failure, "what came over a WebSocket is not what an endpoint server sends", lookAtTheMessage),
         (
             "address_in_use", .retryable, "another process listens there",
             "stop it, or apus serve --kafka 127.0.0.1:PORT"

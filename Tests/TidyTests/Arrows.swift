@@ -110,9 +110,9 @@ enum Arrows {
         Part(
             "apus", .assembly,
             system.union([
-                "ApusCommand", "ApusSystem", "ApusServer", "ApusClient", "ApusCore", "KafkaWire", "ApusLog",
-                "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser", "Configuration", "ServiceLifecycle",
-                "UnixSignals", "Histogram",
+                "ApusCommand", "ApusSystem", "ApusServer", "WebFormats", "NIOSSL", "ApusClient", "ApusCore",
+                "KafkaWire", "ApusLog", "NIOCore", "NIOPosix", "DequeModule", "Logging", "ArgumentParser",
+                "Configuration", "ServiceLifecycle", "UnixSignals", "Histogram",
             ])
         ),
         Part("kafka-wire-gen", .assembly, ["Foundation"]),

@@ -45,6 +45,15 @@ actor RecordPrinter {
         if batch.nextOffset >= batch.highWatermark { try self.output.flush() }
     }
 
+    /// The same for records that came one by one.
+    func print(_ records: [ShownRecord]) throws {
+        for record in records where self.matches.allSatisfy({ $0.holds(for: record) }) {
+            try self.countDown()
+            try self.write(record)
+            if self.left == 0 { throw EnoughRecords() }
+        }
+    }
+
     /// What was printed has left.
     func flush() throws { try self.output.flush() }
 

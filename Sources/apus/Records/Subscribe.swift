@@ -14,6 +14,7 @@ struct Subscribe: AsyncParsableCommand {
               apus sub hello --from @-2h --until @-1h         an hour of it
               apus sub hello --from -10 -f '%t[%p]@%o %k %v\\n'
               apus sub hello --group billing                  as a member of a group, which remembers where it is
+              apus sub chat/room-7 --ws ws://127.0.0.1:8080   as a browser does, through an endpoint server
 
             With --group, partitions are shared with the group's other members, and what was printed is committed. \
             --from is then start or end, and holds where the group has no position yet.
@@ -66,6 +67,13 @@ struct Subscribe: AsyncParsableCommand {
         transform: { text in try parsing { try RecordMatch(text) } })
     var match: [RecordMatch] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Subscribe over a WebSocket; what is named are then channels: TOPIC, TOPIC/KEY, TOPIC/PREFIX*.",
+            valueName: "url"),
+        transform: { text in try parsing { try PushAddress(text) } })
+    var ws: PushAddress?
+
     @Flag(help: "Print where the records are and how long, not what is in them.")
     var metaOnly = false
 
@@ -92,12 +100,19 @@ struct Subscribe: AsyncParsableCommand {
                 throw ValidationError("with --group, --from is start or end; apus group seek moves a group")
             }
         }
+        if self.ws != nil {
+            guard self.group == nil, self.until == nil, !self.exitAtEnd, self.partition.isEmpty else {
+                throw ValidationError("--ws excludes --group, --until, --exit-at-end and --partition")
+            }
+            if case .afterStart = self.from { throw ValidationError("with --ws, --from is no place after the start") }
+        }
         guard self.until == nil || !self.exitAtEnd else {
             throw ValidationError("--until and --exit-at-end exclude each other")
         }
     }
 
     func run() async throws {
+        if let address = self.ws { return try await self.push(from: address) }
         let now = Timestamp.now
         let end = try self.until?.readerEnd(at: now) ?? (self.exitAtEnd ? .end : .never)
         let printer = RecordPrinter(style: try self.style(), matches: self.match, countMax: self.count)
@@ -175,7 +190,7 @@ struct Subscribe: AsyncParsableCommand {
         return position.readerStart(at: now, starts: starts)
     }
 
-    private func style() throws -> RecordPrinter.Style {
+    func style() throws -> RecordPrinter.Style {
         if let format = self.format { return .format(format) }
         switch (self.output ?? .raw, self.metaOnly) {
         case (.raw, false): return .values

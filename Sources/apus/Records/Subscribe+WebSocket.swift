@@ -1,0 +1,55 @@
+import ApusCommand
+import ApusCore
+import ArgumentParser
+
+/// `apus sub --ws`.
+extension Subscribe {
+    func push(from address: PushAddress) async throws {
+        let security = try self.connection.choice().security
+        let authorization = try self.authorization(security, at: address)
+        let printer = RecordPrinter(style: try self.style(), matches: self.match, countMax: self.count)
+        let subscription = PushSubscription(
+            address, channels: self.topics, from: self.edgeStart, security: security, authorization: authorization,
+            printer: printer)
+        var isInterrupted = false
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await subscription.run() }
+            group.addTask { try await Interruption.wait() }
+            do {
+                try await group.next()
+            } catch is EnoughRecords {
+            } catch is Interruption {
+                isInterrupted = true
+            }
+            group.cancelAll()
+        }
+        try await printer.finish()
+        if isInterrupted { throw ExitCode(Interruption.exitCode) }
+    }
+
+    /// As the edge has it.
+    private var edgeStart: String {
+        let now = Timestamp.now
+        switch self.from {
+        case nil: return self.count == nil ? "latest" : "earliest"
+        case .start, .afterStart: return "earliest"
+        case .end: return "latest"
+        case .offset(let offset): return "\(offset.rawValue)"
+        case .beforeEnd(let count): return "-\(count)"
+        case .time(let time): return "@\(time.rawValue)"
+        case .ago(let duration): return "@\(now.earlier(by: duration).rawValue)"
+        }
+    }
+
+    private func authorization(_ security: ConnectionSecurity, at address: PushAddress) throws -> String? {
+        guard security.tokenFile != nil || security.user != nil else { return nil }
+        guard address.isSecure || address.address.isLoopback else {
+            throw CommandFailure.usage("the login would go over the network in clear", next: "--ws wss://…")
+        }
+        if let file = security.tokenFile { return "Bearer \(try SecretFile.line(of: file))" }
+        let user = security.user ?? ""
+        let password =
+            try security.passwordFile.map { try SecretFile.line(of: $0) } ?? PasswordPrompt.ask("Password of \(user): ")
+        return "Basic \(Base64.encoded("\(user):\(password)".utf8))"
+    }
+}
