@@ -35,7 +35,7 @@ package struct ChannelTable: Sendable {
         }
     }
 
-    /// Adds a channel that is not there.
+    /// Adds a channel that is not there. Its bytes are the channel's own, and are kept once.
     /// - Throws: `.tooManyPrefixLengths`.
     package mutating func insert(
         _ selection: EdgeChannel.Selection, _ number: ChannelNumber
@@ -43,7 +43,7 @@ package struct ChannelTable: Sendable {
         precondition(self[selection] == nil, "a channel is in the table once")
         switch selection {
         case .everything: self.everything = number
-        case .key(let key): self.keys[Self.owned(key)] = number
+        case .key(let key): self.keys[key] = number
         case .prefix(let prefix):
             let length = prefix.readableBytes
             let place = self.lengths.firstIndex { $0.bytes >= length } ?? self.lengths.count
@@ -53,7 +53,7 @@ package struct ChannelTable: Sendable {
                 guard self.lengths.count < Limits.channelPrefixLengthsMax else { throw .tooManyPrefixLengths }
                 self.lengths.insert((length, 1), at: place)
             }
-            self.prefixes[Self.owned(prefix)] = number
+            self.prefixes[prefix] = number
         }
     }
 
@@ -86,11 +86,6 @@ package struct ChannelTable: Sendable {
             if let number = self.prefixes[start] { body(number) }
         }
         if !self.keys.isEmpty, let number = self.keys[key] { body(number) }
-    }
-
-    /// A copy with memory of its own: a slice would keep the whole message alive that the name came in.
-    private static func owned(_ bytes: ByteBuffer) -> ByteBuffer {
-        ByteBuffer(bytes: bytes.readableBytesView)
     }
 }
 

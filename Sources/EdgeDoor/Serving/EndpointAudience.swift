@@ -30,15 +30,25 @@ final class EndpointAudience {
 
     func join(_ member: Member, _ then: @escaping (Result<ChannelPlace, Problem>) -> Void) {
         guard let place = self.place else { return self.waiting.append((member, then)) }
-        self.members.append(member)
+        self.seat(member)
         then(.success(place))
     }
 
-    func leave(_ member: Member) {
-        self.waiting.removeAll { $0.member.isSame(as: member) }
-        guard let place = self.members.firstIndex(where: { $0.isSame(as: member) }) else { return }
-        self.members.swapAt(place, self.members.count - 1)
-        self.members.removeLast()
+    /// Each member knows its seat, so that ten thousand who leave at once do not look for themselves among the others.
+    /// - Parameter seat: nil: it has not been seated yet.
+    func leave(_ member: Member, from seat: Int32?) {
+        guard let seat else { return self.waiting.removeAll { $0.member.isSame(as: member) } }
+        let index = Int(seat)
+        precondition(self.members[index].isSame(as: member), "a member in the seat of another")
+        let last = self.members.removeLast()
+        guard index < self.members.count else { return }
+        self.members[index] = last
+        last.connection.seated(last.token, at: seat)
+    }
+
+    private func seat(_ member: Member) {
+        member.connection.seated(member.token, at: Int32(self.members.count))
+        self.members.append(member)
     }
 
     func joined(at place: ChannelPlace) {
@@ -46,9 +56,9 @@ final class EndpointAudience {
         self.place = place
         let waiting = self.waiting
         self.waiting = []
-        self.members += waiting.map(\.member)
+        for entry in waiting { self.seat(entry.member) }
         // Who leaves because of what another is told is not told any more.
-        for entry in waiting where self.members.contains(where: { $0.isSame(as: entry.member) }) {
+        for entry in waiting where entry.member.connection.isSeated(entry.member.token) {
             entry.then(.success(self.place ?? place))
         }
     }

@@ -4,19 +4,6 @@ import ApusCore
 import NIOCore
 import WebFormats
 
-/// Where a subscription of a connection is.
-struct EndpointPlace {
-    let channel: EdgeChannel
-    /// `.none` until the topic was found.
-    var topic: TopicID
-    /// It was asked to join, and leaves when the subscription does.
-    var isJoining = false
-    /// Somebody keeps that it is there, or what it confirms.
-    var isRecorded = false
-    /// Offsets that are held for it: of the newest record of each key, while it is given them.
-    var lastValueCount = 0
-}
-
 /// Doing what the session decides.
 extension EndpointConnection {
     func run(_ actions: [SessionAction]) {
@@ -116,7 +103,7 @@ extension EndpointConnection {
     // MARK: Login and rights
 
     private func authenticate(_ connect: ClientOperation.Connect) {
-        self.client.clientID = connect.client ?? ""
+        if let name = connect.client { self.client.clientID = name }
         if let token = connect.token, self.door.configuration.login != nil {
             return self.logIn(WebCredentials(bearer: token)) { [self] problem in self.connected(problem) }
         }
@@ -134,9 +121,9 @@ extension EndpointConnection {
 
     /// A right that is taken away ends what it was for, within a second.
     func renewRights() {
-        let before = self.client.access.version
-        self.door.upstream.renew(&self.client)
-        guard self.client.access.version != before else { return }
+        self.renewClient()
+        guard self.shared.context.access.version != self.rightsSeen else { return }
+        self.rightsSeen = self.shared.context.access.version
         for (token, place) in self.places where !self.mayRead(place.channel) {
             self.run(self.session.ended(token, Problem(.forbidden, "the right to read the topic was taken away")))
         }
@@ -146,18 +133,18 @@ extension EndpointConnection {
 
     /// Counts what the client has used. Who has used too much waits: nothing is read from him or written to him before.
     func count(_ count: (inout QuotaMeter) -> Duration) {
-        if self.meter?.isFor(self.client.principal, clientID: self.client.clientID) != true {
+        if self.shared.meter?.isFor(self.client.principal, clientID: self.client.clientID) != true {
             self.settleMeter()
-            self.meter = self.door.upstream.meter(of: self.client)
+            self.shared.meter = self.door.upstream.meter(of: self.client)
         }
-        guard var meter = self.meter.take() else { return }
+        guard var meter = self.shared.meter.take() else { return }
         let wait = count(&meter)
-        self.meter = meter
+        self.shared.meter = meter
         if wait > .zero { self.mute(for: wait) }
     }
 
     func settleMeter() {
-        guard var meter = self.meter.take() else { return }
+        guard var meter = self.shared.meter.take() else { return }
         let wait = meter.settle()
         if wait > .zero { self.mute(for: wait) }
     }

@@ -65,6 +65,10 @@ extension EndpointConnection {
                 let start = try plan.begin(
                     at: try outcome.get(), kept: facts.kept, times: facts.times, lastValues: facts.lastValues,
                     keepsReceipts: topic.keepsReceipts)
+                if let known = self.loop.channel(like: plan.channel, of: topic.id) {
+                    self.session.shares(known, for: token)
+                    self.places[token]?.channel = known
+                }
                 if self.isStream { try self.streamBegins(plan.channel, start) }
                 self.came(to: token, topic)
                 self.run(self.session.subscribed(token, .success(start)))
@@ -98,8 +102,12 @@ extension EndpointConnection {
         guard place.isJoining else { return }
         self.went(from: place)
         let member = EndpointAudience.Member(connection: self, token: token)
-        self.loop.leave(place.channel, of: place.topic, member, door: self.door)
+        self.loop.leave(place.channel, of: place.topic, member, from: place.seat, door: self.door)
     }
+
+    func seated(_ token: SubscriptionToken, at seat: Int32) { self.places[token]?.seat = seat }
+
+    func isSeated(_ token: SubscriptionToken) -> Bool { self.places[token]?.seat != nil }
 
     /// Whether the client may be given the records of a channel.
     func mayRead(_ channel: EdgeChannel) -> Bool {
@@ -116,7 +124,7 @@ extension EndpointConnection {
     /// who may not.
     func findTopic(of channel: EdgeChannel, then: @escaping (Result<EdgeTopic, Problem>) -> Void) {
         let name = channel.topic
-        self.door.upstream.renew(&self.client)
+        self.renewClient()
         guard self.mayRead(channel) else {
             return then(.failure(Problem(.forbidden, "not allowed to read '\(channel)'")))
         }

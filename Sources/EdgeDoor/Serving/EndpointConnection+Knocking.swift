@@ -105,7 +105,7 @@ extension EndpointConnection {
     }
 
     func forgetRequest() {
-        self.request = WebRequest(method: "GET", target: "", headers: [])
+        self.knocked = nil
     }
 
     /// Answers the request with what is wrong, and closes.

@@ -9,7 +9,7 @@ extension EndpointConnection {
     typealias Answer = (Result<OperationResult, Problem>) -> Void
 
     func perform(_ id: RequestID?, _ operation: ClientOperation) {
-        self.door.upstream.renew(&self.client)
+        self.renewClient()
         let answer: Answer = { [self] outcome in
             self.run(self.session.answered(id, outcome))
             self.requestsMoved()

@@ -32,34 +32,38 @@ final class EndpointConnection: ChannelDuplexHandler {
     let name: String
     let since: Timestamp
     /// Let go of when it was answered: its headers are more than all else of a quiet connection.
-    var request: WebRequest
+    var knocked: Knock?
     let transport: Transport
     let isStream: Bool
-    var client: ClientContext
+    private(set) var shared: EndpointClient
+    /// The version of the rules that its subscriptions were held against.
+    var rightsSeen: StoreRevision
     /// Somebody has to say who this is, and nobody has.
     var mustLogIn: Bool
     /// When its token runs out.
-    var expires: Timestamp?
+    var expires: Timestamp? { didSet { self.quietUntil = .longAgo } }
     /// The API key that it logged in with, while that is there.
-    var keyID: String?
+    var keyID: String? { didSet { self.quietUntil = .longAgo } }
     var session: EdgeSession
     /// Only of an event stream of several channels.
     var several: EndpointStream?
-    var phase = Phase.knocking
+    var phase = Phase.knocking { didSet { self.quietUntil = .longAgo } }
     /// Subscriptions that are asked for or joined.
-    var places: [SubscriptionToken: EndpointPlace] = [:]
+    var places = EndpointPlaces()
     /// The read of the log that is under way, and for which subscription.
     var reading: (token: SubscriptionToken, ticket: any EdgeTicket)?
     /// Counts the reads of the log.
     var reads = 0
-    var meter: QuotaMeter?
     /// The client has used its quota up: nothing is read from it or written to it before.
     var mutedUntil: Instant?
     private(set) var context: ChannelHandlerContext?
 
-    private var reader = WebSocketReader()
+    /// Only while a message is on its way.
+    private var reader: Reader?
     /// What is to be written at the end of the tick.
     private var pending: [ByteBuffer] = []
+    /// The part of the loop's sweep that it is in.
+    var slice: UInt8 = 0
     private var isUnflushed = false
     private var isReadHeld = false
     /// Of messages whose operations are under way.
@@ -68,23 +72,51 @@ final class EndpointConnection: ChannelDuplexHandler {
     private var bytesTold = 0
     /// What the socket had not taken when it last took something, and when that was.
     private var unread: (left: ByteCount, since: Instant)?
+    /// Until then there is nothing to be looked at, unless something happens.
+    private var quietUntil = Instant.longAgo
+
+    /// What is kept of the request until it is answered.
+    final class Knock {
+        let request: WebRequest
+
+        init(_ request: WebRequest) { self.request = request }
+    }
+
+    /// On the heap: most connections have none.
+    final class Reader {
+        var value = WebSocketReader()
+    }
 
     init(
         _ door: EndpointDoor, _ loop: EndpointLoop, _ request: WebRequest, _ channel: any Channel, isSecure: Bool
     ) {
         self.door = door
         self.loop = loop
-        self.request = request
+        self.knocked = Knock(request)
         self.name = door.nextName()
         self.since = door.wallTime
         let address = channel.remoteAddress?.ipAddress ?? ""
-        self.client = door.upstream.client(.anonymous, address: address, channels: nil)
+        let shared = loop.anonymous(address)
+        (self.shared, self.rightsSeen) = (shared, shared.context.access.version)
         self.transport = isSecure ? .tls : HostAddress(address)?.isLoopback == true ? .loopback : .open
         self.mustLogIn = door.configuration.login != nil
         self.isStream = request.path == "/v1/stream"
         self.session = EdgeSession(
             self.isStream ? .stream : .socket, at: door.now, isConnected: self.isStream)
     }
+
+    var request: WebRequest { self.knocked?.request ?? WebRequest(method: "GET", target: "", headers: []) }
+
+    /// Who this is. Whoever becomes somebody else has a place of its own: what a token allows is nobody else's.
+    var client: ClientContext {
+        get { self.shared.context }
+        set {
+            self.settleMeter()
+            self.shared = EndpointClient(newValue)
+        }
+    }
+
+    func renewClient() { self.door.upstream.renew(&self.shared.context) }
 
     // MARK: Channel events
 
@@ -103,9 +135,12 @@ final class EndpointConnection: ChannelDuplexHandler {
             }
             return
         }
-        self.reader.received(Self.unwrapInboundIn(data))
-        self.readFrames()
+        let reader = self.reader ?? self.loop.spareReader ?? Reader()
+        (self.reader, self.loop.spareReader) = (reader, nil)
+        reader.value.received(Self.unwrapInboundIn(data))
+        self.readFrames(reader)
         self.tellHeld()
+        if reader.value.isIdle { (self.reader, self.loop.spareReader) = (nil, reader) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -147,6 +182,9 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.context = nil
     }
 
+    /// For tests.
+    var keepsReader: Bool { self.reader != nil }
+
     private var isClosed: Bool { if case .closed = self.phase { true } else { false } }
 
     private func ended() {
@@ -156,7 +194,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.settleMeter()
         self.pending = []
         self.requestBytes = 0
-        self.reader = WebSocketReader()
+        self.reader = nil
         self.tellHeld()
         self.loop.remove(self)
     }
@@ -180,9 +218,9 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.context?.read()
     }
 
-    private func readFrames() {
+    private func readFrames(_ reader: Reader) {
         do throws(WebSocketFault) {
-            while case .open = self.phase, let event = try self.reader.next() {
+            while case .open = self.phase, let event = try reader.value.next() {
                 switch event {
                 case .message(let text):
                     self.run(self.session.received(text, at: self.door.now))
@@ -217,7 +255,7 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     /// Messages of all clients together are bounded: who brings a large one while there is no room comes again.
     private func tellHeld() {
-        let held = self.reader.byteCount + self.requestBytes
+        let held = (self.reader?.value.byteCount ?? 0) + self.requestBytes
         let more = held - self.bytesTold
         guard more != 0 else { return }
         self.bytesTold = held
@@ -231,6 +269,7 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     func write(_ bytes: ByteBuffer) {
         guard !self.isClosed else { return }
+        self.quietUntil = .longAgo
         self.pending.append(bytes)
         guard !self.isUnflushed else { return }
         self.isUnflushed = true
@@ -266,6 +305,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         // The option exists on every stream channel; one without it has nothing to hold back.
         let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let left = buffered + self.pending.reduce(0) { $0 + $1.readableBytes }
+        if left > 0 { self.quietUntil = .longAgo }
         if left == 0, case .closing(_, isLast: true) = self.phase { return self.cut() }
         guard left != self.session.bytesOwed.rawValue || left == 0 else { return }
         self.run(self.session.left(.bytes(left)))
@@ -296,8 +336,15 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     // MARK: Time
 
-    /// Once a second.
+    /// Once a second. Nothing is looked at of a connection that is quiet: there are many.
     func sweep(at now: Instant) {
+        guard now >= self.quietUntil else { return }
+        self.look(at: now)
+        guard case .open = self.phase, self.expires == nil, self.keyID == nil, self.several == nil else { return }
+        self.quietUntil = self.session.quietUntil ?? .longAgo
+    }
+
+    private func look(at now: Instant) {
         if case .closing(let until, _) = self.phase {
             if now >= until { self.cut() }
             return
@@ -306,7 +353,6 @@ final class EndpointConnection: ChannelDuplexHandler {
         if let keyID = self.keyID, !self.door.upstream.holds(key: keyID) {
             return self.run(self.session.close(.revoked))
         }
-        self.renewRights()
         self.sweepStream()
         self.run(self.session.swept(at: now))
         self.endUnread(at: now)
@@ -326,4 +372,8 @@ final class EndpointConnection: ChannelDuplexHandler {
         }
         if now.since(unread.since) >= Limits.edgeUnreadWaitMax { self.run(self.session.close(.tooSlow)) }
     }
+}
+
+extension Instant {
+    fileprivate static let longAgo = Instant(nanoseconds: 0)
 }

@@ -26,12 +26,12 @@ extension EndpointDoor {
 
 extension EndpointLoop {
     func opened(after: ConnectionID?, limit: Int) -> [OpenConnection] {
-        self.connections.values.lazy.compactMap(\.opened).page(after: after, limit)
+        self.connections.lazy.compactMap(\.opened).page(after: after, limit)
     }
 
     func disconnect(_ id: ConnectionID) -> Bool {
         let name = id.description
-        guard let connection = self.connections.values.first(where: { $0.name == name }) else { return false }
+        guard let connection = self.connections.first(where: { $0.name == name }) else { return false }
         connection.run(connection.session.close(.disconnected))
         return true
     }

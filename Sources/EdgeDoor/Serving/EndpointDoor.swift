@@ -106,9 +106,7 @@ package final class EndpointDoor: Sendable {
             headers: head.headers.map { (name: $0.name, value: $0.value) })
         let connection = EndpointConnection(self, loop, request, channel, isSecure: isSecure)
         do {
-            // Clients say little, and there are many: what is read into is small, and grows for who says more.
-            let allocator = AdaptiveRecvByteBufferAllocator(minimum: 256, initial: 512, maximum: 16_384)
-            try channel.syncOptions?.setOption(.recvAllocator, value: allocator)
+            try channel.syncOptions?.setOption(.recvAllocator, value: PassingReadBuffers.edge)
             try channel.pipeline.syncOperations.addHandler(connection, position: position)
         } catch {
             // The connection has gone meanwhile.

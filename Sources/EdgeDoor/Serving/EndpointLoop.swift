@@ -1,3 +1,4 @@
+import ApusAccess
 import ApusCore
 import NIOCore
 import WebFormats
@@ -13,7 +14,15 @@ final class EndpointLoop {
     private let clock: any Clock
     /// For operators.
     var counts = EndpointCounts()
-    private(set) var connections: [ObjectIdentifier: EndpointConnection] = [:]
+    /// In as many parts as the sweep has.
+    private var slices: [[ObjectIdentifier: EndpointConnection]]
+    private(set) var connectionCount = 0
+    private var nextSlice = 0
+    private var sweeping = 0
+    /// Clients that have not said who they are, by their addresses.
+    private var nobodies: [String: EndpointClient] = [:]
+    /// Reads for one connection after the other, where nothing is kept in between.
+    var spareReader: EndpointConnection.Reader?
     private var audiences: [AudienceKey: EndpointAudience] = [:]
     private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
     private var lastSubscriber: Int64 = 0
@@ -42,21 +51,38 @@ final class EndpointLoop {
         self.upstream = upstream
         self.clock = clock
         self.topics = EndpointTopics(eventLoop)
+        self.slices = Array(repeating: [:], count: Limits.edgeSweepSlices)
     }
 
-    var connectionCount: Int { self.connections.count }
     var isDraining: Bool { self.drained != nil }
 
     // MARK: Connections
 
     func add(_ connection: EndpointConnection) {
-        self.connections[ObjectIdentifier(connection)] = connection
+        connection.slice = UInt8(truncatingIfNeeded: self.nextSlice)
+        self.nextSlice = (self.nextSlice + 1) % self.slices.count
+        self.slices[Int(connection.slice)][ObjectIdentifier(connection)] = connection
+        self.connectionCount += 1
         self.keepSweeping()
     }
 
     func remove(_ connection: EndpointConnection) {
-        self.connections[ObjectIdentifier(connection)] = nil
-        if self.connections.isEmpty { self.drained?.succeed() }
+        guard self.slices[Int(connection.slice)].removeValue(forKey: ObjectIdentifier(connection)) != nil else {
+            return
+        }
+        self.connectionCount -= 1
+        if self.connectionCount == 0 { self.drained?.succeed() }
+    }
+
+    /// All of them, as they are now.
+    var connections: [EndpointConnection] { self.slices.flatMap(\.values) }
+
+    /// The client that nobody has said anything about, at this address.
+    func anonymous(_ address: String) -> EndpointClient {
+        if let known = self.nobodies[address] { return known }
+        let client = EndpointClient(self.upstream.client(.anonymous, address: address, channels: nil))
+        self.nobodies[address] = client
+        return client
     }
 
     func drain(within patience: Duration) -> EventLoopFuture<Void> {
@@ -65,16 +91,17 @@ final class EndpointLoop {
         self.drained = drained
         // Spread, or all of them come to the next node at once.
         let spread = Int64(max(1, min(patience, Limits.edgeMoveSpreadMax).wholeMilliseconds))
-        for (place, connection) in self.connections.values.enumerated() {
-            let wait = Duration.milliseconds(Int64(place) * spread / Int64(self.connections.count))
+        let connections = self.connections
+        for (place, connection) in connections.enumerated() {
+            let wait = Duration.milliseconds(Int64(place) * spread / Int64(connections.count))
             connection.drain(retryIn: wait)
         }
-        guard !self.connections.isEmpty else {
+        guard self.connectionCount > 0 else {
             drained.succeed()
             return drained.futureResult
         }
         let cut = self.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(patience.wholeNanoseconds)) {
-            for connection in Array(self.connections.values) { connection.cut() }
+            for connection in self.connections { connection.cut() }
         }
         drained.futureResult.assumeIsolated().whenComplete { _ in cut.cancel() }
         return drained.futureResult
@@ -107,15 +134,24 @@ final class EndpointLoop {
         audience.join(member, then)
     }
 
-    func leave(_ channel: EdgeChannel, of topic: TopicID, _ member: EndpointAudience.Member, door: EndpointDoor) {
+    /// - Parameter seat: as the channel told it.
+    func leave(
+        _ channel: EdgeChannel, of topic: TopicID, _ member: EndpointAudience.Member, from seat: Int32?,
+        door: EndpointDoor
+    ) {
         let key = AudienceKey(topic: topic, channel: channel)
         guard let audience = self.audiences[key] else { return }
-        audience.leave(member)
+        audience.leave(member, from: seat)
         guard audience.isEmpty else { return }
         self.audiences[key] = nil
         self.audiencesByID[audience.id] = nil
         let id = audience.id
         door.run(on: door.home(of: topic)) { $0.topics.leave(id, channel, of: topic, door) }
+    }
+
+    /// The same channel as the others of this loop know it, so that it is kept once.
+    func channel(like channel: EdgeChannel, of topic: TopicID) -> EdgeChannel? {
+        self.audiences[AudienceKey(topic: topic, channel: channel)]?.channel
     }
 
     /// Where a channel stands for the clients of this loop.
@@ -225,17 +261,37 @@ final class EndpointLoop {
 
     // MARK: The sweep
 
-    /// One for all connections of the loop: none has a timer of its own.
+    /// One for all connections of the loop: none has a timer of its own. Each is come to once a second, some of them at
+    /// a time, so that nobody waits for the sweep of ten thousand.
     func keepSweeping() {
         guard self.sweepTask == nil else { return }
-        self.sweepTask = self.eventLoop.assumeIsolated().scheduleTask(
-            in: .nanoseconds(Limits.connectionSweepPeriod.wholeNanoseconds)
-        ) {
+        let period = Limits.connectionSweepPeriod.wholeNanoseconds / Int64(Limits.edgeSweepSlices)
+        self.sweepTask = self.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(period)) {
             self.sweepTask = nil
-            let now = self.clock.now
-            self.topics.sweep(self.upstream)
-            for connection in Array(self.connections.values) { connection.sweep(at: now) }
-            if !self.connections.isEmpty || !self.topics.isEmpty { self.keepSweeping() }
+            self.sweep(self.sweeping)
+            self.sweeping = (self.sweeping + 1) % self.slices.count
+            if self.connectionCount > 0 || !self.topics.isEmpty { self.keepSweeping() }
         }
+    }
+
+    private func sweep(_ slice: Int) {
+        let now = self.clock.now
+        if slice == 0 {
+            self.topics.sweep(self.upstream)
+            self.forgetNobodies()
+        }
+        for connection in self.slices[slice].values {
+            connection.renewRights()
+            connection.sweep(at: now)
+        }
+    }
+
+    /// From where nobody is connected any more.
+    private func forgetNobodies() {
+        var gone: [String] = []
+        for index in self.nobodies.indices where isKnownUniquelyReferenced(&self.nobodies.values[index]) {
+            gone.append(self.nobodies[index].key)
+        }
+        for address in gone { self.nobodies[address] = nil }
     }
 }

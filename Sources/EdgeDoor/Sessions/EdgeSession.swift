@@ -25,7 +25,7 @@ package struct EdgeSession: Sendable {
         /// Nobody has said who this is, and has until then to do so.
         case waiting(until: Instant)
         /// It is being found out; lines that came meanwhile wait.
-        case connecting(RequestID?, held: [ClientLine], until: Instant)
+        indirect case connecting(RequestID?, held: [ClientLine], until: Instant)
         case open
         case closed
     }
@@ -41,13 +41,13 @@ package struct EdgeSession: Sendable {
 
     struct Subscription: Sendable {
         var token: SubscriptionToken
-        let channel: EdgeChannel
+        var channel: EdgeChannel
         var phase: Phase
         let whenSlow: SlowReaderRule
-        /// Records that may still be pushed; nil: as many as the socket takes.
-        var credit: Int?
         /// In the queue of those who wait to be read for.
         var isQueued = false
+        /// Records that may still be pushed; nil: as many as the socket takes.
+        var credit: Int?
         /// Only where it may be confirmed.
         var given: GivenRecords?
         /// What was not pushed since the client fell behind.
@@ -155,6 +155,18 @@ package struct EdgeSession: Sendable {
             return [.ping]
         case .closed: return []
         }
+    }
+
+    /// Until when a client that is quiet, and owed nothing, need not be looked at; nil: it has to be asked each second.
+    package var quietUntil: Instant? {
+        guard case .open = self.state, self.owed == .zero else { return nil }
+        return self.heardAt.advanced(by: Limits.edgePingPeriod * (self.isPinged ? 2 : 1))
+    }
+
+    /// The same channel, as others know it already: a name that a thousand clients sent is kept once.
+    package mutating func shares(_ channel: EdgeChannel, for token: SubscriptionToken) {
+        guard let index = self.index(of: token), self.subscriptions[index].channel == channel else { return }
+        self.subscriptions[index].channel = channel
     }
 
     /// This node stops soon: the client moves to another after so long.

@@ -47,6 +47,12 @@ package struct WebSocketReader: Sendable {
         self.rest.readableBytes + self.message.readableBytes + self.control.readableBytes
     }
 
+    /// It is between two messages, and keeps nothing: a new one would do as well.
+    package var isIdle: Bool {
+        guard case .head = self.state else { return false }
+        return self.fragments == 0 && self.byteCount == 0
+    }
+
     package mutating func received(_ bytes: ByteBuffer) {
         if self.rest.readableBytes == 0 {
             self.rest = bytes

@@ -9,6 +9,7 @@ import NIOHTTP1
 import NIOHTTPTypes
 import NIOSSL
 import Synchronization
+import WebFormats
 
 /// Makes each accepted connection one of this door's, and runs the requests of those that are.
 ///
@@ -62,6 +63,8 @@ final class WebConnections: HTTPChannelHandler {
             // `try?`: what the system does not know does not matter.
             try? channel.syncOptions?.setOption(.tcpOption(.tcp_nodelay), value: 1)
             try? channel.syncOptions?.setOption(.socketOption(.so_keepalive), value: 1)
+            try? channel.syncOptions?.setOption(.recvAllocator, value: GrowingReadBuffers())
+            try? channel.syncOptions?.setOption(.maxMessagesPerRead, value: 1)
             let pipeline = channel.pipeline.syncOperations
             if let tls = self.configuration.tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls())) }
             let encoder = HTTPResponseEncoder()

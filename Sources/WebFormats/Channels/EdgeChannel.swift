@@ -14,7 +14,9 @@ package import NIOCore
 /// stands for one of them, and must stand for `%`, `*`, control characters, line separators and what is not UTF-8. So a
 /// name has no line break in it, whatever the key. One channel may be written in several ways; ``description`` is the
 /// one that pushes carry, and equality is of what is meant.
-package struct EdgeChannel: Hashable, Sendable {
+///
+/// Its parts are in one place however often it is copied: an endpoint server knows one channel by many of its parts.
+package struct EdgeChannel: Sendable {
     package enum Selection: Hashable, Sendable {
         case everything
         /// The records with exactly this key, one byte or more.
@@ -23,23 +25,35 @@ package struct EdgeChannel: Hashable, Sendable {
         case prefix(ByteBuffer)
     }
 
-    package let topic: String
-    package let selection: Selection
+    private final class Parts: Sendable {
+        let topic: String
+        let selection: Selection
+
+        init(_ topic: String, _ selection: Selection) {
+            self.topic = topic
+            self.selection = selection
+        }
+    }
+
+    private let parts: Parts
+
+    package var topic: String { self.parts.topic }
+    package var selection: Selection { self.parts.selection }
 
     /// Reads a channel's name.
     package init(_ name: String) throws(ChannelNameError) {
         guard name.utf8.count <= Limits.channelNameBytesMax.rawValue else { throw .tooLong }
         let parts = name.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
-        self.topic = parts.first.map(String.init) ?? ""
-        if let refusal = TopicName.refusal(of: self.topic) { throw .topic(refusal) }
+        let topic = parts.first.map(String.init) ?? ""
+        if let refusal = TopicName.refusal(of: topic) { throw .topic(refusal) }
         guard parts.count == 2 else {
-            self.selection = .everything
+            self.parts = Parts(topic, .everything)
             return
         }
-        let start = self.topic.utf8.count + 1
+        let start = topic.utf8.count + 1
         let (bytes, isPrefix) = try ChannelEscapes.read(ByteBuffer(string: String(parts[1])), startingAt: start)
         guard isPrefix || bytes.readableBytes > 0 else { throw .emptyKey }
-        self.selection = isPrefix ? .prefix(bytes) : .key(bytes)
+        self.parts = Parts(topic, isPrefix ? .prefix(bytes) : .key(bytes))
     }
 
     /// Whether a record with this key belongs to the channel; nil is a record without one.
@@ -63,6 +77,17 @@ package struct EdgeChannel: Hashable, Sendable {
         if count == 1 { return PartitionIndex(rawValue: 0) }
         guard case .key(let key) = self.selection, placement == .murmur2 else { return nil }
         return PartitionIndex(rawValue: Int32(truncatingIfNeeded: Murmur2.partition(of: key, count: count)))
+    }
+}
+
+extension EdgeChannel: Hashable {
+    package static func == (left: EdgeChannel, right: EdgeChannel) -> Bool {
+        left.parts === right.parts || (left.selection == right.selection && left.topic == right.topic)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(self.topic)
+        hasher.combine(self.selection)
     }
 }
 
