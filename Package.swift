@@ -88,7 +88,7 @@ let parts: [[Target]] = [
     part(
         "EdgeDoor",
         [
-            "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", nioCore, nioHTTP1, crypto,
+            "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", nioCore, nioHTTP1, crypto,
             logging,
         ],
         tests: ["ApusFakes", nioEmbedded]

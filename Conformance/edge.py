@@ -2,9 +2,11 @@
 when the broker is killed in between."""
 
 import asyncio
+import base64
 import http.client
 import json
 import os
+import struct
 import time
 
 import websockets
@@ -27,7 +29,7 @@ def records():
 
 def body(checks, apus, folder):
     port = free_port()
-    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"127.0.0.1:{port}"])
+    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"127.0.0.1:{port}", "--ws-deflate"])
     broker.start()
     try:
         address, host = f"127.0.0.1:{broker.port}", f"127.0.0.1:{port}"
@@ -35,6 +37,7 @@ def body(checks, apus, folder):
         sent = records()
         Confluent.produce(address, TOPIC, sent[: COUNT // 2])
         asyncio.run(asyncio.wait_for(sockets(checks, broker, address, host, sent), DEADLINE))
+        checks.part("bytes", lambda: asyncio.run(asyncio.wait_for(in_bytes(checks, host), DEADLINE)))
         checks.part("stream", stream, checks, host, sent)
         checks.part("streams", streams, checks, host, sent)
         checks.part("refusals", refusals, checks, host)
@@ -76,6 +79,90 @@ async def sockets(checks, broker, address, host, sent):
             checks.true("a foreign page was let in", False)
     except websockets.InvalidStatus as error:
         checks.equal("foreign page", error.response.status_code, 403)
+
+
+async def in_bytes(checks, host):
+    """The binary subprotocol, beside JSON on the same topic; pushes are compressed for whoever offers it."""
+    url, value = f"ws://{host}/v1/ws", bytes(range(256)) * 8
+    async with websockets.connect(url, subprotocols=["apus.v1.cbor"]) as socket, websockets.connect(
+        url, compression=None
+    ) as text:
+        checks.equal("binary subprotocol", socket.subprotocol, "apus.v1.cbor")
+        offers = [extension.name for extension in socket.protocol.extensions]
+        checks.equal("compression", offers, ["permessage-deflate"])
+        checks.true("no compression", not text.protocol.extensions)
+        await say(socket, {"id": 1, "op": "connect"})
+        await say(socket, {"id": 2, "op": "create", "topic": "in-bytes"})
+        await say(socket, {"id": 3, "op": "subscribe", "channel": "in-bytes"})
+        await ask(text, {"id": 1, "op": "connect"})
+        await ask(text, {"id": 2, "op": "subscribe", "channel": "in-bytes"})
+        await socket.send(cbor({"op": "write", "topic": "in-bytes", "key": b"\xff\x00", "value": value}))
+        push = uncbor(await socket.recv())
+        checks.equal("pushed bytes", [(r["key"], r["value"]) for r in push["records"]], [(b"\xff\x00", value)])
+        other = json.loads(await text.recv())
+        checks.equal("the same in JSON", base64.b64decode(other["records"][0]["base64"]), value)
+        checks.equal("one offset", push["records"][0]["offset"], other["records"][0]["offset"])
+        checks.equal("one cursor", push["cursor"], other["cursor"])
+        answer = await say(socket, {"id": 4, "op": "read", "channel": "in-bytes"})
+        checks.equal("read bytes", [r["value"] for r in answer["ok"]["records"]], [value])
+        answer = await say(socket, {"id": 5, "op": "dance"})
+        checks.equal("refused in bytes", answer["error"]["code"], "unknown_operation")
+        await socket.send("{}")
+        checks.equal("text where bytes are spoken", await code(socket), 1003)
+
+
+async def say(socket, request):
+    await socket.send(cbor(request))
+    while True:
+        answer = uncbor(await socket.recv())
+        if answer.get("id") == request["id"]:
+            return answer
+
+
+def cbor(value):
+    """RFC 8949, as far as operations need it."""
+
+    def head(major, number):
+        for short, form in ((24, ">B"), (25, ">H"), (26, ">I"), (27, ">Q")):
+            if number < 24:
+                return bytes([major << 5 | number])
+            if number < 1 << 8 * struct.calcsize(form):
+                return bytes([major << 5 | short]) + struct.pack(form, number)
+        raise ValueError(number)
+
+    if isinstance(value, dict):
+        return head(5, len(value)) + b"".join(cbor(name) + cbor(item) for name, item in value.items())
+    if isinstance(value, str):
+        return head(3, len(value.encode())) + value.encode()
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    return head(0, value)
+
+
+def uncbor(data):
+    def item(at):
+        major, short, at = data[at] >> 5, data[at] & 31, at + 1
+        if major == 7:
+            return {20: False, 21: True, 22: None}[short], at
+        number = short
+        if short >= 24:
+            form = {24: ">B", 25: ">H", 26: ">I", 27: ">Q"}[short]
+            (number,) = struct.unpack_from(form, data, at)
+            at += struct.calcsize(form)
+        if major in (2, 3):
+            piece = bytes(data[at : at + number])
+            return (piece if major == 2 else piece.decode()), at + number
+        if major in (4, 5):
+            items = []
+            for _ in range(number * (major - 3)):
+                one, at = item(at)
+                items.append(one)
+            return (items if major == 4 else dict(zip(items[::2], items[1::2]))), at
+        return (number if major == 0 else -1 - number), at
+
+    value, end = item(0)
+    assert end == len(data), "something follows the item"
+    return value
 
 
 async def ask(socket, request):

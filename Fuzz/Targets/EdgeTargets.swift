@@ -37,6 +37,40 @@ extension FuzzTarget {
         }
     )
 
+    /// The same frames where messages may be compressed, however little of them comes to how much.
+    static let deflate = FuzzTarget(
+        name: "deflate",
+        isProportional: false,
+        // A message of the longest length, what it is read into, and the same again while pieces are compared.
+        heapBytesMax: { FuzzTarget.heapBytesFixed * 4 + Limits.edgeMessageBytesMax.rawValue * 8 + $0 * 64 },
+        seeds: { EdgeSeeds.deflated },
+        run: { bytes in
+            guard let first = bytes.first else { return }
+            let body = ByteBuffer(bytes: bytes.dropFirst())
+            let whole = EdgeSeeds.read(body, by: .max, mayInflate: true)
+            let pieces = EdgeSeeds.read(body, by: 1 + Int(first % 16), mayInflate: true)
+            precondition(whole.events == pieces.events && whole.fault == pieces.fault, "pieces read otherwise")
+            if let wire = MessageDeflate.deflated(body) {
+                precondition((try? MessageDeflate.inflated(wire)) == body, "a message that does not come back")
+            }
+        }
+    )
+
+    /// The maps of a message in CBOR. What is refused is told in CBOR.
+    static let binary = FuzzTarget(
+        name: "binary",
+        isProportional: true,
+        heapBytesMax: { FuzzTarget.heapBytesFixed * 16 + $0 * 512 },
+        seeds: { EdgeSeeds.maps },
+        run: { bytes in
+            for line in ClientLine.lines(of: ByteBuffer(bytes: bytes), in: .cbor) {
+                guard case .refused(let id, let problem) = line else { continue }
+                let answer = OperationReply.error(id, problem, in: .cbor)
+                precondition(answer.readableBytesView.first.map { $0 >> 5 == 5 } ?? false, "an answer that is no map")
+            }
+        }
+    )
+
     /// A cursor's text. Nothing is one that was not written here, and what was is read back.
     static let cursors = FuzzTarget(
         name: "cursors",
@@ -109,8 +143,31 @@ private enum EdgeSeeds {
         ]
     }
 
-    static func read(_ bytes: ByteBuffer, by size: Int) -> (events: [WebSocketReader.Event], fault: WebSocketFault?) {
+    static var deflated: [[UInt8]] {
+        self.frames + [
+            [2, 0xC1, 0x87, 0, 0, 0, 0, 0xF2, 0x48, 0xCD, 0xC9, 0xC9, 0x07, 0x00],
+            [
+                9, 0x41, 0x83, 0, 0, 0, 0, 0xF2, 0x48, 0xCD, 0x89, 0x80, 1, 2, 3, 4, 0x80, 0x84, 0, 0, 0, 0, 0xC9, 0xC9,
+                7, 0,
+            ],
+            [1, 0xC1, 0x8B, 0, 0, 0, 0, 0, 5, 0, 0xFA, 0xFF, 0x48, 0x65, 0x6C, 0x6C, 0x6F, 0],
+        ]
+    }
+
+    static var maps: [[UInt8]] {
+        [
+            [0xA2, 0x62, 0x69, 0x64, 1, 0x62, 0x6F, 0x70] + [0x67] + Array("connect".utf8),
+            [0xA3, 0x62, 0x6F, 0x70, 0x65] + Array("write".utf8) + [0x65] + Array("topic".utf8) + [0x61, 0x74, 0x65]
+                + Array("value".utf8) + [0x43, 0, 1, 2],
+            [0x82, 0xF9, 0x3C, 0, 0xFB, 0x3F, 0xF1, 0x99, 0x99, 0x99, 0x99, 0x99, 0x9A],
+        ]
+    }
+
+    static func read(
+        _ bytes: ByteBuffer, by size: Int, mayInflate: Bool = false
+    ) -> (events: [WebSocketReader.Event], fault: WebSocketFault?) {
         var (reader, rest) = (WebSocketReader(), bytes)
+        reader.mayInflate = mayInflate
         var events: [WebSocketReader.Event] = []
         do throws(WebSocketFault) {
             while let piece = rest.readSlice(length: min(size, rest.readableBytes)), piece.readableBytes > 0 {

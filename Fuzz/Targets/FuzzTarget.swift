@@ -23,6 +23,6 @@ struct FuzzTarget: Sendable {
     static let all: [FuzzTarget] = [
         .requests, .responses, .frames, .batches, .segments, .indexes, .states, .compacted,
         .groupRecords, .groupHeartbeats, .groupRequests, .logins, .keys, .certificates, .accessRecords,
-        .accessStore, .webSocket, .operations, .cursors, .webRequests,
+        .accessStore, .webSocket, .deflate, .operations, .binary, .cursors, .webRequests,
     ]
 }

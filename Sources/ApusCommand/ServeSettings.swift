@@ -9,6 +9,7 @@ package struct ServeSettings: Hashable, Sendable {
     package var http: WebAddress
     /// Origins of pages that may connect besides the server's own; `*` is all.
     package var httpOrigins: Set<String>
+    package var deflatesWebSockets: Bool
     /// What clients are told to connect to; nil: what they connected to.
     package var advertise: HostPort?
     package var isInsecure: Bool
@@ -43,6 +44,7 @@ package struct ServeSettings: Hashable, Sendable {
             Setting(
                 "http-origin", "ORIGIN,…", "",
                 "pages that may connect besides our own, as https://app.example; * is all (repeatable)"),
+            Setting("ws-deflate", nil, "false", "compress what is pushed over WebSockets to clients that offer it"),
             Setting("advertise", "HOST:PORT", "", "address that clients are told, when they can not use --kafka's"),
             Setting(
                 "insecure", nil, "false", "take a public address though anybody may come in, or others may listen"),
@@ -73,6 +75,7 @@ package struct ServeSettings: Hashable, Sendable {
         self.httpOrigins = try values.parsed("http-origin") { text throws(CommandFailure) in
             try Self.origins(text)
         }
+        self.deflatesWebSockets = try values.flag("ws-deflate")
         let advertise = values.text("advertise")
         self.advertise = advertise.isEmpty ? nil : try HostPort(advertise)
         self.isInsecure = try values.flag("insecure")

@@ -16,6 +16,8 @@ public struct ServerConfiguration: Sendable {
     /// Pages that may connect besides the server's own, as browsers write their origins (`https://app.example`); `*` is
     /// all of them.
     public var httpOrigins: Set<String> = []
+    /// Compress what is pushed over WebSockets to clients that offer it (RFC 7692).
+    public var deflatesWebSockets = false
     /// The version of the program around it, for people.
     public var version = ""
     /// What clients are told to connect to, when it is not what they came to.

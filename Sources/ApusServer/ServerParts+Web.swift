@@ -49,6 +49,7 @@ extension ServerParts {
         endpoint.login = door.login
         let tickets = EndpointTickets(clock: SystemClock())
         (door.tickets, endpoint.tickets) = (tickets, tickets)
+        endpoint.mayDeflate = configuration.deflatesWebSockets
         endpoint.origins = OriginRules(allowed: configuration.httpOrigins)
         endpoint.presence = BrokerPresence(broker)
         endpoint.node = "broker-\(broker.identity.brokerID)"

@@ -23,7 +23,7 @@ final class EdgeBench {
 
     init(
         loops count: Int = 1, origins: OriginRules = OriginRules(), login: WebLogin? = nil,
-        tickets: (any TicketOffice)? = nil, upstream: (any EdgeUpstream)? = nil,
+        tickets: (any TicketOffice)? = nil, upstream: (any EdgeUpstream)? = nil, mayDeflate: Bool = false,
         change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.loops = (0..<count).map { _ in EmbeddedEventLoop() }
@@ -45,6 +45,7 @@ final class EdgeBench {
         configuration.node = "broker-3"
         configuration.isOnlyNode = true
         configuration.origins = origins
+        configuration.mayDeflate = mayDeflate
         configuration.login = login
         configuration.tickets = tickets
         let made = BenchBox<EndpointDoor>()
@@ -174,7 +175,8 @@ final class EdgeBench {
             ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ]
         let client = try self.client("/v1/ws", upgrade + headers, on: loop)
-        #expect(try client.head().hasPrefix("HTTP/1.1 101 "))
+        client.answer = try client.head()
+        #expect(client.answer.hasPrefix("HTTP/1.1 101 "))
         return client
     }
 }
@@ -188,6 +190,8 @@ final class BenchClient {
     private var backlog: [String] = []
     /// What a client that resumes would bring.
     private(set) var cursor = ""
+    /// The head with which a WebSocket was opened.
+    var answer = ""
 
     init(channel: EmbeddedChannel, socket: FullSocket, bench: EdgeBench) {
         self.channel = channel
@@ -228,21 +232,39 @@ final class BenchClient {
 
     /// Frames that came: texts as they are, others by their opcode and the bytes behind it.
     func frames() throws -> [String] {
-        try self.take()
         var frames = self.backlog
         self.backlog = []
-        while let (first, second) = self.bytes.readMultipleIntegers(as: (UInt8, UInt8).self) {
-            var length = Int(second)
-            if second == 126 { length = Int(self.bytes.readInteger(as: UInt16.self) ?? 0) }
-            if second == 127 { length = Int(self.bytes.readInteger(as: UInt64.self) ?? 0) }
-            var payload = self.bytes.readSlice(length: length) ?? ByteBuffer(string: "cut")
+        try self.forEachFrame { first, payload in
+            var payload = payload
+            let length = payload.readableBytes
             switch first {
             case 0x81: frames.append(payload.readString(length: length) ?? "")
+            case 0xC1: frames.append(String(buffer: try MessageDeflate.inflated(payload)))
             case 0x88: frames.append("close \(payload.readInteger(as: UInt16.self) ?? 0)")
             default: frames.append("frame \(first & 0xF) \(length)")
             }
         }
         return frames
+    }
+
+    /// The binary messages that came; nothing else may have.
+    func binaries() throws -> [ByteBuffer] {
+        var messages: [ByteBuffer] = []
+        try self.forEachFrame { first, payload in
+            #expect(first == 0x82)
+            messages.append(payload)
+        }
+        return messages
+    }
+
+    private func forEachFrame(_ body: (UInt8, ByteBuffer) throws -> Void) throws {
+        try self.take()
+        while let (first, second) = self.bytes.readMultipleIntegers(as: (UInt8, UInt8).self) {
+            var length = Int(second)
+            if second == 126 { length = Int(self.bytes.readInteger(as: UInt16.self) ?? 0) }
+            if second == 127 { length = Int(self.bytes.readInteger(as: UInt64.self) ?? 0) }
+            try body(first, self.bytes.readSlice(length: length) ?? ByteBuffer(string: "cut"))
+        }
     }
 
     func send(_ opcode: UInt8, _ payload: [UInt8]) throws {

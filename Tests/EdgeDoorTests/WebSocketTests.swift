@@ -90,7 +90,7 @@ struct WebSocketTests {
         #expect(fault(ByteBuffer(bytes: [0x81, 0xFF, 0x80, 0, 0, 0, 0, 0, 0, 1])) == .length)
         #expect(fault(ByteBuffer(bytes: [0x81, 0xFF, 0x7F] + Array(repeating: 0xFF, count: 7))) == .tooLarge)
         #expect(fault(self.frame(0, [1])) == .continuation)
-        #expect(fault(self.frame(2, [1])) == .binary)
+        #expect(fault(self.frame(2, [1])) == .kind(.json))
         #expect(fault(self.frame(8, [3])) == .closeCode)
         for code in [0, 999, 1004, 1005, 1006, 1015, 2000, 5000, 65535] as [UInt16] {
             #expect(fault(self.frame(8, [UInt8(code >> 8), UInt8(code & 0xFF)])) == .closeCode, "\(code)")

@@ -66,7 +66,8 @@ enum Arrows {
         Part(
             "EdgeDoor", .thinking,
             [
-                "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "NIOCore", "Crypto",
+                "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", "NIOCore",
+                "Crypto",
             ],
             shells: ["Endpoint"], shellsAllow: ["NIOHTTP1", "Logging", "Synchronization"]
         ),

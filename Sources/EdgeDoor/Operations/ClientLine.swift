@@ -21,10 +21,11 @@ package enum ClientLine: Hashable, Sendable {
     case refused(RequestID?, Problem)
 
     /// The lines of a whole message. Takes any bytes; behind ``Limits/edgeLinesPerMessageMax`` one refusal ends it.
-    package static func lines(of message: ByteBuffer) -> [ClientLine] {
+    package static func lines(of message: ByteBuffer, in format: WireFormat = .json) -> [ClientLine] {
         guard message.readableBytes <= Limits.edgeMessageBytesMax.rawValue else {
             return [.refused(nil, Problem(.messageTooLarge, "a message has at most \(Limits.edgeMessageBytesMax)"))]
         }
+        if format == .cbor { return self.items(of: message) }
         var rest = message
         var lines: [ClientLine] = []
         repeat {
@@ -39,6 +40,25 @@ package enum ClientLine: Hashable, Sendable {
             if rest.readableBytes == 0, length == nil, line.readableBytes == 0, !lines.isEmpty { return lines }
             lines.append(Self(line))
         } while rest.readableBytes > 0
+        return lines
+    }
+
+    /// The maps of a message in CBOR, one behind the other (RFC 8742). Behind one that is none, nothing is read.
+    private static func items(of message: ByteBuffer) -> [ClientLine] {
+        guard message.readableBytes > 0 else { return [.pong] }
+        var reader = CBORReader(message)
+        var lines: [ClientLine] = []
+        while !reader.isAtEnd {
+            guard lines.count < Limits.edgeLinesPerMessageMax else {
+                let detail = "a message has at most \(Limits.edgeLinesPerMessageMax) maps"
+                return lines + [.refused(nil, Problem(.tooMany, detail))]
+            }
+            do throws(CBORFault) {
+                lines.append(Self(try reader.nextJSON()))
+            } catch {
+                return lines + [.refused(nil, Problem(error))]
+            }
+        }
         return lines
     }
 

@@ -24,18 +24,47 @@ package enum OperationResult: Hashable, Sendable {
 
 /// The answer to a request, as a JSON object in one line: `{"id":3,"ok":{…}}` or `{"id":3,"error":{…}}`.
 package enum OperationReply {
-    package static func ok(_ id: RequestID, _ result: OperationResult) -> ByteBuffer {
+    package static func ok(
+        _ id: RequestID, _ result: OperationResult, in format: WireFormat = .json
+    ) -> ByteBuffer {
+        if format == .cbor, case .read(let records, let cursor, let gaps) = result {
+            return self.cbor(id, records, cursor, gaps)
+        }
         var line = ByteBuffer()
         line.writeStaticString("{\"id\":")
         line.writeJSONInteger(id.rawValue)
         line.writeStaticString(",\"ok\":{")
         self.write(result, into: &line)
         line.writeStaticString("}}")
-        return line
+        return format.line(line)
+    }
+
+    /// Records are bytes there; what else there is to a read is the same.
+    private static func cbor(
+        _ id: RequestID, _ records: [EdgeRecord], _ cursor: SealedCursor, _ gaps: [ResumeGap]
+    ) -> ByteBuffer {
+        var rest = ByteBuffer()
+        rest.writeInteger(UInt8(ascii: "{"))
+        rest.writeJSON(cursor)
+        rest.writeJSONMembers(gaps)
+        rest.writeInteger(UInt8(ascii: "}"))
+        rest = WireFormat.cbor.line(rest)
+        // The head of a map with fewer than 24 members is one byte.
+        let members = Int((rest.readInteger(as: UInt8.self) ?? 0) & 31)
+        var bytes = ByteBuffer()
+        bytes.writeCBORMap(2)
+        bytes.writeCBORName("id")
+        bytes.writeCBORInteger(id.rawValue)
+        bytes.writeCBORName("ok")
+        bytes.writeCBORMap(members + 1)
+        bytes.writeCBORName("records")
+        bytes.writeCBOR(records)
+        bytes.writeImmutableBuffer(rest)
+        return bytes
     }
 
     /// - Parameter id: nil when what came had none that could be read.
-    package static func error(_ id: RequestID?, _ problem: Problem) -> ByteBuffer {
+    package static func error(_ id: RequestID?, _ problem: Problem, in format: WireFormat = .json) -> ByteBuffer {
         var line = ByteBuffer()
         line.writeInteger(UInt8(ascii: "{"))
         if let id {
@@ -45,7 +74,7 @@ package enum OperationReply {
         line.writeJSONName("error")
         line.writeJSON(problem)
         line.writeInteger(UInt8(ascii: "}"))
-        return line
+        return format.line(line)
     }
 
     private static func write(_ channel: EdgeChannel, _ page: PresencePage, into line: inout ByteBuffer) {

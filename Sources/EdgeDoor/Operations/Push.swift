@@ -10,14 +10,40 @@ package import WebFormats
 /// the channel, and the same bytes are the data of a server-sent event. It is one line, whatever the records hold.
 package struct Push: Sendable {
     package let channel: EdgeChannel
-    package let body: ByteBuffer
+    private let json: ByteBuffer?
+    private let cbor: ByteBuffer?
     /// The whole cursor behind the records, if the push carries one: the id of its server-sent event.
     package let eventID: ByteBuffer?
 
     /// - Parameters:
     ///   - records: one at least, in the order of their offsets.
     ///   - cursor: as ``CursorSeal`` writes it.
-    package init(_ channel: EdgeChannel, _ records: [EdgeRecord], _ cursor: SealedCursor) {
+    ///   - formats: those that somebody wants it in.
+    package init(
+        _ channel: EdgeChannel, _ records: [EdgeRecord], _ cursor: SealedCursor, as formats: [WireFormat] = [.json]
+    ) {
+        self.channel = channel
+        self.json = formats.contains(.json) ? Self.json(channel, records, cursor) : nil
+        self.cbor = formats.contains(.cbor) ? Self.cbor(channel, records, cursor) : nil
+        self.eventID = cursor.isStep ? nil : cursor.text
+    }
+
+    /// In JSON, which event streams have, too.
+    package var body: ByteBuffer { self.body(in: .json) }
+
+    /// - Parameter format: one of those that it was made in.
+    package func body(in format: WireFormat) -> ByteBuffer {
+        switch format {
+        case .json: if let json = self.json { return json }
+        case .cbor: if let cbor = self.cbor { return cbor }
+        }
+        preconditionFailure("a push that was not made in this format")
+    }
+
+    /// In all its formats.
+    package var byteCount: Int { (self.json?.readableBytes ?? 0) + (self.cbor?.readableBytes ?? 0) }
+
+    private static func json(_ channel: EdgeChannel, _ records: [EdgeRecord], _ cursor: SealedCursor) -> ByteBuffer {
         var body = ByteBuffer()
         body.writeStaticString("{\"channel\":")
         body.writeJSONString(channel.description)
@@ -25,8 +51,18 @@ package struct Push: Sendable {
         body.writeJSON(records)
         body.writeJSON(cursor)
         body.writeInteger(UInt8(ascii: "}"))
-        self.channel = channel
-        self.body = body
-        self.eventID = cursor.isStep ? nil : cursor.text
+        return body
+    }
+
+    private static func cbor(_ channel: EdgeChannel, _ records: [EdgeRecord], _ cursor: SealedCursor) -> ByteBuffer {
+        var body = ByteBuffer()
+        body.writeCBORMap(3)
+        body.writeCBORName("channel")
+        body.writeCBORText(channel.description)
+        body.writeCBORName("records")
+        body.writeCBOR(records)
+        body.writeCBORName(cursor.isStep ? "step" : "cursor")
+        body.writeCBORText(utf8: cursor.text)
+        return body
     }
 }

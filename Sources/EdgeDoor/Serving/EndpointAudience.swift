@@ -66,7 +66,7 @@ final class EndpointAudience {
     func deliver(_ delivery: HubDelivery) {
         guard self.place != nil else { return }
         self.place?.advance(by: delivery)
-        let frames = SharedFrames(delivery.push)
+        let frames = SharedFrames(delivery.push, self.id.format)
         for member in self.members { member.connection.pushed(delivery, frames, to: member.token) }
     }
 
@@ -96,7 +96,13 @@ final class EndpointAudience {
 /// One push as each kind of connection is sent it: made once for all sockets of a loop, and only if there is one.
 final class SharedFrames {
     let push: Push
-    private(set) lazy var webSocket = WebSocketFrame.of(.text, self.push.body)
+    private let format: WireFormat
+    private(set) lazy var webSocket = WebSocketFrame.of(self.format.opcode, self.push.body(in: self.format))
+    /// For those who take compressed messages; the same as the other one where it would not be shorter.
+    private(set) lazy var deflated: ByteBuffer =
+        MessageDeflate.deflated(self.push.body(in: self.format)).map {
+            WebSocketFrame.of(self.format.opcode, $0, isDeflated: true)
+        } ?? self.webSocket
     private(set) lazy var stream: ByteBuffer = {
         var event = ByteBuffer()
         event.reserveCapacity(self.push.body.readableBytes + (self.push.eventID?.readableBytes ?? 0) + 16)
@@ -112,7 +118,8 @@ final class SharedFrames {
         return event
     }()
 
-    init(_ push: Push) {
+    init(_ push: Push, _ format: WireFormat) {
         self.push = push
+        self.format = format
     }
 }

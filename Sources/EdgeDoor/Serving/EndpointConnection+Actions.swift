@@ -19,10 +19,10 @@ extension EndpointConnection {
         case .perform(let id, let operation): self.perform(id, operation)
         case .send(let line):
             // Only a WebSocket's client can ask for something that is answered.
-            if !self.isStream { self.write(WebSocketFrame.of(.text, line)) }
+            if !self.isStream { self.write(WebSocketFrame.of(self.session.format.opcode, line)) }
         case .tell(let event): self.tell(event)
         case .push(let push):
-            self.give(SharedFrames(push))
+            self.give(SharedFrames(push, self.session.format))
         case .tellLagging(let channel, let ranges): self.tellLagging(channel, ranges)
         case .ping:
             if self.isStream {
@@ -40,7 +40,7 @@ extension EndpointConnection {
         var bytes = ByteBuffer()
         guard self.isStream else {
             bytes.writeJSON(event)
-            return self.write(WebSocketFrame.of(.text, bytes))
+            return self.write(WebSocketFrame.of(self.session.format.opcode, self.session.format.line(bytes)))
         }
         // Before its answer a stream has no events.
         guard case .open = self.phase else { return }
@@ -54,7 +54,9 @@ extension EndpointConnection {
 
     /// Records, with nothing of the client's in them but the id of a stream of several channels.
     private func give(_ frames: SharedFrames) {
-        guard self.isStream else { return self.write(frames.webSocket) }
+        guard self.isStream else {
+            return self.write(self.isDeflating ? frames.deflated : frames.webSocket)
+        }
         guard let several = self.several else { return self.write(frames.stream) }
         if let id = several.cursor.pushed(frames.push) {
             var line = ByteBuffer()
@@ -66,7 +68,7 @@ extension EndpointConnection {
 
     private func tellLagging(_ channel: EdgeChannel, _ ranges: [MissedRange]) {
         guard let topic = self.places.values.first(where: { $0.channel == channel })?.topic,
-            let place = self.loop.place(of: channel, in: topic)
+            let place = self.loop.place(of: channel, in: topic, self.session.format)
         else { return }
         self.session.given(upTo: place.cursor, of: channel)
         self.loop.counts.skips += 1

@@ -64,8 +64,8 @@ extension EndpointConnection {
             do throws(Problem) {
                 let start = try plan.begin(
                     at: try outcome.get(), kept: facts.kept, times: facts.times, lastValues: facts.lastValues,
-                    keepsReceipts: topic.keepsReceipts)
-                if let known = self.loop.channel(like: plan.channel, of: topic.id) {
+                    keepsReceipts: topic.keepsReceipts, in: self.session.format)
+                if let known = self.loop.channel(like: plan.channel, of: topic.id, in: self.session.format) {
                     self.session.shares(known, for: token)
                     self.places[token]?.channel = known
                 }

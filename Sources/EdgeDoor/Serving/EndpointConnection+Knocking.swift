@@ -94,7 +94,10 @@ extension EndpointConnection {
                 let stream = try EventStreamRequest(self.request, origins: self.door.configuration.origins)
                 self.ask(stream)
             } else {
-                let handshake = try WebSocketHandshake(self.request, origins: self.door.configuration.origins)
+                let handshake = try WebSocketHandshake(
+                    self.request, origins: self.door.configuration.origins,
+                    mayDeflate: self.door.configuration.mayDeflate)
+                (self.session.format, self.isDeflating) = (handshake.format, handshake.isDeflating)
                 self.write(handshake.response)
                 self.phase = .open
                 self.forgetRequest()

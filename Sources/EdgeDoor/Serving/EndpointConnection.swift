@@ -35,6 +35,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     var knocked: Knock?
     let transport: Transport
     let isStream: Bool
+    /// Its messages may be compressed.
+    var isDeflating = false
     private(set) var shared: EndpointClient
     /// The version of the rules that its subscriptions were held against.
     var rightsSeen: StoreRevision
@@ -137,6 +139,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         }
         let reader = self.reader ?? self.loop.spareReader ?? Reader()
         (self.reader, self.loop.spareReader) = (reader, nil)
+        (reader.value.format, reader.value.mayInflate) = (self.session.format, self.isDeflating)
         reader.value.received(Self.unwrapInboundIn(data))
         self.readFrames(reader)
         self.tellHeld()

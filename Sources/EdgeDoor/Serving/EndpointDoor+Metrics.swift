@@ -27,7 +27,7 @@ extension EndpointDoor {
     /// Numbers about the clients, for operators. Answers once, on any thread.
     package func metrics(_ then: @escaping @Sendable ([Metric]) -> Void) {
         self.collect { loop in
-            (loop.counts, streams: loop.connections.values.count { $0.isStream }, all: loop.connections.count)
+            (loop.counts, streams: loop.connections.count { $0.isStream }, all: loop.connectionCount)
         }.whenSuccess { loops in
             var counts = EndpointCounts()
             for loop in loops { counts.add(loop.0) }

@@ -17,6 +17,9 @@ package final class EndpointDoor: Sendable {
     package struct Configuration: Sendable {
         package var cursorKeys: CursorKeys
         package var origins = OriginRules()
+        /// Clients that offer it are sent compressed pushes (RFC 7692): a hundredth of a millisecond for each push of a
+        /// loop, however many they are.
+        package var mayDeflate = false
         /// Nil: nobody has to log in.
         package var login: WebLogin?
         /// Takes one-time tickets; nil: there are none.
@@ -170,7 +173,7 @@ package final class EndpointDoor: Sendable {
     func home(of topic: TopicID) -> Int { Int(topic.low % UInt64(self.loops.count)) }
 
     /// The loop that a subscriber is: its number says so.
-    func loop(of subscriber: SubscriberID) -> Int { Int(subscriber.rawValue % Int64(self.loops.count)) }
+    func loop(of subscriber: SubscriberID) -> Int { Int(subscriber.number % Int64(self.loops.count)) }
 
     /// Runs it on that loop: at once when we are on it. What is sent from one loop to another arrives in order.
     func run(on index: Int, _ work: @escaping @Sendable (EndpointLoop) -> Void) {

@@ -43,6 +43,7 @@ final class EndpointLoop {
     private struct AudienceKey: Hashable {
         let topic: TopicID
         let channel: EdgeChannel
+        var format = WireFormat.json
     }
 
     init(_ eventLoop: any EventLoop, index: Int, upstream: any EdgeUpstream, clock: any Clock) {
@@ -115,13 +116,15 @@ final class EndpointLoop {
         _ channel: EdgeChannel, of topic: EdgeTopic, _ member: EndpointAudience.Member, door: EndpointDoor,
         then: @escaping (Result<ChannelPlace, Problem>) -> Void
     ) {
-        let key = AudienceKey(topic: topic.id, channel: channel)
+        let format = member.connection.session.format
+        let key = AudienceKey(topic: topic.id, channel: channel, format: format)
         let audience: EndpointAudience
         if let known = self.audiences[key] {
             audience = known
         } else {
             self.lastSubscriber += 1
-            let id = SubscriberID(rawValue: self.lastSubscriber * Int64(door.loopCount) + Int64(self.index))
+            let number = self.lastSubscriber * Int64(door.loopCount) + Int64(self.index)
+            let id = SubscriberID(number: number, format: format)
             audience = EndpointAudience(id, channel, topic: topic.id)
             self.audiences[key] = audience
             self.audiencesByID[id] = audience
@@ -139,7 +142,7 @@ final class EndpointLoop {
         _ channel: EdgeChannel, of topic: TopicID, _ member: EndpointAudience.Member, from seat: Int32?,
         door: EndpointDoor
     ) {
-        let key = AudienceKey(topic: topic, channel: channel)
+        let key = AudienceKey(topic: topic, channel: channel, format: member.connection.session.format)
         guard let audience = self.audiences[key] else { return }
         audience.leave(member, from: seat)
         guard audience.isEmpty else { return }
@@ -150,13 +153,13 @@ final class EndpointLoop {
     }
 
     /// The same channel as the others of this loop know it, so that it is kept once.
-    func channel(like channel: EdgeChannel, of topic: TopicID) -> EdgeChannel? {
-        self.audiences[AudienceKey(topic: topic, channel: channel)]?.channel
+    func channel(like channel: EdgeChannel, of topic: TopicID, in format: WireFormat) -> EdgeChannel? {
+        self.audiences[AudienceKey(topic: topic, channel: channel, format: format)]?.channel
     }
 
     /// Where a channel stands for the clients of this loop.
-    func place(of channel: EdgeChannel, in topic: TopicID) -> ChannelPlace? {
-        self.audiences[AudienceKey(topic: topic, channel: channel)]?.place
+    func place(of channel: EdgeChannel, in topic: TopicID, _ format: WireFormat) -> ChannelPlace? {
+        self.audiences[AudienceKey(topic: topic, channel: channel, format: format)]?.place
     }
 
     // MARK: The newest record of each key
@@ -228,7 +231,8 @@ final class EndpointLoop {
     /// The topic has more partitions: all of the channel's clients here resume.
     func rejoin(_ id: SubscriberID) {
         guard let audience = self.audiencesByID.removeValue(forKey: id) else { return }
-        self.audiences[AudienceKey(topic: audience.topic, channel: audience.channel)] = nil
+        let key = AudienceKey(topic: audience.topic, channel: audience.channel, format: id.format)
+        self.audiences[key] = nil
         audience.rejoin()
     }
 

@@ -55,6 +55,7 @@ package struct CatchUp: Sendable {
 
     private let channel: EdgeChannel
     private let seal: CursorSeal
+    private let format: WireFormat
     private let isWide: Bool
     /// What is given of the past, where it is only the newest record of each key.
     private let lastValues: [PartitionIndex: LastValues]
@@ -78,9 +79,11 @@ package struct CatchUp: Sendable {
     ///   - ends: up to where a partition is read that is not the channel's any more.
     package init?(
         _ channel: EdgeChannel, from starts: [PartitionIndex: Offset], to live: ChannelPlace,
-        ends: [PartitionIndex: Offset] = [:], seal: CursorSeal, lastValues: [PartitionIndex: LastValues] = [:]
+        ends: [PartitionIndex: Offset] = [:], seal: CursorSeal, lastValues: [PartitionIndex: LastValues] = [:],
+        format: WireFormat = .json
     ) {
         self.lastValues = lastValues
+        self.format = format
         self.channel = channel
         self.seal = seal
         self.isWide = if case .all = live { true } else { false }
@@ -128,7 +131,7 @@ package struct CatchUp: Sendable {
         }
         if let index = self.index(of: delivery.range.partition) { self.raise(index, to: delivery.range.to) }
         guard self.isHolding else { return }
-        self.heldBytes += delivery.push.body.readableBytes
+        self.heldBytes += delivery.push.byteCount
         if self.heldBytes <= Limits.edgeHeldBytesMax.rawValue {
             self.held.append(delivery)
         } else {
@@ -217,7 +220,7 @@ extension CatchUp {
             self.lastValues.isEmpty
             ? records : records.filter { self.lastValues[$0.partition]?.takes($0.offset) ?? true }
         step.recordCount = records.count
-        if !records.isEmpty { step.push = Push(self.channel, records, self.cursor) }
+        if !records.isEmpty { step.push = Push(self.channel, records, self.cursor, as: [self.format]) }
     }
 
     private mutating func raise(_ index: Int, to offset: Offset) {

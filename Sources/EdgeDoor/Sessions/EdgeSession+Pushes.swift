@@ -71,7 +71,7 @@ extension EdgeSession {
     }
 
     private mutating func pushLive(_ delivery: HubDelivery, at index: Int) -> PushAnswer {
-        let bytes = ByteCount(rawValue: delivery.push.body.readableBytes)
+        let bytes = ByteCount(rawValue: delivery.push.body(in: self.format).readableBytes)
         // A push is never cut. The first one goes out however long it is, or it never would.
         let hasRoom = self.owed == .zero || self.owed + bytes <= Limits.edgeBytesOwedMax
         let isLagging = !self.subscriptions[index].missed.isEmpty
@@ -128,7 +128,7 @@ extension EdgeSession {
         if let push = step.push {
             self.spend(step.recordCount, at: index)
             self.subscriptions[index].given?.give(upTo: catchUp.place)
-            self.owed = self.owed + ByteCount(rawValue: push.body.readableBytes)
+            self.owed = self.owed + ByteCount(rawValue: push.body(in: self.format).readableBytes)
             actions.append(.push(push))
         }
         for delivery in step.held where !self.isClosed {

@@ -55,6 +55,8 @@ package struct EdgeSession: Sendable {
     }
 
     let kind: Kind
+    /// Known when the connection is open.
+    package var format = WireFormat.json
     var state: State
     /// In the order of their tokens.
     var subscriptions: [Subscription] = []
@@ -90,7 +92,7 @@ package struct EdgeSession: Sendable {
     /// A whole message came.
     package mutating func received(_ message: ByteBuffer, at now: Instant) -> [SessionAction] {
         self.heard(at: now)
-        return self.take(ClientLine.lines(of: message))
+        return self.take(ClientLine.lines(of: message, in: self.format))
     }
 
     /// Any sign of life.
@@ -195,8 +197,8 @@ package struct EdgeSession: Sendable {
     /// A request without an id is told what goes wrong, and nothing else.
     mutating func answer(_ id: RequestID?, _ outcome: Result<OperationResult, Problem>) -> [SessionAction] {
         switch outcome {
-        case .success(let result): return id.map { self.send(OperationReply.ok($0, result)) } ?? []
-        case .failure(let problem): return self.send(OperationReply.error(id, problem))
+        case .success(let result): return id.map { self.send(OperationReply.ok($0, result, in: self.format)) } ?? []
+        case .failure(let problem): return self.send(OperationReply.error(id, problem, in: self.format))
         }
     }
 

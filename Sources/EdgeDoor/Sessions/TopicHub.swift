@@ -2,7 +2,8 @@ package import ApusCore
 import NIOCore
 package import WebFormats
 
-/// Who is given what a channel has: one event loop's part in the channel, from when it came to it until it left.
+/// Who is given what a channel has: one event loop's part in the channel, from when it came to it until it left. In one
+/// format; the loop that has clients of two is two.
 package struct SubscriberID: RawRepresentable, Hashable, Comparable, Sendable {
     package var rawValue: Int64
 
@@ -13,6 +14,17 @@ package struct SubscriberID: RawRepresentable, Hashable, Comparable, Sendable {
     package static func < (left: SubscriberID, right: SubscriberID) -> Bool {
         left.rawValue < right.rawValue
     }
+
+    private static let formatShift = 56
+
+    init(number: Int64, format: WireFormat) {
+        precondition(number >> Self.formatShift == 0, "more subscribers than there will ever be")
+        self.rawValue = number | Int64(format.rawValue) << Self.formatShift
+    }
+
+    /// Says which loop it is.
+    var number: Int64 { self.rawValue & (1 << Self.formatShift - 1) }
+    var format: WireFormat { self.rawValue >> Self.formatShift == 0 ? .json : .cbor }
 }
 
 /// What the hub wants done.
@@ -218,7 +230,10 @@ extension TopicHub {
         }
         self.lanes[Int(number.rawValue)] = lane
         return HubDelivery(
-            channel: lane.channel, push: Push(lane.channel, records, SealedCursor(cursor, by: self.seal(of: lane))),
+            channel: lane.channel,
+            push: Push(
+                lane.channel, records, SealedCursor(cursor, by: self.seal(of: lane)),
+                as: WireFormat.allCases.filter { format in lane.subscribers.contains { $0.format == format } }),
             recordCount: records.count, range: range, place: place, subscribers: lane.subscribers
         )
     }

@@ -14,18 +14,20 @@ package enum WebSocketFault: Error, Hashable, Sendable {
     /// A close frame of one byte, or with a code that may not be sent.
     case closeCode
     case notUTF8
+    /// What is said to be compressed is not.
+    case deflate
     /// A message longer than ``Limits/edgeMessageBytesMax``, or in more than ``Limits/edgeFragmentsPerMessageMax``
     /// pieces.
     case tooLarge
-    /// Our subprotocol is text.
-    case binary
+    /// A binary message where the subprotocol is text, or text where it is binary.
+    case kind(WireFormat)
 
     /// The code to close with (RFC 6455 section 7.4.1).
     package var closeCode: UInt16 {
         switch self {
         case .reservedBits, .unknownOpcode, .notMasked, .controlFrame, .length, .continuation, .closeCode: 1002
-        case .binary: 1003
-        case .notUTF8: 1007
+        case .kind: 1003
+        case .notUTF8, .deflate: 1007
         case .tooLarge: 1009
         }
     }
@@ -41,8 +43,10 @@ package enum WebSocketFault: Error, Hashable, Sendable {
         case .continuation: "a message is inside another, or goes on that was not begun"
         case .closeCode: "no such close code"
         case .notUTF8: "text is UTF-8"
+        case .deflate: "the message is not compressed as it says"
         case .tooLarge: "the message is too large, or in too many pieces"
-        case .binary: "apus.v1.json is text"
+        case .kind(.json): "apus.v1.json is text"
+        case .kind(.cbor): "apus.v1.cbor is binary"
         }
     }
 }

@@ -4,16 +4,18 @@ package import NIOCore
 package enum WebSocketFrame {
     package enum Opcode: UInt8, Sendable {
         case text = 0x1
+        case binary = 0x2
         case close = 0x8
         case ping = 0x9
         case pong = 0xA
     }
 
     /// One whole frame with a copy of the payload.
-    package static func of(_ opcode: Opcode, _ payload: ByteBuffer) -> ByteBuffer {
+    /// - Parameter isDeflated: the payload is compressed (RFC 7692), and its frame says so.
+    package static func of(_ opcode: Opcode, _ payload: ByteBuffer, isDeflated: Bool = false) -> ByteBuffer {
         var frame = ByteBuffer()
         frame.reserveCapacity(payload.readableBytes + 10)
-        frame.writeInteger(0x80 | opcode.rawValue)
+        frame.writeInteger(0x80 | (isDeflated ? 0x40 : 0) | opcode.rawValue)
         let length = payload.readableBytes
         if length <= 125 {
             frame.writeInteger(UInt8(truncatingIfNeeded: length))

@@ -4,13 +4,18 @@ package import WebFormats
 
 /// The opening handshake (RFC 6455 section 4.2): a request that may become a WebSocket, and the answer to it.
 package struct WebSocketHandshake: Hashable, Sendable {
-    package static let subprotocol = "apus.v1.json"
-
+    /// What is spoken; JSON where the client names nothing.
+    package let format: WireFormat
+    /// Messages may be compressed (RFC 7692).
+    package var isDeflating: Bool { self.deflate != nil }
+    private let deflate: String?
     private let accept: String
     private let isNamed: Bool
 
     /// - Throws: why it is none; the connection stays HTTP's.
-    package init(_ request: WebRequest, origins: OriginRules) throws(Problem) {
+    package init(
+        _ request: WebRequest, origins: OriginRules, mayDeflate: Bool = false
+    ) throws(Problem) {
         guard request.method == "GET" else { throw Problem(.invalidRequest, "a WebSocket begins with GET") }
         guard request.isVersion11, request.list("upgrade").contains("websocket"),
             request.list("connection").contains("upgrade")
@@ -30,10 +35,15 @@ package struct WebSocketHandshake: Hashable, Sendable {
         }
         let offered = request.values(of: "sec-websocket-protocol").flatMap { $0.split(separator: ",") }
             .map { WebRequest.trimmed($0) }
-        self.isNamed = offered.contains(Self.subprotocol)
+        // What the client names first it likes best.
+        let named = offered.lazy.compactMap { name in WireFormat.allCases.first { $0.subprotocol == name } }.first
+        (self.format, self.isNamed) = (named ?? .json, named != nil)
         guard offered.isEmpty || self.isNamed else {
-            throw Problem(.invalidRequest, "none of the subprotocols is spoken here", hint: Self.subprotocol)
+            let names = WireFormat.allCases.map(\.subprotocol).joined(separator: ", ")
+            throw Problem(.invalidRequest, "none of the subprotocols is spoken here", hint: names)
         }
+        let offers = request.values(of: "sec-websocket-extensions").flatMap { $0.split(separator: ",") }
+        self.deflate = mayDeflate ? MessageDeflate.answer(to: offers.map(String.init)) : nil
         let digest = Insecure.SHA1.hash(data: Array("\(key)258EAFA5-E914-47DA-95CA-C5AB0DC85B11".utf8))
         self.accept = Base64.standard.encoded(ByteBuffer(bytes: Array(digest)))
     }
@@ -43,7 +53,8 @@ package struct WebSocketHandshake: Hashable, Sendable {
         var response = ByteBuffer()
         response.writeString("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n")
         response.writeString("Sec-WebSocket-Accept: \(self.accept)\r\n")
-        if self.isNamed { response.writeString("Sec-WebSocket-Protocol: \(Self.subprotocol)\r\n") }
+        if self.isNamed { response.writeString("Sec-WebSocket-Protocol: \(self.format.subprotocol)\r\n") }
+        if let deflate = self.deflate { response.writeString("Sec-WebSocket-Extensions: \(deflate)\r\n") }
         response.writeString("\r\n")
         return response
     }

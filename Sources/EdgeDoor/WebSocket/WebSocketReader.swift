@@ -11,7 +11,7 @@ import WebFormats
 /// Owner: the connection.
 package struct WebSocketReader: Sendable {
     package enum Event: Hashable, Sendable {
-        /// A whole text, in however many pieces it came. It is UTF-8.
+        /// A whole message, in however many pieces it came. A text is UTF-8.
         case message(ByteBuffer)
         case ping(ByteBuffer)
         case pong
@@ -33,11 +33,19 @@ package struct WebSocketReader: Sendable {
         case payload(Head, taken: Int)
     }
 
+    /// Messages may be compressed, each by itself (RFC 7692).
+    package var mayInflate = false
+    /// The message that is coming is.
+    private var isDeflated = false
+    /// What messages are.
+    package var format = WireFormat.json
     private var state = State.head
     /// The beginning of a head, or what came behind an event that was not asked for yet.
     private var rest = ByteBuffer()
     private var message = ByteBuffer()
     private var fragments = 0
+    /// So many bytes of the message are whole characters.
+    private var checked = 0
     private var control = ByteBuffer()
 
     package init() {}
@@ -80,6 +88,7 @@ package struct WebSocketReader: Sendable {
                         Self.unmask(piece, head.mask, at: taken, into: &self.control)
                     } else {
                         Self.unmask(piece, head.mask, at: taken, into: &self.message)
+                        try self.checkText()
                     }
                 }
                 guard taken + count == head.length else {
@@ -93,12 +102,22 @@ package struct WebSocketReader: Sendable {
         }
     }
 
+    /// A text is UTF-8 as far as it came, but for a character that is not whole yet: what can not become one any more
+    /// is not waited for.
+    private mutating func checkText() throws(WebSocketFault) {
+        guard self.format == .json, !self.isDeflated else { return }
+        guard let place = UTF8Text.end(in: self.message, from: self.checked) else { throw .notUTF8 }
+        self.checked = place
+    }
+
     private mutating func readHead() throws(WebSocketFault) -> Head? {
         var bytes = self.rest
         guard let (first, second) = bytes.readMultipleIntegers(as: (UInt8, UInt8).self) else { return nil }
         // As soon as it is there: who begins wrong is not waited for.
-        guard first & 0x70 == 0 else { throw .reservedBits }
         let opcode = first & 0x0F
+        // The first bit says that a message is compressed: at its beginning, and nowhere else.
+        let isMessage = opcode == 0x1 || opcode == 0x2
+        guard first & (self.mayInflate && isMessage ? 0x30 : 0x70) == 0 else { throw .reservedBits }
         let isFinal = first & 0x80 != 0
         guard [0x0, 0x1, 0x2, 0x8, 0x9, 0xA].contains(opcode) else { throw .unknownOpcode(opcode) }
         guard second & 0x80 != 0 else { throw .notMasked }
@@ -117,14 +136,17 @@ package struct WebSocketReader: Sendable {
         guard length <= UInt64(Limits.edgeMessageBytesMax.rawValue) else { throw .tooLarge }
         guard let mask = bytes.readInteger(as: UInt32.self) else { return nil }
         self.rest = bytes
+        if isMessage, self.fragments == 0 { self.isDeflated = first & 0x40 != 0 }
         return Head(isFinal: isFinal, opcode: opcode, length: Int(length), mask: mask)
     }
 
     private mutating func begin(_ head: Head) throws(WebSocketFault) {
         switch head.opcode {
         case 0x0: guard self.fragments > 0 else { throw .continuation }
-        case 0x1: guard self.fragments == 0 else { throw .continuation }
-        case 0x2: throw self.fragments == 0 ? .binary : .continuation
+        case 0x1, 0x2:
+            guard self.fragments == 0 else { throw .continuation }
+            guard head.opcode == self.format.opcode.rawValue else { throw .kind(self.format) }
+            self.checked = 0
         default: return
         }
         self.fragments += 1
@@ -136,9 +158,14 @@ package struct WebSocketReader: Sendable {
     private mutating func end(_ head: Head) throws(WebSocketFault) -> Event? {
         guard head.isControl else {
             guard head.isFinal else { return nil }
-            let message = self.message
+            var message = self.message
             (self.message, self.fragments) = (ByteBuffer(), 0)
-            guard UTF8Text.holds(message) else { throw .notUTF8 }
+            if self.isDeflated {
+                message = try MessageDeflate.inflated(message)
+                guard self.format != .json || UTF8Text.holds(message) else { throw .notUTF8 }
+                return .message(message)
+            }
+            guard self.format != .json || self.checked == message.readableBytes else { throw .notUTF8 }
             return .message(message)
         }
         var payload = self.control

@@ -13,6 +13,36 @@ package enum UTF8Text {
         return true
     }
 
+    /// Up to where the readable bytes, looked at from `start` on, are whole characters, if more may still come: what is
+    /// behind is the beginning of one. Nil: it can not become any.
+    package static func end(in buffer: ByteBuffer, from start: Int) -> Int? {
+        let bytes = buffer.readableBytesUInt8Span
+        var position = start
+        while position < bytes.count {
+            if let length = self.scalarByteCount(bytes, at: position) {
+                position += length
+            } else {
+                return self.isBeginning(bytes, from: position) ? position : nil
+            }
+        }
+        return position
+    }
+
+    /// Whether what is there, one to three bytes, begins a character: some bytes behind it would make one.
+    private static func isBeginning(_ bytes: Span<UInt8>, from position: Int) -> Bool {
+        guard bytes.count - position < 4 else { return false }
+        var padded: [UInt8] = []
+        for index in position..<bytes.count { padded.append(bytes[index]) }
+        // Any second byte that is allowed lies in one of these quarters; any other byte is 0x80 or more.
+        for second in [0x80, 0x90, 0xA0] as [UInt8] {
+            var whole = padded
+            if whole.count == 1 { whole.append(second) }
+            while whole.count < 4 { whole.append(0x80) }
+            if let length = self.scalarByteCount(whole.span, at: 0), length > padded.count { return true }
+        }
+        return false
+    }
+
     /// The bytes of the scalar at `position`, 1 to 4; nil when there is none, or not a whole one.
     package static func scalarByteCount(_ bytes: Span<UInt8>, at position: Int) -> Int? {
         guard position < bytes.count else { return nil }

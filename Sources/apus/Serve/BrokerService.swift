@@ -76,6 +76,7 @@ extension ServerConfiguration {
         }
         self.version = Version.current
         self.httpOrigins = settings.httpOrigins
+        self.deflatesWebSockets = settings.deflatesWebSockets
         self.advertised = settings.advertise.map { ServerAddress(host: $0.host, port: $0.port) }
         self.isInsecure = settings.isInsecure
         self.loops = settings.loops == 0 ? nil : settings.loops

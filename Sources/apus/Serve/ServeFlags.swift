@@ -13,6 +13,9 @@ struct ServeFlags: ParsableArguments {
     var httpOrigin: [String] = []
     @Option(help: ArgumentHelp(.init(Setting.help("advertise")), valueName: "host:port"))
     var advertise: String?
+    @Flag(help: ArgumentHelp(.init(Setting.help("ws-deflate"))))
+    var wsDeflate = false
+
     @Flag(help: ArgumentHelp(.init(Setting.help("insecure"))))
     var insecure = false
     @Flag(help: ArgumentHelp(.init(Setting.help("data-must-exist"))))
@@ -57,6 +60,7 @@ struct ServeFlags: ParsableArguments {
         if self.upstream.upstreamTls { given["upstream-tls"] = "true" }
         if !self.httpOrigin.isEmpty { given["http-origin"] = self.httpOrigin.joined(separator: ",") }
         if self.security.scramInClear { given["scram-in-clear"] = "true" }
+        if self.wsDeflate { given["ws-deflate"] = "true" }
         if self.insecure { given["insecure"] = "true" }
         if self.dataMustExist { given["data-must-exist"] = "true" }
         return given
