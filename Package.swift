@@ -80,7 +80,8 @@ let parts: [[Target]] = [
     part(
         "KafkaDoor",
         [
-            "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", nioCore, nioPosix, nioTLS,
+            "ApusBroker", "ApusAccess", "ApusGroups", "ApusPresence", "ApusCore", "KafkaWire", nioCore, nioPosix,
+            nioTLS,
             nioSSL, deque, logging,
         ],
         tests: ["ApusFakes", nioEmbedded]
@@ -88,7 +89,8 @@ let parts: [[Target]] = [
     part(
         "EdgeDoor",
         [
-            "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", nioCore, nioHTTP1, crypto,
+            "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", nioCore,
+            nioHTTP1, crypto,
             logging,
         ],
         tests: ["ApusFakes", nioEmbedded]
@@ -105,7 +107,8 @@ let parts: [[Target]] = [
     part(
         "ApusUpstream",
         [
-            "ApusBroker", "ApusAccess", "ApusPresence", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", nioCore, deque,
+            "ApusBroker", "ApusAccess", "ApusPresence", "ApusClient", "ApusCore", "EdgeDoor", "KafkaWire", nioCore,
+            deque,
             logging,
         ],
         tests: ["ApusFakes"]
@@ -188,7 +191,8 @@ let package = Package(
         .executableTarget(
             name: "apus",
             dependencies: [
-                "ApusCommand", "ApusServer", "WebFormats", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire", "ApusLog",
+                "ApusCommand", "ApusServer", "WebFormats", "ApusClient", "ApusCore", "ApusSystem", "KafkaWire",
+                "ApusLog",
                 nioCore, nioPosix, nioSSL, logging, deque,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

@@ -101,6 +101,4 @@ extension Limits {
     public static let edgeSweepSlices = 16
     /// Shorter messages are not compressed: their frame would hardly be shorter.
     public static let edgeDeflatedBytesMin = ByteCount.bytes(128)
-    /// Pieces of the past that a loop keeps for others who come back to the same place, in bytes as they are pushed.
-    public static let edgeSharedPastBytesMax = ByteCount.mebibytes(4)
 }
