@@ -334,6 +334,15 @@ struct WebSocketCaseTests {
         }
     }
 
+    @Test("a message comes back that just fills what it is read into, piece by piece or whole")
+    func fullRooms() throws {
+        for length in 1...4200 {
+            let message = ByteBuffer(repeating: UInt8(ascii: "a"), count: length)
+            guard let wire = MessageDeflate.deflated(message) else { continue }
+            #expect(try MessageDeflate.inflated(wire) == message, "\(length) bytes")
+        }
+    }
+
     @Test(
         "what is deflated comes back, and is left alone where it would not be shorter", arguments: 0..<40 as Range<Int>)
     func roundTrip(seed: Int) throws {

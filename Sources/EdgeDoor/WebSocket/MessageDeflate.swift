@@ -75,10 +75,10 @@ package enum MessageDeflate {
                 guard input.readableBytes <= self.tail.count + 1 else { throw .deflate }
                 return output
             case Z_OK, Z_BUF_ERROR:
-                if input.readableBytes == 0, written < room {
-                    // It has to end where a block does.
-                    guard stream.pointee.data_type & 128 != 0 else { throw .deflate }
-                    return output
+                if input.readableBytes == 0 {
+                    // It has to end where a block does. zlib tells of that once: not again when it is asked for more.
+                    if stream.pointee.data_type & 128 != 0 { return output }
+                    guard written == room else { throw .deflate }
                 }
                 guard consumed > 0 || written > 0 else { throw .deflate }
             default: throw .deflate
