@@ -30,6 +30,8 @@ package struct ServeSettings: Hashable, Sendable {
     package var logLevel: String
     /// Nil: a broker. Else an endpoint server alone.
     package var upstream: UpstreamSettings?
+    package var connectionsMax: Int
+    package var connectionsPerAddressMax: Int
     /// How long a stop says that it is not ready before it sends clients away.
     package var drainGrace: Duration
 
@@ -60,6 +62,10 @@ package struct ServeSettings: Hashable, Sendable {
             Setting("free-floor", "SIZE", "64MiB", "free disk space below which writing is refused"),
             Setting("options", "NAME=VALUE,…", "", "more broker options by Kafka's names, as log.retention.ms=7d"),
             Setting("log-level", "LEVEL", "info", "trace, debug, info, notice, warning, error or critical"),
+            Setting("max-connections", "N", "\(Limits.connectionsMax)", "connections of each port"),
+            Setting(
+                "max-connections-per-ip", "N", "\(Limits.connectionsPerAddressMax)",
+                "those of them from one address other than loopback; a balancer on another machine is one address"),
             Setting(
                 "drain-grace", "DURATION", "5s",
                 "how long a stop answers /readyz with 503, and serves on, before it sends clients away; not at all if "
@@ -99,6 +105,8 @@ package struct ServeSettings: Hashable, Sendable {
         self.drainGrace = try values.parsed("drain-grace") { text throws(CommandFailure) in
             try Quantity.duration(text)
         }
+        self.connectionsMax = try values.number("max-connections", in: 1...1_000_000)
+        self.connectionsPerAddressMax = try values.number("max-connections-per-ip", in: 1...1_000_000)
         self.upstream = try UpstreamSettings(values)
         guard let danger = self.security.dangerInPublic, !self.isInsecure else { return }
         if self.upstream == nil, !self.kafka.isLoopback { throw Self.publicAddress(self.kafka, "kafka", danger) }

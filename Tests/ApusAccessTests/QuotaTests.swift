@@ -299,6 +299,15 @@ struct ConnectionCapsTests {
         #expect(try caps.take(from: other, quota: quota, at: self.start) == .zero)
     }
 
+    @Test(
+        "an address that may have more connections may come as much faster, and not faster than all together",
+        arguments: [(1, 100.0), (256, 100), (2560, 1000), (1_000_000, 2000)])
+    func ratesInProportion(perAddress: Int, perSecond: Double) {
+        let rules = ConnectionCaps.Rules(total: 1_000_000, perAddress: perAddress)
+        #expect(rules.perAddress == perAddress)
+        #expect(rules.acceptsPerSecondPerAddress == perSecond)
+    }
+
     @Test("however low a quota is, it lets one in at a time")
     func lowQuota() throws {
         let caps = Caps(at: self.start)

@@ -13,6 +13,16 @@ package struct ConnectionCaps: Sendable {
         package var acceptsPerSecondPerAddress = Limits.acceptsPerSecondPerAddressMax
 
         package init() {}
+
+        /// Where an operator says how many there may be: who lets one address have more, a balancer, say, lets it come
+        /// with them as much faster.
+        package init(total: Int, perAddress: Int) {
+            self.total = total
+            self.perAddress = perAddress
+            let share = Double(perAddress) / Double(Limits.connectionsPerAddressMax)
+            self.acceptsPerSecondPerAddress = min(
+                self.acceptsPerSecond, max(1, share) * Limits.acceptsPerSecondPerAddressMax)
+        }
     }
 
     package enum Refusal: Error, Hashable, Sendable {

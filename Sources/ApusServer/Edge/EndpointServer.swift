@@ -189,10 +189,7 @@ private final class EndpointGate: Sendable {
     private let caps: Mutex<ConnectionCaps>
 
     init(_ configuration: ServerConfiguration) {
-        var rules = ConnectionCaps.Rules()
-        rules.total = configuration.connectionsMax
-        rules.perAddress = configuration.connectionsPerAddressMax
-        self.caps = Mutex(ConnectionCaps(rules, at: SystemClock().now))
+        self.caps = Mutex(ConnectionCaps(configuration.caps, at: SystemClock().now))
     }
 
     func admits(_ channel: any Channel) -> Bool {

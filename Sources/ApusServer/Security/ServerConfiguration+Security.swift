@@ -1,3 +1,5 @@
+import ApusAccess
+
 extension ServerConfiguration {
     /// Who has to say who he is, and how. With none of the mechanisms, nobody has to.
     public struct Authentication: Sendable {
@@ -104,5 +106,10 @@ extension ServerConfiguration {
             return "there is no TLS: whoever listens sees, and can change, everything"
         }
         return nil
+    }
+
+    /// Of each listener.
+    var caps: ConnectionCaps.Rules {
+        ConnectionCaps.Rules(total: self.connectionsMax, perAddress: self.connectionsPerAddressMax)
     }
 }

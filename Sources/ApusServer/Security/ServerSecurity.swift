@@ -110,8 +110,7 @@ final class ServerSecurity: Sendable {
     }
 
     func protect(_ door: inout KafkaListener.Configuration, of broker: Broker, _ configuration: ServerConfiguration) {
-        door.caps.total = configuration.connectionsMax
-        door.caps.perAddress = configuration.connectionsPerAddressMax
+        door.caps = configuration.caps
         if self.asksForLogin { door.login = self.desk.login(for: broker) }
         door.tls = self.certificates?.tls
         let audit = broker.audit
@@ -126,8 +125,7 @@ final class ServerSecurity: Sendable {
         _ door: inout HTTPListener.Configuration, of broker: Broker, _ configuration: ServerConfiguration,
         on loop: any EventLoop
     ) {
-        door.caps.total = configuration.connectionsMax
-        door.caps.perAddress = configuration.connectionsPerAddressMax
+        door.caps = configuration.caps
         if self.asksForLogin { door.login = WebDesk(self.desk.login(for: broker), of: broker, on: loop).web }
         guard let tls = self.certificates?.tls else { return }
         door.tls = tls.context

@@ -88,6 +88,8 @@ extension ServerConfiguration {
         self.partitionsDefault = settings.partitionsDefault
         self.durabilityDefault = Durability(rawValue: settings.durabilityDefault) ?? .fsync
         self.drainGrace = settings.drainGrace
+        self.connectionsMax = settings.connectionsMax
+        self.connectionsPerAddressMax = settings.connectionsPerAddressMax
         self.options = settings.options
         self.authentication = try Authentication(settings.security)
         self.tls = TLS(settings.security)

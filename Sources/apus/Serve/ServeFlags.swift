@@ -40,6 +40,10 @@ struct ServeFlags: ParsableArguments {
     var options: String?
     @Option(help: ArgumentHelp(.init(Setting.help("log-level")), valueName: "level"))
     var logLevel: String?
+    @Option(help: ArgumentHelp(.init(Setting.help("max-connections")), valueName: "n"))
+    var maxConnections: String?
+    @Option(help: ArgumentHelp(.init(Setting.help("max-connections-per-ip")), valueName: "n"))
+    var maxConnectionsPerIp: String?
     @Option(help: ArgumentHelp(.init(Setting.help("drain-grace")), valueName: "duration"))
     var drainGrace: String?
     @OptionGroup(title: "An endpoint server alone") var upstream: UpstreamFlags
@@ -54,6 +58,7 @@ struct ServeFlags: ParsableArguments {
             ("disk-threads", self.diskThreads), ("auto-create", self.autoCreate), ("partitions", self.partitions),
             ("durability", self.durability), ("request-memory", self.requestMemory), ("tail-cache", self.tailCache),
             ("free-floor", self.freeFloor), ("options", self.options), ("log-level", self.logLevel),
+            ("max-connections", self.maxConnections), ("max-connections-per-ip", self.maxConnectionsPerIp),
             ("drain-grace", self.drainGrace),
         ]
         for (name, text) in texts + self.upstream.texts + self.security.texts { given[name] = text }
