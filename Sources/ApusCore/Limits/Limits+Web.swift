@@ -13,6 +13,8 @@ extension Limits {
     public static let webBodyBytesMax = ByteCount.mebibytes(16)
     /// The same where the request does not say how long it is, and so all of it must be set aside beforehand.
     public static let webBodyUntoldBytesMax = ByteCount.mebibytes(1)
+    /// Requests with a longer body are worked on beside the event loop.
+    public static let webLoopBodyBytesMax = ByteCount.kibibytes(16)
     /// Memory for bodies that are being read or handled, all connections together. Of its own, so that slow bodies keep
     /// no client of the Kafka port waiting.
     public static let webBodyMemory = ByteCount.mebibytes(64)

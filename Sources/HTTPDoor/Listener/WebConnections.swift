@@ -83,7 +83,9 @@ final class WebConnections: HTTPChannelHandler {
     func handle(value: Value, logger: Logger) async {
         // `try?`: a connection that is gone needs nothing.
         guard case .requests(let channel)? = try? await value.kind.get() else { return }
-        await self.handleHTTP(asyncChannel: channel, logger: logger)
+        await withTaskExecutorPreference(LoopExecutor(value.channel.eventLoop)) {
+            await self.handleHTTP(asyncChannel: channel, logger: logger)
+        }
     }
 
     /// A client that takes too long is not waited for any more.

@@ -26,15 +26,22 @@ enum LineStream {
                 for try await piece in body {
                     lines.add(piece)
                     while let batch = lines.next(isLast: false) {
-                        try await writer.write(await self.reports(on: batch, target, context))
+                        try await writer.write(await self.pooled(batch, target, context))
                         try await context.throttle(.producedBytes)
                     }
                 }
                 while let batch = lines.next(isLast: true) {
-                    try await writer.write(await self.reports(on: batch, target, context))
+                    try await writer.write(await self.pooled(batch, target, context))
                 }
                 try await writer.finish(nil)
             })
+    }
+
+    /// On a thread of the pool: hundreds of lines would keep the event loop from its other connections.
+    private static func pooled(
+        _ lines: [Result<ByteBuffer, Problem>], _ target: WriteRoute.Target, _ context: WebContext
+    ) async -> ByteBuffer {
+        await withTaskExecutorPreference(globalConcurrentExecutor) { await self.reports(on: lines, target, context) }
     }
 
     /// Writes the records of some lines and reports on each.

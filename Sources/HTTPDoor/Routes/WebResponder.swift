@@ -47,7 +47,9 @@ struct WebResponder: Sendable {
                 throw Problem(.forbidden, refusal)
             }
             let source = WebContext.Source(logger: self.door.logger, door: self.door, channel: channel)
-            let response = try await self.router.respond(to: request, context: WebContext(source: source))
+            let response = try await withTaskExecutorPreference(self.executor(for: request)) {
+                try await self.router.respond(to: request, context: WebContext(source: source))
+            }
             // The router's own, without a word; ours have a body.
             return response.status == .notFound && response.headers[.contentType] == nil
                 ? self.unknown(request) : response
@@ -58,6 +60,14 @@ struct WebResponder: Sendable {
             self.door.logger.debug("a request of HTTP ended", metadata: ["error": "\(error)"])
             return Response(Problem(.internal, "the request could not be answered"))
         }
+    }
+
+    /// Where a request is worked on: a small write on the connection's event loop, all that may take long on a thread
+    /// of the pool, as others of this loop wait meanwhile.
+    private func executor(for request: Request) -> (any TaskExecutor)? {
+        let length = request.headers[.contentLength].flatMap { Int($0) } ?? .max
+        let isBrief = request.method == .post && length <= Limits.webLoopBodyBytesMax.rawValue
+        return isBrief ? nil : globalConcurrentExecutor
     }
 
     private func told(_ problem: Problem) -> Response {
