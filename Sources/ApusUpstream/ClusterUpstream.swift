@@ -191,6 +191,8 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
     /// Nobody logs in with an API key here.
     package func holds(key id: String) -> Bool { false }
 
+    package var rightsVersion: Int64 { self.desk.shared.withLock { $0.rules.version } }
+
     package func renew(_ client: inout ClientContext) {
         self.desk.shared.withLock { $0.rules.renew(&client) }
     }

@@ -211,6 +211,8 @@ final class FakeUpstream: EdgeUpstream, @unchecked Sendable {
         ClientContext(principal: principal, address: address)
     }
 
+    var rightsVersion: Int64 { 0 }
+
     func renew(_ client: inout ClientContext) {}
     func meter(of client: ClientContext) -> QuotaMeter? { nil }
 }

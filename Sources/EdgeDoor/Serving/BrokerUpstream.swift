@@ -72,6 +72,8 @@ package struct BrokerUpstream: EdgeUpstream {
 
     package func holds(key id: String) -> Bool { self.broker.access.keys[id: id] != nil }
 
+    package var rightsVersion: Int64 { self.broker.access.version.rawValue }
+
     package func renew(_ client: inout ClientContext) { self.broker.access.renew(&client) }
 
     package func meter(of client: ClientContext) -> QuotaMeter? {

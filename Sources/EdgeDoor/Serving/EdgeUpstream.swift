@@ -58,7 +58,11 @@ package protocol EdgeUpstream: Sendable {
     /// that logged in with one.
     func holds(key id: String) -> Bool
 
-    /// Puts the rules of now in place of those of then. Asked before each operation, and once a second.
+    /// Moves when ``renew(_:)`` may change something.
+    var rightsVersion: Int64 { get }
+
+    /// Puts the rules of now in place of those of then. Asked before each operation, and within a second of a move of
+    /// ``rightsVersion``.
     func renew(_ client: inout ClientContext)
 
     /// Counts what a client uses; nil where nobody counts.

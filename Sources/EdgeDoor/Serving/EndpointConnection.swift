@@ -43,13 +43,13 @@ final class EndpointConnection: ChannelDuplexHandler {
     /// Somebody has to say who this is, and nobody has.
     var mustLogIn: Bool
     /// When its token runs out.
-    var expires: Timestamp? { didSet { self.quietUntil = .longAgo } }
+    var expires: Timestamp? { didSet { self.disturbed() } }
     /// The API key that it logged in with, while that is there.
-    var keyID: String? { didSet { self.quietUntil = .longAgo } }
+    var keyID: String? { didSet { self.disturbed() } }
     var session: EdgeSession
     /// Only of an event stream of several channels.
     var several: EndpointStream?
-    var phase = Phase.knocking { didSet { self.quietUntil = .longAgo } }
+    var phase = Phase.knocking { didSet { self.disturbed() } }
     /// Subscriptions that are asked for or joined.
     var places = EndpointPlaces()
     /// The read of the log that is under way, and for which subscription.
@@ -64,8 +64,10 @@ final class EndpointConnection: ChannelDuplexHandler {
     private var reader: Reader?
     /// What is to be written at the end of the tick.
     private var pending: [ByteBuffer] = []
-    /// The part of the loop's sweep that it is in.
-    var slice: UInt8 = 0
+    /// Where it stands in the loop's roster; nil: it is in none.
+    var seat: EndpointRoster.Seat?
+    /// The sweep leaves it alone for a while.
+    private var isQuiet = false
     private var isUnflushed = false
     private var isReadHeld = false
     /// Of messages whose operations are under way.
@@ -74,8 +76,6 @@ final class EndpointConnection: ChannelDuplexHandler {
     private var bytesTold = 0
     /// What the socket had not taken when it last took something, and when that was.
     private var unread: (left: ByteCount, since: Instant)?
-    /// Until then there is nothing to be looked at, unless something happens.
-    private var quietUntil = Instant.longAgo
 
     /// What is kept of the request until it is answered.
     final class Knock {
@@ -115,6 +115,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         set {
             self.settleMeter()
             self.shared = EndpointClient(newValue)
+            self.loop.renewRights(of: self)
         }
     }
 
@@ -272,7 +273,7 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     func write(_ bytes: ByteBuffer) {
         guard !self.isClosed else { return }
-        self.quietUntil = .longAgo
+        self.disturbed()
         self.pending.append(bytes)
         guard !self.isUnflushed else { return }
         self.isUnflushed = true
@@ -308,7 +309,7 @@ final class EndpointConnection: ChannelDuplexHandler {
         // The option exists on every stream channel; one without it has nothing to hold back.
         let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
         let left = buffered + self.pending.reduce(0) { $0 + $1.readableBytes }
-        if left > 0 { self.quietUntil = .longAgo }
+        if left > 0 { self.disturbed() }
         if left == 0, case .closing(_, isLast: true) = self.phase { return self.cut() }
         guard left != self.session.bytesOwed.rawValue || left == 0 else { return }
         self.run(self.session.left(.bytes(left)))
@@ -339,12 +340,22 @@ final class EndpointConnection: ChannelDuplexHandler {
 
     // MARK: Time
 
-    /// Once a second. Nothing is looked at of a connection that is quiet: there are many.
-    func sweep(at now: Instant) {
-        guard now >= self.quietUntil else { return }
+    /// Something happened that the sweep may have to look at.
+    private func disturbed() {
+        guard self.isQuiet else { return }
+        self.isQuiet = false
+        self.loop.disturb(self)
+    }
+
+    /// Once a second, but for a connection that is quiet: there are many.
+    /// - Returns: until when it need not be looked at, unless something happens.
+    func sweep(at now: Instant) -> Instant {
         self.look(at: now)
-        guard case .open = self.phase, self.expires == nil, self.keyID == nil, self.several == nil else { return }
-        self.quietUntil = self.session.quietUntil ?? .longAgo
+        guard case .open = self.phase, self.expires == nil, self.keyID == nil, self.several == nil,
+            let until = self.session.quietUntil
+        else { return .longAgo }
+        self.isQuiet = true
+        return until
     }
 
     private func look(at now: Instant) {
@@ -375,8 +386,4 @@ final class EndpointConnection: ChannelDuplexHandler {
         }
         if now.since(unread.since) >= Limits.edgeUnreadWaitMax { self.run(self.session.close(.tooSlow)) }
     }
-}
-
-extension Instant {
-    fileprivate static let longAgo = Instant(nanoseconds: 0)
 }

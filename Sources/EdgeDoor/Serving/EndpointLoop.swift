@@ -14,11 +14,7 @@ final class EndpointLoop {
     private let clock: any Clock
     /// For operators.
     var counts = EndpointCounts()
-    /// In as many parts as the sweep has.
-    private var slices: [[ObjectIdentifier: EndpointConnection]]
-    private(set) var connectionCount = 0
-    private var nextSlice = 0
-    private var sweeping = 0
+    private var roster = EndpointRoster()
     /// Clients that have not said who they are, by their addresses.
     private var nobodies: [String: EndpointClient] = [:]
     /// Reads for one connection after the other, where nothing is kept in between.
@@ -52,31 +48,32 @@ final class EndpointLoop {
         self.upstream = upstream
         self.clock = clock
         self.topics = EndpointTopics(eventLoop)
-        self.slices = Array(repeating: [:], count: Limits.edgeSweepSlices)
     }
 
     var isDraining: Bool { self.drained != nil }
 
     // MARK: Connections
 
+    var connectionCount: Int { self.roster.count }
+
     func add(_ connection: EndpointConnection) {
-        connection.slice = UInt8(truncatingIfNeeded: self.nextSlice)
-        self.nextSlice = (self.nextSlice + 1) % self.slices.count
-        self.slices[Int(connection.slice)][ObjectIdentifier(connection)] = connection
-        self.connectionCount += 1
+        self.roster.add(connection)
         self.keepSweeping()
     }
 
     func remove(_ connection: EndpointConnection) {
-        guard self.slices[Int(connection.slice)].removeValue(forKey: ObjectIdentifier(connection)) != nil else {
-            return
-        }
-        self.connectionCount -= 1
+        guard self.roster.remove(connection) else { return }
         if self.connectionCount == 0 { self.drained?.succeed() }
     }
 
+    /// Has the sweep come to a connection again: something happened that it may have to look at.
+    func disturb(_ connection: EndpointConnection) { self.roster.disturb(connection) }
+
+    /// Has the sweep hold a connection against the rules again: it is somebody else now.
+    func renewRights(of connection: EndpointConnection) { self.roster.renewRights(of: connection) }
+
     /// All of them, as they are now.
-    var connections: [EndpointConnection] { self.slices.flatMap(\.values) }
+    var connections: [EndpointConnection] { self.roster.all }
 
     /// The client that nobody has said anything about, at this address.
     func anonymous(_ address: String) -> EndpointClient {
@@ -265,29 +262,27 @@ final class EndpointLoop {
 
     // MARK: The sweep
 
-    /// One for all connections of the loop: none has a timer of its own. Each is come to once a second, some of them at
-    /// a time, so that nobody waits for the sweep of ten thousand.
+    /// One for all connections of the loop: none has a timer of its own. Each has its turn once a second, some of them
+    /// at a time, so that nobody waits for the sweep of ten thousand.
     func keepSweeping() {
         guard self.sweepTask == nil else { return }
         let period = Limits.connectionSweepPeriod.wholeNanoseconds / Int64(Limits.edgeSweepSlices)
         self.sweepTask = self.eventLoop.assumeIsolated().scheduleTask(in: .nanoseconds(period)) {
             self.sweepTask = nil
-            self.sweep(self.sweeping)
-            self.sweeping = (self.sweeping + 1) % self.slices.count
+            self.sweep()
             if self.connectionCount > 0 || !self.topics.isEmpty { self.keepSweeping() }
         }
     }
 
-    private func sweep(_ slice: Int) {
+    private func sweep() {
         let now = self.clock.now
-        if slice == 0 {
+        if self.roster.isAtBeginning {
             self.topics.sweep(self.upstream)
             self.forgetNobodies()
         }
-        for connection in self.slices[slice].values {
-            connection.renewRights()
-            connection.sweep(at: now)
-        }
+        let turn = self.roster.next(at: now, rights: self.upstream.rightsVersion)
+        for connection in turn.renewed { connection.renewRights() }
+        for connection in turn.due { self.roster.leave(connection, until: connection.sweep(at: now)) }
     }
 
     /// From where nobody is connected any more.
