@@ -141,19 +141,20 @@ def idle_sockets(options, say):
 
 
 def burst(options):
-    connections = 10_000
+    connections, hold = 10_000, 5
     with Web(options) as apus:
         load = [options.apus, "bench", "ws", "--connections", connections, "--records", 1, "--record-bytes", 65_536,
-                "--hold", "5s", "--stay", "65s", "--http", apus.ready["http"], "-s", apus.address, "-o", "json"]
+                "--hold", f"{hold}s", "--stay", "65s", "--http", apus.ready["http"], "-s", apus.address, "-o", "json"]
+        samples, began = [], time.monotonic()
         with subprocess.Popen(pinned(LOAD_CORE, load), stdout=subprocess.PIPE, text=True) as running:
-            samples, began = [], time.monotonic()
             while running.poll() is None:
                 samples.append((time.monotonic() - began, private_bytes(apus.pid)))
-                time.sleep(0.5)
-    top = max(size for _, size in samples)
-    before = max(size for at, size in samples if at < 4.5)
-    peak = next(at for at, size in samples if size == top)
-    back = next((at - peak for at, size in samples if at > peak and size <= before + 0.1 * (top - before)), None)
+                time.sleep(0.1)
+            connected = json.load(running.stdout)["connect_seconds"]
+    # All are there, and nothing was written yet.
+    before = max(size for at, size in samples if connected <= at < connected + hold - 1)
+    peak, top = max(samples, key=lambda sample: sample[1])
+    back = next((at - peak for at, size in samples if at > peak and size <= 1.05 * before), None)
     said = "not back within the run" if back is None else f"back after {back:.0f} s"
     return Row(f"a burst of 64 KiB to {connections:,} WebSockets: memory",
                f"{before / MIB:.0f} MiB before, {top / MIB:.0f} MiB at most, {said}", "", "back within 60 s",

@@ -211,8 +211,16 @@ final class FakeUpstream: EdgeUpstream, @unchecked Sendable {
         ClientContext(principal: principal, address: address)
     }
 
-    var rightsVersion: Int64 { 0 }
+    private(set) var rightsVersion: Int64 = 0
 
-    func renew(_ client: inout ClientContext) {}
+    /// From now on nobody may do anything.
+    func forbidEverything() { self.rightsVersion += 1 }
+
+    func renew(_ client: inout ClientContext) {
+        guard self.rightsVersion > 0 else { return }
+        let version = StoreRevision(rawValue: self.rightsVersion)
+        client.access = AclSet(version: version, acls: [], superUsers: []).view(of: client.principal, from: nil)
+    }
+
     func meter(of client: ClientContext) -> QuotaMeter? { nil }
 }

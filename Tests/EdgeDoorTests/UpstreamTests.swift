@@ -52,6 +52,25 @@ struct UpstreamTests {
         #expect(upstream.parkedCount == 0)
     }
 
+    @Test("an event stream whose right is taken away before its answer is refused, and is not left waiting",
+        arguments: ["channel=news", "channel=news&channel=other"])
+    func forbiddenMeanwhile(channels: String) throws {
+        let upstream = FakeUpstream()
+        let bench = try EdgeBench(upstream: upstream)
+        upstream.make("news")
+        upstream.make("other")
+        upstream.isSlow = true
+        let stream = try bench.client("/v1/stream?\(channels)")
+        upstream.forbidEverything()
+        bench.advance(.seconds(2))
+        #expect(try stream.text().hasPrefix("HTTP/1.1 403 "))
+        for _ in 0..<4 {
+            upstream.answerAll()
+            bench.run()
+        }
+        #expect(!stream.isOpen && upstream.parkedCount == 0)
+    }
+
     @Test("while nothing can be had upstream clients stay, and then miss nothing", arguments: [1, 3])
     func lost(loops: Int) throws {
         let upstream = FakeUpstream()

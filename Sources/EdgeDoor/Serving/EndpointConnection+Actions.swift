@@ -93,7 +93,13 @@ extension EndpointConnection {
 
     func lost(_ range: MissedRange, _ token: SubscriptionToken) { self.run(self.session.lost(range, for: token)) }
 
-    func ended(_ token: SubscriptionToken, _ problem: Problem) { self.run(self.session.ended(token, problem)) }
+    func ended(_ token: SubscriptionToken, _ problem: Problem) {
+        // Of an event stream that did not begin it is the answer to the request, or to a part of it.
+        if self.isStream, self.session.isStarting(token), let place = self.places[token] {
+            return self.notSubscribed(token, place.channel, problem)
+        }
+        self.run(self.session.ended(token, problem))
+    }
 
     /// The topic has more partitions.
     func rejoin(_ token: SubscriptionToken, from place: ChannelPlace) {
@@ -127,7 +133,7 @@ extension EndpointConnection {
         guard self.shared.context.access.version != self.rightsSeen else { return }
         self.rightsSeen = self.shared.context.access.version
         for (token, place) in self.places where !self.mayRead(place.channel) {
-            self.run(self.session.ended(token, Problem(.forbidden, "the right to read the topic was taken away")))
+            self.ended(token, Problem(.forbidden, "the right to read the topic was taken away"))
         }
     }
 

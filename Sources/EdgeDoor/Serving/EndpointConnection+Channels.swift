@@ -79,7 +79,7 @@ extension EndpointConnection {
         }
     }
 
-    private func notSubscribed(_ token: SubscriptionToken, _ channel: EdgeChannel, _ problem: Problem) {
+    func notSubscribed(_ token: SubscriptionToken, _ channel: EdgeChannel, _ problem: Problem) {
         self.unsubscribe(token)
         if self.isStream, case .knocking = self.phase, self.several?.lacks(channel, problem) ?? true {
             return self.refuse(self.several?.failures.first?.problem ?? problem)

@@ -158,6 +158,12 @@ extension EdgeSession {
         return [leave] + self.tell(.ended(subscription.channel, problem)) + self.readOn()
     }
 
+    /// Whether it is not known yet if the subscription can be had.
+    package func isStarting(_ token: SubscriptionToken) -> Bool {
+        guard let index = self.index(of: token), case .starting = self.subscriptions[index].phase else { return false }
+        return true
+    }
+
     /// Whether the subscription has met the live pushes.
     package func isLive(_ token: SubscriptionToken) -> Bool {
         guard let index = self.index(of: token), case .live = self.subscriptions[index].phase else { return false }
