@@ -52,7 +52,8 @@ struct UpstreamTests {
         #expect(upstream.parkedCount == 0)
     }
 
-    @Test("an event stream whose right is taken away before its answer is refused, and is not left waiting",
+    @Test(
+        "an event stream whose right is taken away before its answer is refused, and is not left waiting",
         arguments: ["channel=news", "channel=news&channel=other"])
     func forbiddenMeanwhile(channels: String) throws {
         let upstream = FakeUpstream()
