@@ -111,7 +111,7 @@ let parts: [[Target]] = [
             deque,
             logging,
         ],
-        tests: ["ApusFakes"]
+        tests: ["ApusFakes", nioEmbedded]
     ),
     part("ApusSystem", ["ApusCore", "CApus", nioCore, nioPosix, logging], tests: ["ApusFakes"]),
     part("ApusSQLite", ["ApusCore", "CApus", .product(name: "GRDB", package: "GRDB.swift")], tests: ["ApusFakes"]),

@@ -102,6 +102,8 @@ class Client(threading.Thread):
         self.socket = None
         self.isOver = False
         self.wait = 0.0
+        # When its last connection ended, when the next was answered, and when that brought its first record.
+        self.endedAt = self.answeredAt = self.servedAt = 0.0
 
     def run(self):
         while not self.isOver:
@@ -118,6 +120,9 @@ class Client(threading.Thread):
             finally:
                 if self.socket:
                     self.socket.close()
+                # Tries that came to nothing are part of the way to the next connection.
+                if self.endedAt <= self.answeredAt:
+                    self.endedAt = time.monotonic()
 
     def over(self):
         self.isOver = True
@@ -143,6 +148,7 @@ class Client(threading.Thread):
                 self.problems.append(f"answered with {head.splitlines()[0].decode()}")
             raise ConnectionError("refused")
         self.connects += 1
+        self.answeredAt, self.servedAt = time.monotonic(), 0.0
         return rest
 
     # Server-sent events
@@ -228,6 +234,8 @@ class Client(threading.Thread):
         event = message.get("event", name)
         if event == "moved":
             self.wait = message["retry_in"] / 1000
+        if message.get("records") and not self.servedAt:
+            self.servedAt = time.monotonic()
         for record in message.get("records", ()):
             partition, offset = record["partition"], record["offset"]
             if offset != self.next[partition]:
@@ -256,6 +264,8 @@ def settled(nodes, wanted):
     """Waits until that many clients are there, and gives how many each node has."""
 
     def count():
+        # Each look is a request that the node has to answer beside its clients.
+        time.sleep(0.05)
         counts = [node.connections() for node in nodes]
         return counts if sum(counts) == wanted else None
 
@@ -329,10 +339,11 @@ def run(apus, records, directory):
         after = settled(nodes, CLIENTS + LATECOMERS)
         if after[0] != LATECOMERS:
             problems.append(f"those who came after the restart did not go where the fewest were: {after}")
-        nodes[1].end()
         killed = time.monotonic()
+        nodes[1].end()
         settled(nodes[:1], CLIENTS + LATECOMERS)
         moved = time.monotonic() - killed
+        ways = way(clients, killed)
         error = source.communicate()[1]
         if source.returncode != 0:
             return "haproxy: the flow failed", [error.strip()[-300:]]
@@ -344,7 +355,7 @@ def run(apus, records, directory):
         connects = sum(client.connects for client in clients)
         return (
             f"haproxy: records {records:,}, clients {len(clients)}, spread {spread[0]}/{spread[1]}, connects {connects}, "
-            f"not ready after {unready * 1000:.0f} ms, empty after {empty:.1f} s, all moved {moved:.1f} s after a kill, "
+            f"not ready after {unready * 1000:.0f} ms, empty after {empty:.1f} s, all moved {moved:.1f} s after a kill ({ways}), "
             f"gaps and duplicates {sum(len(client.problems) for client in clients)}"
         ), problems
     except (Gone, Refused, StartFailed, TimeoutError, subprocess.CalledProcessError) as error:
@@ -359,6 +370,16 @@ def run(apus, records, directory):
             client.over()
         for end in reversed(started):
             end()
+
+
+def way(clients, killed):
+    """Of those whose node was killed, the slowest of each step: who is slow, the kernel, HAProxy or the other node?"""
+    moved = [client for client in clients if client.endedAt > killed]
+    until(lambda: all(client.servedAt > client.answeredAt for client in moved), RESUME_SECONDS_MAX, "records again")
+    cut = max(client.endedAt - killed for client in moved)
+    answered = max(client.answeredAt - client.endedAt for client in moved)
+    served = max(client.servedAt - client.answeredAt for client in moved)
+    return f"cut off after {cut:.2f} s, answered {answered:.2f} s later, records {served:.2f} s later"
 
 
 def listens(port):

@@ -70,25 +70,31 @@ package struct HAProxyFile: Hashable, Sendable {
                 use_backend push if is_push
                 default_backend rest
 
-            # Connections stay for hours: each new one goes to whoever has the fewest. A node that is about to stop says
-            # so here first (503), gets no more, and sends its clients away itself: their connections are not cut.
+            # Connections stay for hours: each new one goes to whoever has the fewest. A node that is about to stop, or
+            # that has lost its brokers, says so here (404), gets no more, and keeps the clients it has or sends them
+            # away itself. One that says nothing is dead: after the first connection that it refuses it is asked again
+            # at once, and what still seems open to it is closed, so that its clients come back to another.
             backend push
                 balance leastconn
-            \(self.servers(self.nodes, "inter 1s fall 2 rise 1"))
+            \(self.servers(self.nodes))
 
             backend rest
                 balance roundrobin
                 timeout server 90s
-            \(self.servers(self.brokers.isEmpty ? self.nodes : self.brokers, "inter 1s fall 2 rise 1"))
+            \(self.servers(self.brokers.isEmpty ? self.nodes : self.brokers))
 
             """
     }
 
-    private func servers(_ nodes: [HostPort], _ pace: String) -> String {
+    private static let check =
+        "check inter 1s fastinter 250ms downinter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
+
+    private func servers(_ nodes: [HostPort]) -> String {
         let tls = self.nodeAuthorityFile.map { " ssl verify required ca-file \($0) alpn http/1.1" } ?? ""
         var lines = [
-            "    option httpchk", "    http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost",
-            "    http-check expect status 200", "    default-server check \(pace)\(tls)",
+            "    option httpchk",
+            "    http-check send meth GET uri /readyz?unready=404 ver HTTP/1.1 hdr Host localhost",
+            "    http-check disable-on-404", "    default-server \(Self.check) on-marked-down shutdown-sessions\(tls)",
         ]
         lines += nodes.enumerated().map { "    server node\($0.offset + 1) \($0.element)" }
         return lines.joined(separator: "\n")

@@ -47,7 +47,7 @@ extension ServerParts {
         door.cursorKeys = keys
         var endpoint = EndpointDoor.Configuration(cursorKeys: keys, clock: SystemClock())
         endpoint.login = door.login
-        let tickets = EndpointTickets(clock: SystemClock())
+        let tickets = self.tickets
         (door.tickets, endpoint.tickets) = (tickets, tickets)
         endpoint.mayDeflate = configuration.deflatesWebSockets
         endpoint.origins = OriginRules(allowed: configuration.httpOrigins)
@@ -66,6 +66,12 @@ extension ServerParts {
                 edge.take(head, channel, isSecure: isSecure, at: position)
             }
             door.edgeMetrics = { edge.metrics($0) }
+            door.drainBegan = {
+                // As when it stops: balancers see that it is not ready, and then its clients move.
+                loops.any().scheduleTask(in: .nanoseconds(configuration.drainGrace.wholeNanoseconds)) {
+                    _ = edge.sendAway(within: configuration.stopWaitMax)
+                }
+            }
             door.asyncAPI = EdgeDescription.asyncAPI(version: configuration.version)
             door.connections = [edge.connections] + self.kafkaConnections
             let listener = try await HTTPListener.start(door, broker: broker, on: loops, logger: self.logger).get()

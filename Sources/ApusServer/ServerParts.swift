@@ -2,11 +2,13 @@ import ApusBroker
 import ApusCore
 import ApusSQLite
 import ApusSystem
+import EdgeDoor
 import HTTPDoor
 import KafkaDoor
 import Logging
 import NIOCore
 import NIOPosix
+import WebFormats
 
 /// The concrete parts of one server, in the order in which they start; they stop in the opposite one. A part that is
 /// not there was not started, or has stopped.
@@ -41,6 +43,8 @@ struct ServerParts: Sendable {
     private var listener: KafkaListener?
     /// What signs the cursors of the endpoint server.
     private(set) var cursorKey: [UInt8] = []
+    /// One-time tickets that this process gave.
+    let tickets = EndpointTickets(clock: SystemClock())
     /// HTTP, and the endpoint server on the same port.
     var web: WebParts?
 
@@ -315,6 +319,8 @@ struct ServerParts: Sendable {
         var door = KafkaListener.Configuration(host: address.host, port: address.port)
         door.frameBytesMax = configuration.frameBytesMax
         door.cursorKey = self.cursorKey
+        let tickets = self.tickets
+        door.tickets = EdgeTickets { digest, then in then(tickets.redeem(digest: digest).map { EdgeLogin($0) }) }
         security.protect(&door, of: broker, configuration)
         if let advertised = configuration.advertised {
             guard let port = UInt16(exactly: advertised.port) else {
@@ -467,5 +473,13 @@ extension ServerError {
             default: .dataRefused
             }
         self.init(code, "\(error)", cause: error)
+    }
+}
+
+extension EdgeLogin {
+    fileprivate init(_ session: WebSession) {
+        self.init(
+            principal: session.principal, mechanism: session.mechanism, expires: session.expires,
+            channels: session.channels, keyID: session.keyID)
     }
 }

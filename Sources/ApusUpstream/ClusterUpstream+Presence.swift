@@ -36,6 +36,22 @@ extension ClusterUpstream: EdgePresence {
         of channel: String, behind place: Int64?, upTo limit: Int, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable (Result<PresencePage, BrokerError>) -> Void
     ) {
+        self.describe(channel, behind: place, upTo: limit, withReceipts: false, client, on: loop) { result in
+            then(result.map(\.page))
+        }
+    }
+
+    package func receipts(
+        of channel: String, behind place: Int64?, upTo limit: Int, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<ReceiptPage, BrokerError>) -> Void
+    ) {
+        self.describe(channel, behind: place, upTo: limit, withReceipts: true, client, on: loop, then: then)
+    }
+
+    private func describe(
+        _ channel: String, behind place: Int64?, upTo limit: Int, withReceipts: Bool, _ client: ClientContext,
+        on loop: any EventLoop, then: @escaping @Sendable (Result<ReceiptPage, BrokerError>) -> Void
+    ) {
         guard client.allows(.read, onTopic: String(channel.prefix { $0 != "/" })) else {
             return loop.execute { then(.failure(.topicAuthorizationFailed)) }
         }
@@ -43,20 +59,32 @@ extension ClusterUpstream: EdgePresence {
         request.channel = channel
         request.after = place ?? -1
         request.limit = Int32(clamping: limit)
+        request.receipts = withReceipts
         self.ask(request, on: loop, then: then) { answer in
             if let error = BrokerError(answer.errorCode, answer.errorMessage) { return .failure(error) }
-            let members = answer.members.map { member in
-                PresenceMember(
-                    node: member.node, life: member.life, connection: member.connection,
-                    guest: PresenceGuest(user: member.user, client: member.client),
-                    since: member.sinceMs < 0 ? nil : Timestamp(rawValue: member.sinceMs), seen: [],
-                    place: member.place)
+            let page = PresencePage(
+                members: answer.members.map { PresenceMember($0) }, count: Int(answer.count),
+                next: answer.next < 0 ? nil : answer.next, isComplete: answer.isComplete)
+            let ends = answer.ends.map {
+                (PartitionIndex(rawValue: $0.partitionIndex), Offset(rawValue: $0.offset))
             }
-            return .success(
-                PresencePage(
-                    members: members, count: Int(answer.count), next: answer.next < 0 ? nil : answer.next,
-                    isComplete: answer.isComplete))
+            return .success(ReceiptPage(page: page, ends: Dictionary(ends, uniquingKeysWith: { first, _ in first })))
         }
+    }
+}
+
+extension PresenceMember {
+    fileprivate init(_ member: DescribePresenceResponse.Member) {
+        self.init(
+            node: member.node, life: member.life, connection: member.connection,
+            guest: PresenceGuest(user: member.user, client: member.client),
+            since: member.sinceMs < 0 ? nil : Timestamp(rawValue: member.sinceMs),
+            seen: member.seen.map {
+                PresenceSeen(
+                    partition: PartitionIndex(rawValue: $0.partitionIndex), next: Offset(rawValue: $0.nextOffset),
+                    at: Timestamp(rawValue: $0.atMs))
+            },
+            place: member.place)
     }
 }
 

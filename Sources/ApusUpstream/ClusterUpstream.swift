@@ -92,8 +92,11 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
         guard client.mayList(.create, on: .cluster) || client.allows(.create, onTopic: topic.name) else {
             return loop.execute { then(.failure(.topicAuthorizationFailed)) }
         }
-        self.ask(CreateTopicsRequest(topic), on: loop, then: then) { answer in
+        self.ask(CreateTopicsRequest(topic, for: client), on: loop, then: then) { answer in
             guard let made = answer.topics.first else { return .failure(.timedOut) }
+            if made.errorCode == .throttlingQuotaExceeded {
+                return .failure(.quotaExceeded(.milliseconds(max(0, answer.throttleTimeMs))))
+            }
             if let error = BrokerError(made.errorCode, made.errorMessage) { return .failure(error) }
             let id = TopicID(high: made.topicID.high, low: made.topicID.low)
             return .success(EdgeTopic(id: id, name: made.name, partitionCount: max(1, Int(made.numPartitions))))
@@ -113,8 +116,13 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
         request.topics = [topic]
         request.topicNames = [name]
         request.timeoutMs = Int32(clamping: UpstreamLimits.answerWaitMax.wholeMilliseconds)
+        request.behalf.principal = client.principal.description
+        (request.behalf.clientID, request.behalf.address) = (client.clientID, client.address)
         self.ask(request, on: loop, then: then) { answer in
             guard let deleted = answer.responses.first else { return .failure(.timedOut) }
+            if deleted.errorCode == .throttlingQuotaExceeded {
+                return .failure(.quotaExceeded(.milliseconds(max(0, answer.throttleTimeMs))))
+            }
             return BrokerError(deleted.errorCode, deleted.errorMessage).map { .failure($0) } ?? .success(())
         }
     }
@@ -188,8 +196,7 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
         return ClientContext(principal: principal, address: address, access: view.bounded(by: channels))
     }
 
-    /// Nobody logs in with an API key here.
-    package func holds(key id: String) -> Bool { false }
+    package func holds(key id: String) -> Bool { self.desk.shared.withLock { $0.keys.hold(id) } }
 
     package var rightsVersion: Int64 { self.desk.shared.withLock { $0.rules.version } }
 
@@ -197,8 +204,10 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
         self.desk.shared.withLock { $0.rules.renew(&client) }
     }
 
-    /// Bytes are counted by the brokers, for the endpoint server's own principal.
-    package func meter(of client: ClientContext) -> QuotaMeter? { nil }
+    /// Counted here: what the brokers count is the endpoint server's.
+    package func meter(of client: ClientContext) -> QuotaMeter? {
+        QuotaMeter(client.principal, clientID: client.clientID, self.desk.quotas)
+    }
 
     // MARK: For operators
 
@@ -232,8 +241,11 @@ package final class ClusterUpstream: EdgeUpstream, Sendable {
 }
 
 extension CreateTopicsRequest {
-    fileprivate init(_ topic: TopicSpecification) {
+    /// The topic is to be the client's.
+    fileprivate init(_ topic: TopicSpecification, for client: ClientContext) {
         self.init()
+        self.behalf.principal = client.principal.description
+        (self.behalf.clientID, self.behalf.address) = (client.clientID, client.address)
         var wish = CreateTopicsRequest.Topic()
         wish.name = topic.name
         wish.numPartitions = topic.partitions

@@ -10,15 +10,19 @@ import Synchronization
 /// What is asked of the brokers, and what they said: the half that lives on the client's event loop.
 ///
 /// Unchecked because: all but what ``shared`` guards is touched on that loop only.
-final class UpstreamDesk: @unchecked Sendable {
+final class UpstreamDesk: LaneHost, @unchecked Sendable {
     /// What other loops read.
     struct Shared {
         var rules = UpstreamRules()
+        var keys = UpstreamKeys()
         var book = TopicBook()
     }
 
     let shared = Mutex(Shared())
     let calls: DirectCalls
+    let quotaRules = UpstreamQuotas()
+    /// What clients have used of their quotas, here.
+    let quotas: BrokerQuotas
     private let clock: any Clock
     let logger: Logger
     private var lanes: [BrokerID: BrokerLane] = [:]
@@ -32,6 +36,7 @@ final class UpstreamDesk: @unchecked Sendable {
 
     init(_ calls: DirectCalls, clock: any Clock, logger: Logger) {
         self.calls = calls
+        self.quotas = BrokerQuotas(self.quotaRules, clock: clock)
         self.clock = clock
         self.logger = logger
     }
@@ -62,6 +67,13 @@ final class UpstreamDesk: @unchecked Sendable {
     }
 
     // MARK: Reading
+
+    func fetch(
+        _ request: FetchRequest, from broker: BrokerID, waiting wait: Duration,
+        then: @escaping (Result<FetchResponse, BrokerError>) -> Void
+    ) {
+        self.call(request, to: broker, waiting: wait, then: then)
+    }
 
     func begin(_ read: UpstreamRead) {
         guard self.mayServe else { return read.fail(Self.unheard) }
@@ -213,7 +225,11 @@ final class UpstreamDesk: @unchecked Sendable {
         guard !self.isClosed else { return }
         let began = self.now
         var request = DescribeEdgeRequest()
-        request.knownRules = self.shared.withLock { $0.rules.known }
+        self.shared.withLock { shared in
+            request.knownRules = shared.rules.known
+            request.knownKeys = shared.keys.known
+        }
+        request.knownQuotas = self.quotaRules.known
         self.call(request, to: nil, attempt: self.failures, waiting: .zero) { [self] result in
             guard !self.isClosed else { return }
             let heard = self.heard(result, askedAt: began)
@@ -245,7 +261,9 @@ final class UpstreamDesk: @unchecked Sendable {
                 // They held when they were asked for; what came between is seen next time.
                 try self.shared.withLock { shared throws(UpstreamRules.Refusal) in
                     try shared.rules.heard(answer, at: askedAt)
+                    shared.keys.heard(answer.keys, version: answer.keysVersion)
                 }
+                self.quotaRules.heard(answer)
             } catch {
                 return .failure(self.complain(.invalidRequest("what the brokers told can not be used: \(error)")))
             }
@@ -263,6 +281,7 @@ final class UpstreamDesk: @unchecked Sendable {
 
     func close() {
         self.isClosed = true
+        self.lanes = [:]
         self.calls.close()
     }
 }

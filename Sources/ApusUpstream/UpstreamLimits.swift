@@ -21,6 +21,13 @@ enum UpstreamLimits {
     static let rulesAgeMax = Duration.seconds(4)
     /// How long brokers keep a fetch that found nothing, if nothing is asked behind it.
     static let pollWait = Duration.seconds(20)
+    /// Fetches that wait for records which one broker has at once: the one that waits, and one behind it with who has
+    /// come since. Who comes while both are under way is in the next.
+    static let pollsInFlightMax = 2
+    /// Who was given records reads on at once; the next such fetch is put off for him by this at most.
+    static let returnWait = Duration.milliseconds(1)
+    /// A broker that had no room for a fetch session is asked for one again after this.
+    static let sessionAgainWait = Duration.seconds(10)
     /// Longest time for an answer, besides what a request itself waits.
     static let answerWaitMax = Duration.seconds(10)
     /// Reads by place that a broker has at once; others wait here. Their answers stand in front of live records.

@@ -86,10 +86,3 @@ extension BrokerError {
         }
     }
 }
-
-extension Optional {
-    mutating func take() -> Wrapped? {
-        defer { self = nil }
-        return self
-    }
-}

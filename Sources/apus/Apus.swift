@@ -23,7 +23,7 @@ struct Apus: AsyncParsableCommand {
         subcommands: [
             Serve.self, Publish.self, Subscribe.self, TopicCommand.self, GroupCommand.self, SubscriptionCommand.self,
             UserCommand.self, AclCommand.self, QuotaCommand.self, Bench.self, LogCommand.self, ContextCommand.self,
-            GenerateCommand.self, ErrorsCommand.self,
+            NodeCommand.self, GenerateCommand.self, ErrorsCommand.self,
             VersionCommand.self,
         ]
     )

@@ -12,7 +12,9 @@ struct HAProxyFileTests {
             bind: self.address("0.0.0.0:8000"), nodes: [self.address("10.0.0.1:8080"), self.address("10.0.0.2:8080")])
         let text = file.text
         let push = try #require(text.components(after: "backend push\n").first)
-        #expect(push.contains("balance leastconn") && push.contains("uri /readyz"))
+        #expect(push.contains("balance leastconn") && push.contains("uri /readyz?unready=404 "))
+        // What a node says when it wants no more clients is told apart from a node that is dead.
+        #expect(push.contains("http-check disable-on-404") && push.contains("on-marked-down shutdown-sessions"))
         for server in ["server node1 10.0.0.1:8080\n", "server node2 10.0.0.2:8080\n"] {
             #expect(text.components(after: server).count == 2)
         }

@@ -11,20 +11,20 @@ import Testing
 /// An endpoint server in front of a broker, each with sockets of its own: what is different from a broker's own edge.
 @Suite("An endpoint server of its own", .timeLimit(.minutes(10)))
 struct EdgeRoleTests {
-    private let bench: ServerBench
+    let bench: ServerBench
 
     init() throws {
         self.bench = try ServerBench()
     }
 
-    private var configuration: ServerConfiguration {
+    var configuration: ServerConfiguration {
         var configuration = self.bench.configuration
         configuration.http = ServerAddress(host: "127.0.0.1", port: 0)
         return configuration
     }
 
     /// - Parameter login: as whom it asks the broker.
-    private func edge(
+    func edge(
         of server: ApusServer, login: ClientConfiguration.Login? = nil,
         _ change: (inout ServerConfiguration) -> Void = { _ in },
         _ body: (EndpointServer) async throws -> Void
@@ -46,14 +46,14 @@ struct EdgeRoleTests {
         await edge.shutdown()
     }
 
-    private func socket(_ address: ServerAddress, _ headers: String = "") async throws -> EdgeClient {
+    func socket(_ address: ServerAddress, _ headers: String = "") async throws -> EdgeClient {
         let client = try await EdgeClient.socket(address, headers)
         _ = try await client.ask(1, #""op":"connect""#)
         return client
     }
 
     /// Waits for so many records, and gives their numbers by partition and offset, and the last cursor.
-    private func records(_ client: EdgeClient, _ count: Int) async throws -> (values: [String], cursor: String) {
+    func records(_ client: EdgeClient, _ count: Int) async throws -> (values: [String], cursor: String) {
         var values: [String] = []
         var cursor = ""
         while values.count < count {
@@ -74,9 +74,14 @@ struct EdgeRoleTests {
         return (values, cursor)
     }
 
-    private func get(_ address: ServerAddress, _ path: String, _ method: String = "GET") async throws -> (Int, String) {
+    func get(
+        _ address: ServerAddress, _ path: String, _ method: String = "GET", _ authorization: String? = nil,
+        _ body: String? = nil
+    ) async throws -> (Int, String) {
         var request = HTTPClientRequest(url: "http://\(address)\(path)")
         request.method = .RAW(value: method)
+        if let authorization { request.headers.add(name: "authorization", value: authorization) }
+        if let body { request.body = .bytes(ByteBuffer(string: body)) }
         let response = try await HTTPClient.shared.execute(request, timeout: .seconds(30))
         return (Int(response.status.code), String(buffer: try await response.body.collect(upTo: 1 << 20)))
     }
@@ -193,16 +198,16 @@ struct EdgeRoleTests {
 
     // MARK: Rights
 
-    private func basic(_ user: String, _ password: String) -> String {
+    func basic(_ user: String, _ password: String) -> String {
         "Authorization: Basic \(Data("\(user):\(password)".utf8).base64EncodedString())\r\n"
     }
 
-    private func login(_ user: String) -> ClientConfiguration.Login {
+    func login(_ user: String) -> ClientConfiguration.Login {
         .scramSHA512(user: user, password: "tea \(user)")
     }
 
     /// A broker where users log in: `admin` may do everything; `edge`, `alice` and `bob` may do nothing yet.
-    private func secured(_ body: (ApusServer, ApusClient) async throws -> Void) async throws {
+    func secured(_ body: (ApusServer, ApusClient) async throws -> Void) async throws {
         var configuration = self.configuration
         configuration.authentication.mechanisms = [.scramSHA256, .scramSHA512]
         configuration.authentication.firstUser = ServerConfiguration.FirstUser(name: "admin", password: "tea admin")
@@ -217,7 +222,7 @@ struct EdgeRoleTests {
         }
     }
 
-    private func rule(_ user: String, _ operation: AclRule.Operation, _ topic: String? = "news") -> AclRule {
+    func rule(_ user: String, _ operation: AclRule.Operation, _ topic: String? = "news") -> AclRule {
         AclRule(.allow, "User:\(user)", operation, on: topic.map { AclRule.Resource(.topic, $0) } ?? .cluster)
     }
 
@@ -286,7 +291,9 @@ struct EdgeRoleTests {
                 #expect(try await self.get(edge.http, "/livez") == (200, #"{"status":"ok"}"#))
                 #expect(try await self.get(edge.http, "/readyz") == (200, #"{"status":"ready"}"#))
                 let (status, words) = try await self.get(edge.http, "/v1/topics")
-                #expect(status == 404 && words.contains("endpoint server"))
+                #expect(status == 421 && words.contains("endpoint server") && words.contains(#""code":"misdirected""#))
+                #expect(try await self.get(edge.http, "/v1/topcs").1.contains(#""code":"not_found""#))
+                #expect(try await self.get(edge.http, "/asyncapi.json").0 == 200)
                 #expect(try await self.get(edge.http, "/metrics", "DELETE").0 == 405)
                 await #expect(throws: EdgeClient.Failure.self) {
                     _ = try await EdgeClient.stream(edge.http, "channel=none")

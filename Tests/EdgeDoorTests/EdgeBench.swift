@@ -23,7 +23,7 @@ final class EdgeBench {
 
     init(
         loops count: Int = 1, origins: OriginRules = OriginRules(), login: WebLogin? = nil,
-        tickets: (any TicketOffice)? = nil, upstream: (any EdgeUpstream)? = nil, mayDeflate: Bool = false,
+        tickets: (any TicketTaker)? = nil, upstream: (any EdgeUpstream)? = nil, mayDeflate: Bool = false,
         change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.loops = (0..<count).map { _ in EmbeddedEventLoop() }

@@ -130,6 +130,13 @@ struct EdgeSessionTests {
         #expect(
             self.words(other.denied(Problem(.unauthenticated, "who?")))
                 == ["1 error unauthenticated", "event bye", "close unauthenticated"])
+        // Nobody could say who it is: that is no reason to stay away.
+        var busy = EdgeSession(at: self.start)
+        _ = self.send(&busy, #"{"id":1,"op":"connect","token":"good"}"#)
+        #expect(
+            self.words(busy.denied(Problem(.overloaded, "later"))) == [
+                "1 error overloaded", "event bye", "close overloaded",
+            ])
         var slow = EdgeSession(at: self.start)
         _ = self.send(&slow, #"{"id":1,"op":"connect"}"#)
         #expect(self.words(slow.swept(at: self.after(.seconds(6)))) == ["event bye", "close not_connected"])

@@ -41,7 +41,12 @@ struct TokenTests {
             then(number <= 2 ? "ticket \(number) of \(session.principal)" : nil, Timestamp(rawValue: 7))
         }
 
-        func redeem(_ ticket: String, _ then: @escaping @Sendable (WebSession?) -> Void) { then(nil) }
+        func redeem(
+            _ ticket: String, from address: String,
+            _ then: @escaping @Sendable (Result<WebSession, LoginFailure>) -> Void
+        ) {
+            then(.failure(LoginFailure(.ticket)))
+        }
     }
 
     /// Takes the password `pw` of anybody, keys as the broker knows them, and the tokens above.

@@ -59,6 +59,11 @@ extension ApiRights {
         },
         ApiRights(needs: [[Right(.describeConfigs, .cluster)]]) { _, _, _ in DescribeClientQuotasRequest() },
         ApiRights(needs: [[Right(.clusterAction, .cluster)]]) { _, _, _ in DescribeEdgeRequest() },
+        ApiRights(needs: [[Right(.clusterAction, .cluster)]]) { _, _, _ in
+            var request = CheckEdgeLoginRequest()
+            request.keyID = "0123456789abcdef"
+            return request
+        },
         ApiRights(needs: [[Right(.alterConfigs, .cluster)]]) { _, _, _ in
             var entity = AlterClientQuotasRequest.Entity()
             entity.entityType = "user"

@@ -31,6 +31,7 @@ final class DoorBench {
         requestMemory: ByteCount = .mebibytes(64), replyMemory: ByteCount = .mebibytes(64),
         configuration: [String: String] = [:], remoteAddress: String = "10.9.9.9", aside: EmbeddedEventLoop? = nil,
         change: (inout BrokerSettings) -> Void = { _ in }, login: ((any Clock) -> ListenerLogin)? = nil,
+        cursorKey: [UInt8]? = nil, tickets: EdgeTickets? = nil,
         loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) throws {
         self.remoteAddress = remoteAddress
@@ -55,7 +56,7 @@ final class DoorBench {
         self.broker = try #require(opened.value).get()
         let made = login?(self.clock)
         self.door = Door(
-            broker: self.broker, listenerName: "kafka", login: made,
+            broker: self.broker, listenerName: "kafka", login: made, cursorKey: cursorKey, tickets: tickets,
             loginEnded: loginEnded)
         self.doorLoop = DoorLoop(
             eventLoop: self.loop, logger: logger, replyMemory: ReplyMemory(limit: replyMemory), fetchSessionsMax: 10

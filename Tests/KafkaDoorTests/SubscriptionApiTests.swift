@@ -37,7 +37,7 @@ struct SubscriptionApiTests {
         let told = try bench.ask(request, version: 3).apiKeys.map(\.apiKey)
         #expect(told.count > 10)
         #expect(told.allSatisfy { $0 < ApiKey.ownFirst })
-        #expect(ApiTable.standard.all.filter(\.key.isOwn).count == 8)
+        #expect(ApiTable.standard.all.filter(\.key.isOwn).count == 9)
         #expect(ApiTable.standard[.describeHoldings]?.key == .describeHoldings)
         for key in [-1, 31_999, 32_007, Int16.max, Int16.min] as [Int16] {
             #expect(ApiTable.standard[ApiKey(rawValue: key)] == nil)

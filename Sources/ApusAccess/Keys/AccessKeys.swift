@@ -65,6 +65,8 @@ package struct AccessKeys: Sendable {
     package init() {}
 
     package var count: Int { self.keys.count }
+    /// In no order.
+    package var ids: [String] { Array(self.keys.keys) }
     /// In the order of their ids.
     package var all: [AccessKey] { self.keys.values.sorted { $0.id < $1.id } }
 
@@ -74,14 +76,12 @@ package struct AccessKeys: Sendable {
 
     /// The key that this text is, if it is good now. As long for an id that there is not as for a secret that is wrong.
     package func verify(_ text: Secret, now: Timestamp) throws(AccessKeyRefusal) -> AccessKey {
-        let parts = text.bytes.split(separator: UInt8(ascii: "_"), maxSplits: 2, omittingEmptySubsequences: false)
-        guard parts.count == 3, parts[0].elementsEqual("apus".utf8), parts[1].count == 16,
-            parts[2].count <= 2 * Limits.apiKeySecretBytes.rawValue,
-            let id = String(validating: parts[1], as: UTF8.self)
-        else { throw .malformed }
-        let digest = Secret(Array(SHA256.hash(data: Array(parts[2]))))
-        let key = self.keys[id]
-        guard Secret(key?.digest ?? Self.nobody).matches(digest), let key else { throw .unknown }
+        try self.verify(AccessKeyProof(text), now: now)
+    }
+
+    package func verify(_ proof: AccessKeyProof, now: Timestamp) throws(AccessKeyRefusal) -> AccessKey {
+        let key = self.keys[proof.id]
+        guard Secret(key?.digest ?? Self.nobody).matches(Secret(proof.digest)), let key else { throw .unknown }
         guard !key.isExpired(at: now) else { throw .expired }
         return key
     }

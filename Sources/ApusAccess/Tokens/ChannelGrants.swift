@@ -84,6 +84,27 @@ package struct ChannelGrants: Hashable, Sendable {
         self.subscribe = lists["subscribe"] ?? []
     }
 
+    /// The same, told by somebody who has read the claim: ``patterns`` of theirs.
+    package init(read: [String], write: [String], subscribe: [String]) throws(TokenRefusal) {
+        guard read.count + write.count + subscribe.count <= Limits.tokenPatternsMax else {
+            throw .channels("it names more than \(Limits.tokenPatternsMax) channels")
+        }
+        func patterns(_ texts: [String]) throws(TokenRefusal) -> [ChannelPattern] {
+            try texts.map { text throws(TokenRefusal) in
+                guard let pattern = ChannelPattern(text) else { throw .channels("a pattern names no channel") }
+                return pattern
+            }
+        }
+        self.read = try patterns(read)
+        self.write = try patterns(write)
+        self.subscribe = try patterns(subscribe)
+    }
+
+    /// The patterns as the claim has them.
+    package var patterns: (read: [String], write: [String], subscribe: [String]) {
+        (self.read.map(\.text), self.write.map(\.text), self.subscribe.map(\.text))
+    }
+
     /// Whether the bearer may do it with all of these records.
     package func allow(_ use: ChannelUse, _ keys: ChannelKeys, ofTopic name: ExactText) -> Bool {
         switch use {
@@ -116,6 +137,8 @@ package struct ChannelGrants: Hashable, Sendable {
 
 /// One pattern of channels.
 private struct ChannelPattern: Hashable, Sendable {
+    /// As it was written.
+    let text: String
     private let topic: ExactText
     private let isTopicPrefix: Bool
     private let keys: ChannelKeys
@@ -134,6 +157,7 @@ private struct ChannelPattern: Hashable, Sendable {
         guard isName, self.isTopicPrefix || !name.isEmpty, let topic = String(validating: name, as: UTF8.self) else {
             return nil
         }
+        self.text = text
         self.topic = ExactText(topic)
         guard parts.count == 2 else {
             self.keys = .everything

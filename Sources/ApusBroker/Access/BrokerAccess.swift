@@ -15,7 +15,7 @@ import Synchronization
 /// new.
 ///
 /// Owner of what is published. The records behind it are ``BrokerAccessRecords``'s.
-package final class BrokerAccess: Sendable {
+package final class BrokerAccess: QuotaSource {
     /// False: nobody has to log in, and everybody may do everything. Rules can be made all the same, for later.
     package let isAuthorizing: Bool
     package let superUsers: Set<Principal>
@@ -30,6 +30,7 @@ package final class BrokerAccess: Sendable {
     private let published: Mutex<Published>
     private let aclsVersion = Atomic<Int64>(0)
     private let quotasVersion = Atomic<Int64>(0)
+    private let keysVersion = Atomic<Int64>(0)
     private let listeners = Mutex<[@Sendable () -> Void]>([])
     private let records: BrokerAccessRecords
     let audit: BrokerAudit
@@ -68,6 +69,11 @@ package final class BrokerAccess: Sendable {
     /// Moves when the quotas do.
     package var quotaVersion: StoreRevision {
         StoreRevision(rawValue: self.quotasVersion.load(ordering: .acquiring))
+    }
+
+    /// Moves when API keys are made or removed. Read it before ``keys``: what is read then is as new or newer.
+    package var keyVersion: StoreRevision {
+        StoreRevision(rawValue: self.keysVersion.load(ordering: .acquiring))
     }
 
     package var acls: AclSet { self.published.withLock { $0.acls } }
@@ -146,6 +152,7 @@ package final class BrokerAccess: Sendable {
             published.quotas = records.quotas
         }
         if changed.quotas { self.quotasVersion.store(records.revision.rawValue, ordering: .releasing) }
+        if changed.keys { self.keysVersion.store(records.revision.rawValue, ordering: .releasing) }
         guard let acls else { return }
         self.aclsVersion.store(acls.version.rawValue, ordering: .releasing)
         for told in self.listeners.withLock({ $0 }) { told() }

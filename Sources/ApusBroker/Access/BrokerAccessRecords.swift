@@ -19,8 +19,9 @@ final class BrokerAccessRecords: @unchecked Sendable {
         var acls = false
         var quotas = false
         var users = false
+        var keys = false
 
-        static let all = Changed(acls: true, quotas: true, users: true)
+        static let all = Changed(acls: true, quotas: true, users: true, keys: true)
     }
 
     /// One request's wish. `answer` is called once, with what went wrong, if anything did.
@@ -209,6 +210,7 @@ final class BrokerAccessRecords: @unchecked Sendable {
             case StoreKey.accessChange: self.changeSeen = revision
             case AclRecord.prefix: changed.acls = true
             case QuotaRecord.prefix: changed.quotas = true
+            case AccessKeyRecord.prefix: changed.keys = true
             default: changed.users = true
             }
             if prefix != StoreKey.accessChange { fresh.append(change) }

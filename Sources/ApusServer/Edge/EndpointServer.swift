@@ -73,16 +73,27 @@ package final class EndpointServer: Sendable {
             await security.open(on: loops.any())
             var settings = EndpointDoor.Configuration(
                 cursorKeys: CursorKeys(current: started.cursorKey), clock: clock)
-            if security.asksForLogin {
-                settings.login = security.endpointLogin(started.upstream, client, clock: clock, on: loops.any())
-            }
+            let desk = security.endpointDesk(started.upstream, client, clock: clock, on: loops.any())
+            if security.asksForLogin { settings.login = desk.web }
+            settings.tickets = desk
+            settings.mayDeflate = configuration.deflatesWebSockets
             settings.presence = started.upstream
             settings.node = "\(ProcessInfo.processInfo.hostName):\(address.port)"
             settings.origins = OriginRules(allowed: configuration.httpOrigins)
             settings.origins.isPrivate = settings.login == nil && HostAddress(address.host)?.isLoopback == true
             let door = try await EndpointDoor.make(settings, upstream: started.upstream, on: loops, logger: logger)
                 .get()
-            let pages = EndpointPages(door, started.upstream, login: settings.login, version: configuration.version)
+            let loop = loops.any()
+            let pages = EndpointPages(
+                door, started.upstream, login: settings.login, origins: settings.origins,
+                version: configuration.version
+            ) {
+                logger.notice("told to send its clients away")
+                // As when it stops: balancers see that it is not ready, and then its clients move.
+                loop.scheduleTask(in: .nanoseconds(configuration.drainGrace.wholeNanoseconds)) {
+                    _ = door.sendAway(within: configuration.stopWaitMax)
+                }
+            }
             let channel = try await Self.listen(address, configuration, security, door, pages, on: loops).get()
             security.start(on: loops.any())
             let server = EndpointServer(

@@ -138,11 +138,11 @@ final class ServerSecurity: Sendable {
     /// Fetches the keys; then a login may be judged.
     func open(on loop: any EventLoop) async { await self.fetch(on: loop, isUrgent: true) }
 
-    /// How clients of an endpoint server in a process of its own log in.
-    func endpointLogin(
+    /// Where clients of an endpoint server in a process of its own log in, and show tickets.
+    func endpointDesk(
         _ upstream: ClusterUpstream, _ client: ClientConfiguration, clock: any Clock, on loop: any EventLoop
-    ) -> WebLogin {
-        EndpointDesk(self.desk, upstream, client, clock: clock, on: loop).web
+    ) -> EndpointDesk {
+        EndpointDesk(self.desk, upstream, client, clock: clock, on: loop)
     }
 
     /// Nil: in clear.

@@ -15,6 +15,11 @@ package protocol EdgePresence: Sendable {
     func presence(
         of channel: String, behind place: Int64?, upTo limit: Int, client: ClientContext, on loop: any EventLoop,
         then: @escaping @Sendable (Result<PresencePage, BrokerError>) -> Void)
+
+    /// Who has confirmed what of a channel, and where its partitions end.
+    func receipts(
+        of channel: String, behind place: Int64?, upTo limit: Int, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<ReceiptPage, BrokerError>) -> Void)
 }
 
 /// The broker of this process.
@@ -37,5 +42,12 @@ package struct BrokerPresence: EdgePresence {
         then: @escaping @Sendable (Result<PresencePage, BrokerError>) -> Void
     ) {
         self.broker.presence(of: channel, behind: place, upTo: limit, client: client, on: loop, then: then)
+    }
+
+    package func receipts(
+        of channel: String, behind place: Int64?, upTo limit: Int, client: ClientContext, on loop: any EventLoop,
+        then: @escaping @Sendable (Result<ReceiptPage, BrokerError>) -> Void
+    ) {
+        self.broker.receipts(of: channel, behind: place, upTo: limit, client: client, on: loop, then: then)
     }
 }

@@ -9,7 +9,7 @@ package import WebFormats
 /// | `channel` | a channel; up to ``Limits/edgeChannelsPerStreamMax`` of them, each once |
 /// | `from` | where to begin (``StartPoint``); `latest` without it |
 /// | `last_event_id` | the id of the last event that was seen, for clients that can not send the header |
-/// | `ticket` | who reads: looked at before this (``TicketOffice``) |
+/// | `ticket` | who reads: looked at before this (``TicketTaker``) |
 /// | `slow` | `skip` or `close` (``SlowReaderRule``) |
 ///
 /// A browser that reconnects sends the id in `Last-Event-ID`, which counts more than the address it began with. The id

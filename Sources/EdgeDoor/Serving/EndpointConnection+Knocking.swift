@@ -47,14 +47,14 @@ extension EndpointConnection {
         }
         let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
         let eventLoop = self.loop.eventLoop
-        office.redeem(ticket) { session in
+        office.redeem(ticket, from: self.client.address) { result in
             eventLoop.execute {
-                guard let session else {
-                    return bound.value.refuse(
-                        Problem(.unauthenticated, LoginFailure(.ticket).told, hint: "POST /v1/tickets gives another"))
+                switch result {
+                case .success(let session):
+                    bound.value.loggedIn(session)
+                    bound.value.open()
+                case .failure(let failure): bound.value.refuse(Problem(login: failure))
                 }
-                bound.value.loggedIn(session)
-                bound.value.open()
             }
         }
     }
@@ -68,7 +68,7 @@ extension EndpointConnection {
             eventLoop.execute {
                 let (connection, then) = bound.value
                 switch result {
-                case .failure(let failure): then(Problem(.unauthenticated, failure.told))
+                case .failure(let failure): then(Problem(login: failure))
                 case .success(let session):
                     connection.loggedIn(session)
                     then(nil)
@@ -141,5 +141,16 @@ extension EndpointConnection {
             origin.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F })
         else { return }
         head.writeString("Access-Control-Allow-Origin: \(origin)\r\nVary: Origin\r\n")
+    }
+}
+
+extension Problem {
+    /// A login that did not come about: who could not be checked may come again as he is.
+    fileprivate init(login failure: LoginFailure) {
+        switch failure.cause {
+        case .overloaded: self.init(.overloaded, failure.told)
+        case .ticket: self.init(.unauthenticated, failure.told, hint: "POST /v1/tickets gives another")
+        default: self.init(.unauthenticated, failure.told)
+        }
     }
 }

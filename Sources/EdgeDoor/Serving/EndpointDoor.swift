@@ -23,7 +23,7 @@ package final class EndpointDoor: Sendable {
         /// Nil: nobody has to log in.
         package var login: WebLogin?
         /// Takes one-time tickets; nil: there are none.
-        package var tickets: (any TicketOffice)?
+        package var tickets: (any TicketTaker)?
         package var clock: any Clock
         /// Who keeps presence and receipts; nil: nobody.
         package var presence: (any EdgePresence)?
@@ -120,11 +120,17 @@ package final class EndpointDoor: Sendable {
     /// Tells all clients to move, closes, and cuts those that are not gone within `patience`. What comes meanwhile is
     /// refused.
     package func drain(within patience: Duration) -> EventLoopFuture<Void> {
+        let sent = self.sendAway(within: patience)
+        return sent.flatMap { self.drainPresence(on: sent.eventLoop) }
+    }
+
+    /// The same for a door that is there still: who has gone is told as always. It may be drained after it.
+    package func sendAway(within patience: Duration) -> EventLoopFuture<Void> {
         let drained = self.loops.map { loop in
             loop.eventLoop.flatSubmit { loop.value.drain(within: patience) }
         }
         guard let first = self.loops.first?.eventLoop else { preconditionFailure("a door without a loop") }
-        return EventLoopFuture.andAllComplete(drained, on: first).flatMap { self.drainPresence(on: first) }
+        return EventLoopFuture.andAllComplete(drained, on: first)
     }
 
     /// Who has gone is told before this node is.

@@ -1,10 +1,12 @@
+package import ApusAccess
 package import ApusCore
 import Crypto
 import NIOCore
 import Synchronization
 package import WebFormats
 
-/// The tickets of one node, in memory: they live for less than a restart takes to be noticed. Only digests are kept.
+/// The tickets of one broker, in memory: they live for less than a restart takes to be noticed. Only digests are kept,
+/// and by its digest a ticket is taken that was shown to an endpoint server elsewhere.
 package final class EndpointTickets: TicketOffice {
     private struct Entry {
         let session: WebSession
@@ -12,7 +14,7 @@ package final class EndpointTickets: TicketOffice {
     }
 
     private let clock: any Clock
-    private let entries = Mutex<[SHA256.Digest: Entry]>([:])
+    private let entries = Mutex<[[UInt8]: Entry]>([:])
 
     package init(clock: any Clock) {
         self.clock = clock
@@ -26,19 +28,30 @@ package final class EndpointTickets: TicketOffice {
         let isKept = self.entries.withLock { entries in
             if entries.count >= Limits.webTicketsMax { entries = entries.filter { now < $0.value.until } }
             guard entries.count < Limits.webTicketsMax else { return false }
-            entries[SHA256.hash(data: Array(ticket.utf8))] = entry
+            entries[Self.digest(of: ticket)] = entry
             return true
         }
         let until = Timestamp(rawValue: self.clock.wallTime.rawValue + Limits.webTicketLifetime.wholeMilliseconds)
         then(isKept ? ticket : nil, until)
     }
 
-    package func redeem(_ ticket: String, _ then: @escaping @Sendable (WebSession?) -> Void) {
-        // What is looked for is a digest: how long that takes says nothing about tickets.
-        let digest = SHA256.hash(data: Array(ticket.utf8.prefix(256)))
+    package func redeem(
+        _ ticket: String, from address: String,
+        _ then: @escaping @Sendable (Result<WebSession, LoginFailure>) -> Void
+    ) {
+        then(self.redeem(digest: Self.digest(of: ticket)).map { .success($0) } ?? .failure(LoginFailure(.ticket)))
+    }
+
+    /// What of a ticket may travel. How long it takes to look for it says nothing about tickets.
+    package static func digest(of ticket: String) -> [UInt8] {
+        Array(SHA256.hash(data: Array(ticket.utf8.prefix(256))))
+    }
+
+    /// Nil: there is no such ticket any more.
+    package func redeem(digest: [UInt8]) -> WebSession? {
         let (now, wall) = (self.clock.now, self.clock.wallTime)
         let entry = self.entries.withLock { $0.removeValue(forKey: digest) }
-        guard let entry, now < entry.until, entry.session.expires.map({ wall < $0 }) ?? true else { return then(nil) }
-        then(entry.session)
+        guard let entry, now < entry.until, entry.session.expires.map({ wall < $0 }) ?? true else { return nil }
+        return entry.session
     }
 }

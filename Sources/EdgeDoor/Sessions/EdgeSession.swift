@@ -110,10 +110,11 @@ package struct EdgeSession: Sendable {
         return self.answer(id, .success(result)) + self.take(held)
     }
 
-    /// Nobody that we know, or nobody who may connect.
+    /// Nobody that we know, or nobody who may connect; or nobody can say just now, and the client comes again.
     package mutating func denied(_ problem: Problem) -> [SessionAction] {
         guard case .connecting(let id, _, _) = self.state else { return [] }
-        return self.answer(id, .failure(problem)) + self.close(.unauthenticated)
+        return self.answer(id, .failure(problem))
+            + self.close(problem.code == .overloaded ? .overloaded : .unauthenticated)
     }
 
     /// What was performed came to this.

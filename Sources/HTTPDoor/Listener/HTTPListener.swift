@@ -35,6 +35,8 @@ package final class HTTPListener: Sendable {
         package var asyncAPI: ByteBuffer?
         /// Gives one-time tickets; nil: there are none.
         package var tickets: (any TicketOffice)?
+        /// Told once when a client has this node drained: who else has clients here is to send them away.
+        package var drainBegan: (@Sendable () -> Void)?
         /// What else is connected to this node, by door, for `/v1/connections`.
         package var connections: [ConnectionSource] = []
         /// What cursors are signed with; nil: reads give none and take none.

@@ -47,6 +47,12 @@ final class WebDoor: Sendable {
 
     func beginDraining() { self.isDrainingNow.store(true, ordering: .relaxed) }
 
+    /// Somebody asked for it. Not ready from now on; whoever the configuration says is told the first time.
+    func drain() {
+        guard !self.isDrainingNow.exchange(true, ordering: .relaxed) else { return }
+        self.configuration.drainBegan?()
+    }
+
     /// Somebody looks whether this node is ready, as a balancer does.
     var wasAskedWhetherReady: Bool { self.isWatched.load(ordering: .relaxed) }
 

@@ -29,7 +29,8 @@ struct WebRoute: Sendable {
 
     static var all: [WebRoute] {
         ConsolePage.all + HealthRoutes.all + TopicRoutes.all + RecordRoutes.all + ChannelRoutes.all + GroupRoutes.all
-            + SubscriptionRoutes.all + PullRoutes.all + ConnectionRoutes.all + TokenRoutes.all + UserRoutes.all
+            + SubscriptionRoutes.all + PullRoutes.all + ConnectionRoutes.all + NodeRoutes.all + TokenRoutes.all
+            + UserRoutes.all
             + AclRoutes.all
             + SelfRoutes.all + MetricsRoutes.all
             + DocumentRoutes.all

@@ -51,7 +51,7 @@ struct ApiTable: Sendable {
         DescribeSubscriptionsHandler.self, PutSubscriptionHandler.self, RemoveSubscriptionsHandler.self,
         DescribeReadersHandler.self, DescribeHoldingsHandler.self, ReportPresenceHandler.self,
         DescribePresenceHandler.self,
-        DescribeEdgeHandler.self,
+        DescribeEdgeHandler.self, CheckEdgeLoginHandler.self,
     ])
 
     subscript(key: ApiKey) -> Api? {

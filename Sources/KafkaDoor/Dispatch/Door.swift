@@ -16,18 +16,21 @@ final class Door: Sendable {
     let tls: ListenerTLS?
     /// What signs the cursors of the endpoint server, for those in processes of their own; nil: none is served.
     let cursorKey: [UInt8]?
+    /// Takes tickets that are shown to endpoint servers in processes of their own; nil: there are none.
+    let tickets: EdgeTickets?
     /// Is told how each login ended, on the connection's loop.
     let loginEnded: @Sendable (LoginReport) -> Void
 
     init(
         broker: Broker, listenerName: String, table: ApiTable = .standard,
         frameBytesMax: ByteCount = Limits.frameBytesMax, login: ListenerLogin? = nil,
-        tls: ListenerTLS? = nil, cursorKey: [UInt8]? = nil,
+        tls: ListenerTLS? = nil, cursorKey: [UInt8]? = nil, tickets: EdgeTickets? = nil,
         loginEnded: @escaping @Sendable (LoginReport) -> Void = { _ in }
     ) {
         self.login = login
         self.tls = tls
         self.cursorKey = cursorKey
+        self.tickets = tickets
         self.loginEnded = loginEnded
         self.broker = broker
         self.listenerName = listenerName

@@ -1,8 +1,11 @@
+import ApusAccess
 import ApusBroker
 import ApusCore
 import KafkaWire
 
 /// CreateTopics (19): each topic on its own; one that is refused does not touch the others.
+///
+/// One that an endpoint server makes for a client (`behalf`, ours) is the client's, and counts for it.
 enum CreateTopicsHandler: ApiHandler {
     static let versions: ClosedRange<Int16> = 2...7
 
@@ -11,6 +14,8 @@ enum CreateTopicsHandler: ApiHandler {
 
     static func handle(_ request: inout CreateTopicsRequest, _ exchange: Exchange<CreateTopicsResponse>) {
         var response = CreateTopicsResponse()
+        let behalf = Behalf(request.behalf)
+        let client = exchange.client(for: behalf)
         var specifications: [TopicSpecification] = []
         let counts = Dictionary(grouping: request.topics, by: \.name).mapValues(\.count)
         var refused: Set<String> = []
@@ -19,6 +24,10 @@ enum CreateTopicsHandler: ApiHandler {
                 // Which of them was meant nobody knows. One answer for all of one name.
                 guard refused.insert(topic.name).inserted else { continue }
                 response.topics.append(self.refusal(topic.name, .invalidRequest, "The name is in the request twice."))
+                continue
+            }
+            if let code = self.denial(of: topic.name, client, behalf, exchange) {
+                response.topics.append(self.refusal(topic.name, code, nil))
                 continue
             }
             switch TopicSpecification.reading(topic) {
@@ -30,7 +39,7 @@ enum CreateTopicsHandler: ApiHandler {
             }
         }
         exchange.broker.create(
-            specifications, validateOnly: request.validateOnly, client: exchange.client, on: exchange.loop
+            specifications, validateOnly: request.validateOnly, client: client ?? exchange.client, on: exchange.loop
         ) { [response] results in
             var response = response
             response.throttleTimeMs = BrokerError.throttleTime(of: results)
@@ -41,6 +50,17 @@ enum CreateTopicsHandler: ApiHandler {
             }
             exchange.answer(response)
         }
+    }
+
+    /// What is made for somebody else, who asks must be allowed to make, too.
+    private static func denial(
+        of name: String, _ client: ClientContext?, _ behalf: Behalf?, _ exchange: Exchange<CreateTopicsResponse>
+    ) -> KafkaErrorCode? {
+        guard client != nil else { return .clusterAuthorizationFailed }
+        guard behalf != nil else { return nil }
+        let mayMake =
+            exchange.client.mayList(.create, on: .cluster) || exchange.client.allows(.create, onTopic: name)
+        return mayMake ? nil : .topicAuthorizationFailed
     }
 
     private static func refusal(

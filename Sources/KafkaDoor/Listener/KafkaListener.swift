@@ -25,6 +25,8 @@ package final class KafkaListener: Sendable {
         /// What signs the cursors of the endpoint server, told to those in processes of their own that may ask
         /// (CLUSTER_ACTION on the cluster); nil: to nobody.
         package var cursorKey: [UInt8]?
+        /// Takes tickets that are shown to such an endpoint server; nil: there are none.
+        package var tickets: EdgeTickets?
         /// Is told how each login ended, for the audit trail; on a connection's loop.
         package var loginEnded: @Sendable (LoginReport) -> Void = { _ in }
         package var caps = ConnectionCaps.Rules()
@@ -62,7 +64,7 @@ package final class KafkaListener: Sendable {
         let door = Door(
             broker: broker, listenerName: configuration.name, frameBytesMax: configuration.frameBytesMax,
             login: configuration.login, tls: configuration.tls, cursorKey: configuration.cursorKey,
-            loginEnded: configuration.loginEnded
+            tickets: configuration.tickets, loginEnded: configuration.loginEnded
         )
         let eventLoops = Array(group.makeIterator())
         let replyMemory = ReplyMemory(limit: configuration.replyMemory)

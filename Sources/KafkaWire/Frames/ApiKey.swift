@@ -93,6 +93,7 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
     public static let reportPresence = ApiKey(rawValue: 32_005)
     public static let describePresence = ApiKey(rawValue: 32_006)
     public static let describeEdge = ApiKey(rawValue: 32_010)
+    public static let checkEdgeLogin = ApiKey(rawValue: 32_011)
 
     /// From here on APIs are Apus's own: served, and told to nobody who does not know of them.
     public static let ownFirst: Int16 = 32_000
@@ -129,6 +130,6 @@ public struct ApiKey: RawRepresentable, Hashable, Sendable, Comparable, CustomSt
         32_000: "DescribeSubscriptions", 32_001: "PutSubscription", 32_002: "RemoveSubscriptions",
         32_003: "DescribeReaders", 32_004: "DescribeHoldings",
         32_005: "ReportPresence", 32_006: "DescribePresence",
-        32_010: "DescribeEdge",
+        32_010: "DescribeEdge", 32_011: "CheckEdgeLogin",
     ]
 }

@@ -52,6 +52,7 @@ extension ApiKey {
         case 32005: 0...0
         case 32006: 0...0
         case 32010: 0...0
+        case 32011: 0...0
         default: nil
         }
     }
@@ -107,6 +108,7 @@ extension ApiKey {
         case 32005: version >= 0
         case 32006: version >= 0
         case 32010: version >= 0
+        case 32011: version >= 0
         default: false
         }
     }

@@ -10,6 +10,8 @@ public struct CreateTopicsRequest: KafkaRequest {
     public var topics: [Topic] = []
     public var timeoutMs: Int32 = 60000
     public var validateOnly: Bool = false
+    /// From version 5 on.
+    public var behalf: Behalf = Behalf()
 
     public init() {}
 
@@ -36,6 +38,14 @@ public struct CreateTopicsRequest: KafkaRequest {
 
         public init() {}
     }
+
+    public struct Behalf: Hashable, Sendable {
+        public var principal: String = ""
+        public var clientID: String = ""
+        public var address: String = ""
+
+        public init() {}
+    }
 }
 
 extension CreateTopicsRequest {
@@ -48,7 +58,16 @@ extension CreateTopicsRequest {
         self.topics = try reader.readArray(version, flexible)
         self.timeoutMs = try reader.readInt32()
         self.validateOnly = try reader.readBool()
-        if flexible { try reader.skipTaggedFields() }
+        if flexible {
+            try reader.readTaggedFields { tag, reader throws(WireError) in
+                switch tag {
+                case 32000:
+                    self.behalf = try .init(from: &reader, version: version)
+                default: return false
+                }
+                return true
+            }
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
@@ -57,7 +76,14 @@ extension CreateTopicsRequest {
         writer.writeArray(self.topics, version, flexible)
         writer.writeInt32(self.timeoutMs)
         writer.writeBool(self.validateOnly)
-        if flexible { writer.writeNoTaggedFields() }
+        if flexible {
+            var tags = writer.beginTaggedFields()
+            if self.behalf != .init() {
+                writer.writeTaggedField(32000, in: &tags) { writer in
+                    self.behalf.encode(into: &writer, version: version)
+                }
+            }
+        }
     }
 }
 
@@ -121,5 +147,24 @@ extension CreateTopicsRequest.Config: WireElement {
         writer.writeString(self.name, flexible)
         writer.writeNullableString(self.value, flexible)
         if flexible { writer.writeNoTaggedFields() }
+    }
+}
+
+extension CreateTopicsRequest.Behalf: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 4 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.principal = try reader.readString(true)
+        self.clientID = try reader.readString(true)
+        self.address = try reader.readString(true)
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeString(self.principal, true)
+        writer.writeString(self.clientID, true)
+        writer.writeString(self.address, true)
+        writer.writeNoTaggedFields()
     }
 }

@@ -12,12 +12,22 @@ public struct DeleteTopicsRequest: KafkaRequest {
     /// In versions 1 to 5.
     public var topicNames: [String] = []
     public var timeoutMs: Int32 = 0
+    /// From version 4 on.
+    public var behalf: Behalf = Behalf()
 
     public init() {}
 
     public struct Topic: Hashable, Sendable {
         public var name: String? = nil
         public var topicID: WireUUID = .zero
+
+        public init() {}
+    }
+
+    public struct Behalf: Hashable, Sendable {
+        public var principal: String = ""
+        public var clientID: String = ""
+        public var address: String = ""
 
         public init() {}
     }
@@ -33,7 +43,16 @@ extension DeleteTopicsRequest {
         if version >= 6 { self.topics = try reader.readArray(version, flexible) }
         if version <= 5 { self.topicNames = try reader.readArray(version, flexible) }
         self.timeoutMs = try reader.readInt32()
-        if flexible { try reader.skipTaggedFields() }
+        if flexible {
+            try reader.readTaggedFields { tag, reader throws(WireError) in
+                switch tag {
+                case 32000:
+                    self.behalf = try .init(from: &reader, version: version)
+                default: return false
+                }
+                return true
+            }
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
@@ -42,7 +61,14 @@ extension DeleteTopicsRequest {
         if version >= 6 { writer.writeArray(self.topics, version, flexible) }
         if version <= 5 { writer.writeArray(self.topicNames, version, flexible) }
         writer.writeInt32(self.timeoutMs)
-        if flexible { writer.writeNoTaggedFields() }
+        if flexible {
+            var tags = writer.beginTaggedFields()
+            if self.behalf != .init() {
+                writer.writeTaggedField(32000, in: &tags) { writer in
+                    self.behalf.encode(into: &writer, version: version)
+                }
+            }
+        }
     }
 }
 
@@ -59,6 +85,25 @@ extension DeleteTopicsRequest.Topic: WireElement {
     func encode(into writer: inout WireWriter, version: Int16) {
         writer.writeNullableString(self.name, true)
         writer.writeUUID(self.topicID)
+        writer.writeNoTaggedFields()
+    }
+}
+
+extension DeleteTopicsRequest.Behalf: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 4 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.principal = try reader.readString(true)
+        self.clientID = try reader.readString(true)
+        self.address = try reader.readString(true)
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeString(self.principal, true)
+        writer.writeString(self.clientID, true)
+        writer.writeString(self.address, true)
         writer.writeNoTaggedFields()
     }
 }

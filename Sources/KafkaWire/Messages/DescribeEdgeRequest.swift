@@ -8,6 +8,8 @@ public struct DescribeEdgeRequest: KafkaRequest {
     public static func isFlexible(_ version: Int16) -> Bool { true }
 
     public var knownRules: Int64 = -1
+    public var knownKeys: Int64 = -1
+    public var knownQuotas: Int64 = -1
 
     public init() {}
 }
@@ -19,12 +21,31 @@ extension DescribeEdgeRequest {
         }
         self.init()
         self.knownRules = try reader.readInt64()
-        try reader.skipTaggedFields()
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            switch tag {
+            case 0:
+                self.knownKeys = try reader.readInt64()
+            case 1:
+                self.knownQuotas = try reader.readInt64()
+            default: return false
+            }
+            return true
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
         precondition(Self.versions.contains(version))
         writer.writeInt64(self.knownRules)
-        writer.writeNoTaggedFields()
+        var tags = writer.beginTaggedFields()
+        if self.knownKeys != -1 {
+            writer.writeTaggedField(0, in: &tags) { writer in
+                writer.writeInt64(self.knownKeys)
+            }
+        }
+        if self.knownQuotas != -1 {
+            writer.writeTaggedField(1, in: &tags) { writer in
+                writer.writeInt64(self.knownQuotas)
+            }
+        }
     }
 }

@@ -17,11 +17,29 @@ public struct DescribeEdgeResponse: KafkaResponse {
     public var superUsers: [String] = []
     public var rulesVersion: Int64 = 0
     public var rules: [Rule]? = []
+    public var keysVersion: Int64 = -1
+    public var keys: [String]? = nil
+    public var quotasVersion: Int64 = -1
+    public var quotas: [Quota]? = nil
+    public var quotaDefaults: [Default] = []
 
     public init() {}
 
     public struct Rule: Hashable, Sendable {
         public var record: ByteBuffer = ByteBuffer()
+
+        public init() {}
+    }
+
+    public struct Quota: Hashable, Sendable {
+        public var record: ByteBuffer = ByteBuffer()
+
+        public init() {}
+    }
+
+    public struct Default: Hashable, Sendable {
+        public var kind: String = ""
+        public var rate: Double = 0
 
         public init() {}
     }
@@ -42,7 +60,22 @@ extension DescribeEdgeResponse {
         self.superUsers = try reader.readArray(version, true)
         self.rulesVersion = try reader.readInt64()
         self.rules = try reader.readNullableArray(version, true)
-        try reader.skipTaggedFields()
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            switch tag {
+            case 0:
+                self.keysVersion = try reader.readInt64()
+            case 1:
+                self.keys = try reader.readNullableArray(version, true)
+            case 2:
+                self.quotasVersion = try reader.readInt64()
+            case 3:
+                self.quotas = try reader.readNullableArray(version, true)
+            case 4:
+                self.quotaDefaults = try reader.readArray(version, true)
+            default: return false
+            }
+            return true
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
@@ -56,7 +89,32 @@ extension DescribeEdgeResponse {
         writer.writeArray(self.superUsers, version, true)
         writer.writeInt64(self.rulesVersion)
         writer.writeNullableArray(self.rules, version, true)
-        writer.writeNoTaggedFields()
+        var tags = writer.beginTaggedFields()
+        if self.keysVersion != -1 {
+            writer.writeTaggedField(0, in: &tags) { writer in
+                writer.writeInt64(self.keysVersion)
+            }
+        }
+        if self.keys != nil {
+            writer.writeTaggedField(1, in: &tags) { writer in
+                writer.writeNullableArray(self.keys, version, true)
+            }
+        }
+        if self.quotasVersion != -1 {
+            writer.writeTaggedField(2, in: &tags) { writer in
+                writer.writeInt64(self.quotasVersion)
+            }
+        }
+        if self.quotas != nil {
+            writer.writeTaggedField(3, in: &tags) { writer in
+                writer.writeNullableArray(self.quotas, version, true)
+            }
+        }
+        if self.quotaDefaults != [] {
+            writer.writeTaggedField(4, in: &tags) { writer in
+                writer.writeArray(self.quotaDefaults, version, true)
+            }
+        }
     }
 }
 
@@ -71,6 +129,38 @@ extension DescribeEdgeResponse.Rule: WireElement {
 
     func encode(into writer: inout WireWriter, version: Int16) {
         writer.writeBytes(self.record, true)
+        writer.writeNoTaggedFields()
+    }
+}
+
+extension DescribeEdgeResponse.Quota: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 2 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.record = try reader.readBytes(true)
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeBytes(self.record, true)
+        writer.writeNoTaggedFields()
+    }
+}
+
+extension DescribeEdgeResponse.Default: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 10 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.kind = try reader.readString(true)
+        self.rate = try reader.readFloat64()
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeString(self.kind, true)
+        writer.writeFloat64(self.rate)
         writer.writeNoTaggedFields()
     }
 }

@@ -10,6 +10,7 @@ public struct DescribePresenceRequest: KafkaRequest {
     public var channel: String = ""
     public var after: Int64 = -1
     public var limit: Int32 = 0
+    public var receipts: Bool = false
 
     public init() {}
 }
@@ -23,7 +24,14 @@ extension DescribePresenceRequest {
         self.channel = try reader.readString(true)
         self.after = try reader.readInt64()
         self.limit = try reader.readInt32()
-        try reader.skipTaggedFields()
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            switch tag {
+            case 0:
+                self.receipts = try reader.readBool()
+            default: return false
+            }
+            return true
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
@@ -31,6 +39,11 @@ extension DescribePresenceRequest {
         writer.writeString(self.channel, true)
         writer.writeInt64(self.after)
         writer.writeInt32(self.limit)
-        writer.writeNoTaggedFields()
+        var tags = writer.beginTaggedFields()
+        if self.receipts != false {
+            writer.writeTaggedField(0, in: &tags) { writer in
+                writer.writeBool(self.receipts)
+            }
+        }
     }
 }

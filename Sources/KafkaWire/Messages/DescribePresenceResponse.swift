@@ -13,6 +13,7 @@ public struct DescribePresenceResponse: KafkaResponse {
     public var isComplete: Bool = false
     public var next: Int64 = -1
     public var members: [Member] = []
+    public var ends: [End] = []
 
     public init() {}
 
@@ -24,6 +25,22 @@ public struct DescribePresenceResponse: KafkaResponse {
         public var client: String = ""
         public var sinceMs: Int64 = 0
         public var place: Int64 = 0
+        public var seen: [Seen] = []
+
+        public init() {}
+    }
+
+    public struct Seen: Hashable, Sendable {
+        public var partitionIndex: Int32 = 0
+        public var nextOffset: Int64 = 0
+        public var atMs: Int64 = 0
+
+        public init() {}
+    }
+
+    public struct End: Hashable, Sendable {
+        public var partitionIndex: Int32 = 0
+        public var offset: Int64 = 0
 
         public init() {}
     }
@@ -42,7 +59,14 @@ extension DescribePresenceResponse {
         self.isComplete = try reader.readBool()
         self.next = try reader.readInt64()
         self.members = try reader.readArray(version, true)
-        try reader.skipTaggedFields()
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            switch tag {
+            case 0:
+                self.ends = try reader.readArray(version, true)
+            default: return false
+            }
+            return true
+        }
     }
 
     public func encode(into writer: inout WireWriter, version: Int16) {
@@ -54,7 +78,12 @@ extension DescribePresenceResponse {
         writer.writeBool(self.isComplete)
         writer.writeInt64(self.next)
         writer.writeArray(self.members, version, true)
-        writer.writeNoTaggedFields()
+        var tags = writer.beginTaggedFields()
+        if self.ends != [] {
+            writer.writeTaggedField(0, in: &tags) { writer in
+                writer.writeArray(self.ends, version, true)
+            }
+        }
     }
 }
 
@@ -70,7 +99,14 @@ extension DescribePresenceResponse.Member: WireElement {
         self.client = try reader.readString(true)
         self.sinceMs = try reader.readInt64()
         self.place = try reader.readInt64()
-        try reader.skipTaggedFields()
+        try reader.readTaggedFields { tag, reader throws(WireError) in
+            switch tag {
+            case 0:
+                self.seen = try reader.readArray(version, true)
+            default: return false
+            }
+            return true
+        }
     }
 
     func encode(into writer: inout WireWriter, version: Int16) {
@@ -81,6 +117,47 @@ extension DescribePresenceResponse.Member: WireElement {
         writer.writeString(self.client, true)
         writer.writeInt64(self.sinceMs)
         writer.writeInt64(self.place)
+        var tags = writer.beginTaggedFields()
+        if self.seen != [] {
+            writer.writeTaggedField(0, in: &tags) { writer in
+                writer.writeArray(self.seen, version, true)
+            }
+        }
+    }
+}
+
+extension DescribePresenceResponse.Seen: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 21 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.partitionIndex = try reader.readInt32()
+        self.nextOffset = try reader.readInt64()
+        self.atMs = try reader.readInt64()
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeInt32(self.partitionIndex)
+        writer.writeInt64(self.nextOffset)
+        writer.writeInt64(self.atMs)
+        writer.writeNoTaggedFields()
+    }
+}
+
+extension DescribePresenceResponse.End: WireElement {
+    static func wireBytesMin(_ flexible: Bool) -> Int { 13 }
+
+    init(from reader: inout WireReader, version: Int16) throws(WireError) {
+        self.init()
+        self.partitionIndex = try reader.readInt32()
+        self.offset = try reader.readInt64()
+        try reader.skipTaggedFields()
+    }
+
+    func encode(into writer: inout WireWriter, version: Int16) {
+        writer.writeInt32(self.partitionIndex)
+        writer.writeInt64(self.offset)
         writer.writeNoTaggedFields()
     }
 }

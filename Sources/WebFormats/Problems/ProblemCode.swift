@@ -6,6 +6,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
     case unknownOperation = "unknown_operation"
     case malformedRequest = "malformed_request"
     case notFound = "not_found"
+    case misdirected
     case methodNotAllowed = "method_not_allowed"
     case unsupportedMediaType = "unsupported_media_type"
     case headersTooLarge = "headers_too_large"
@@ -72,6 +73,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
         case .unknownOperation: (400, 42, false, "Unknown operation")
         case .malformedRequest: (400, 42, false, "Malformed request")
         case .notFound: (404, nil, false, "Not found")
+        case .misdirected: (421, nil, false, "At another server")
         case .methodNotAllowed: (405, nil, false, "Method not allowed")
         case .unsupportedMediaType: (415, nil, false, "Unsupported media type")
         case .headersTooLarge: (431, nil, false, "Headers too large")

@@ -71,20 +71,11 @@ actor PushSubscription {
 
     private func connect() async throws {
         let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
-        let (address, tls) = (self.address, try self.tls())
         do {
-            channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                .connectTimeout(.seconds(10))
-                .connect(host: address.address.host, port: address.address.port) { channel in
-                    channel.eventLoop.makeCompletedFuture {
-                        if let tls {
-                            let name = Self.isNumeric(address.address.host) ? nil : address.address.host
-                            let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
-                            try channel.pipeline.syncOperations.addHandler(handler)
-                        }
-                        return try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                    }
-                }
+            channel = try await WebConnection.open(
+                self.address.address, isSecure: self.address.isSecure, self.security)
+        } catch let error as NIOSSLError {
+            throw error
         } catch {
             throw Lost(wait: nil, words: "nobody answers")
         }
@@ -98,20 +89,6 @@ actor PushSubscription {
             throw Lost(wait: nil, words: "\(error)")
         }
         throw Lost(wait: nil, words: "the connection was closed")
-    }
-
-    /// A certificate is asked for by a name only.
-    private static func isNumeric(_ host: String) -> Bool {
-        // `try?`: a name is no address, which is the question.
-        (try? SocketAddress(ipAddress: host, port: 0)) != nil
-    }
-
-    private func tls() throws -> NIOSSLContext? {
-        guard self.address.isSecure else { return nil }
-        var configuration = TLSConfiguration.makeClientConfiguration()
-        if let file = self.security.ca { configuration.trustRoots = .file(file) }
-        if self.security.tlsInsecure { configuration.certificateVerification = .none }
-        return try NIOSSLContext(configuration: configuration)
     }
 
     private func talk(

@@ -6,7 +6,8 @@ import ArgumentParser
 extension Subscribe {
     func push(from address: PushAddress) async throws {
         let security = try self.connection.choice().security
-        let authorization = try self.authorization(security, at: address)
+        let authorization = try WebConnection.authorization(
+            security, at: address.address, isSecure: address.isSecure, flag: "--ws wss://…")
         let printer = RecordPrinter(style: try self.style(), matches: self.match, countMax: self.count)
         let subscription = PushSubscription(
             address, channels: self.topics, from: self.edgeStart, security: security, authorization: authorization,
@@ -39,17 +40,5 @@ extension Subscribe {
         case .time(let time): return "@\(time.rawValue)"
         case .ago(let duration): return "@\(now.earlier(by: duration).rawValue)"
         }
-    }
-
-    private func authorization(_ security: ConnectionSecurity, at address: PushAddress) throws -> String? {
-        guard security.tokenFile != nil || security.user != nil else { return nil }
-        guard address.isSecure || address.address.isLoopback else {
-            throw CommandFailure.usage("the login would go over the network in clear", next: "--ws wss://…")
-        }
-        if let file = security.tokenFile { return "Bearer \(try SecretFile.line(of: file))" }
-        let user = security.user ?? ""
-        let password =
-            try security.passwordFile.map { try SecretFile.line(of: $0) } ?? PasswordPrompt.ask("Password of \(user): ")
-        return "Basic \(Base64.encoded("\(user):\(password)".utf8))"
     }
 }

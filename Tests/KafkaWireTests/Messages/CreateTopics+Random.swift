@@ -8,6 +8,9 @@ extension CreateTopicsRequest: RandomMessage {
         self.topics = random.array { .init(random: &$0, version: version) }
         self.timeoutMs = random.integer()
         self.validateOnly = random.bool()
+        if version >= 5 {
+            self.behalf = .init(random: &random, version: version)
+        }
     }
 }
 
@@ -35,6 +38,15 @@ extension CreateTopicsRequest.Config {
         self.init()
         self.name = random.string()
         self.value = random.nullable { $0.string() }
+    }
+}
+
+extension CreateTopicsRequest.Behalf {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.principal = random.string()
+        self.clientID = random.string()
+        self.address = random.string()
     }
 }
 

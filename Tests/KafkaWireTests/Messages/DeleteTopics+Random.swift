@@ -12,6 +12,9 @@ extension DeleteTopicsRequest: RandomMessage {
             self.topicNames = random.array { $0.string() }
         }
         self.timeoutMs = random.integer()
+        if version >= 4 {
+            self.behalf = .init(random: &random, version: version)
+        }
     }
 }
 
@@ -20,6 +23,15 @@ extension DeleteTopicsRequest.Topic {
         self.init()
         self.name = random.nullable { $0.string() }
         self.topicID = random.wireUUID()
+    }
+}
+
+extension DeleteTopicsRequest.Behalf {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.principal = random.string()
+        self.clientID = random.string()
+        self.address = random.string()
     }
 }
 

@@ -6,6 +6,8 @@ extension DescribeEdgeRequest: RandomMessage {
     init(random: inout RandomValues, version: Int16) {
         self.init()
         self.knownRules = random.integer()
+        self.knownKeys = random.integer()
+        self.knownQuotas = random.integer()
     }
 }
 
@@ -21,6 +23,11 @@ extension DescribeEdgeResponse: RandomMessage {
         self.superUsers = random.array { $0.string() }
         self.rulesVersion = random.integer()
         self.rules = random.nullable { $0.array { .init(random: &$0, version: version) } }
+        self.keysVersion = random.integer()
+        self.keys = random.nullable { $0.array { $0.string() } }
+        self.quotasVersion = random.integer()
+        self.quotas = random.nullable { $0.array { .init(random: &$0, version: version) } }
+        self.quotaDefaults = random.array { .init(random: &$0, version: version) }
     }
 }
 
@@ -28,5 +35,20 @@ extension DescribeEdgeResponse.Rule {
     init(random: inout RandomValues, version: Int16) {
         self.init()
         self.record = random.byteBuffer()
+    }
+}
+
+extension DescribeEdgeResponse.Quota {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.record = random.byteBuffer()
+    }
+}
+
+extension DescribeEdgeResponse.Default {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.kind = random.string()
+        self.rate = random.double()
     }
 }

@@ -8,6 +8,7 @@ extension DescribePresenceRequest: RandomMessage {
         self.channel = random.string()
         self.after = random.integer()
         self.limit = random.integer()
+        self.receipts = random.bool()
     }
 }
 
@@ -21,6 +22,7 @@ extension DescribePresenceResponse: RandomMessage {
         self.isComplete = random.bool()
         self.next = random.integer()
         self.members = random.array { .init(random: &$0, version: version) }
+        self.ends = random.array { .init(random: &$0, version: version) }
     }
 }
 
@@ -34,5 +36,23 @@ extension DescribePresenceResponse.Member {
         self.client = random.string()
         self.sinceMs = random.integer()
         self.place = random.integer()
+        self.seen = random.array { .init(random: &$0, version: version) }
+    }
+}
+
+extension DescribePresenceResponse.Seen {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.partitionIndex = random.integer()
+        self.nextOffset = random.integer()
+        self.atMs = random.integer()
+    }
+}
+
+extension DescribePresenceResponse.End {
+    init(random: inout RandomValues, version: Int16) {
+        self.init()
+        self.partitionIndex = random.integer()
+        self.offset = random.integer()
     }
 }

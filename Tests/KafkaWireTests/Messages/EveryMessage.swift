@@ -51,6 +51,7 @@ let everyMessage: [any RandomMessage.Type] = [
     ReportPresenceRequest.self, ReportPresenceResponse.self,
     DescribePresenceRequest.self, DescribePresenceResponse.self,
     DescribeEdgeRequest.self, DescribeEdgeResponse.self,
+    CheckEdgeLoginRequest.self, CheckEdgeLoginResponse.self,
 ]
 
 let everyElement: [any WireElement.Type] = [
@@ -107,9 +108,11 @@ let everyElement: [any WireElement.Type] = [
     CreateTopicsRequest.Topic.self,
     CreateTopicsRequest.Assignment.self,
     CreateTopicsRequest.Config.self,
+    CreateTopicsRequest.Behalf.self,
     CreateTopicsResponse.Topic.self,
     CreateTopicsResponse.Config.self,
     DeleteTopicsRequest.Topic.self,
+    DeleteTopicsRequest.Behalf.self,
     DeleteTopicsResponse.Topic.self,
     DeleteRecordsRequest.Topic.self,
     DeleteRecordsRequest.Partition.self,
@@ -187,5 +190,9 @@ let everyElement: [any WireElement.Type] = [
     ReportPresenceRequest.Change.self,
     ReportPresenceRequest.Seen.self,
     DescribePresenceResponse.Member.self,
+    DescribePresenceResponse.Seen.self,
+    DescribePresenceResponse.End.self,
     DescribeEdgeResponse.Rule.self,
+    DescribeEdgeResponse.Quota.self,
+    DescribeEdgeResponse.Default.self,
 ]
