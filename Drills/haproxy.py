@@ -234,7 +234,8 @@ class Client(threading.Thread):
         event = message.get("event", name)
         if event == "moved":
             self.wait = message["retry_in"] / 1000
-        if message.get("records") and not self.servedAt:
+        # Its place is found again, or there is something new.
+        if not self.servedAt and (message.get("records") or name == "subscribed" or "recovered" in result):
             self.servedAt = time.monotonic()
         for record in message.get("records", ()):
             partition, offset = record["partition"], record["offset"]
@@ -375,11 +376,11 @@ def run(apus, records, directory):
 def way(clients, killed):
     """Of those whose node was killed, the slowest of each step: who is slow, the kernel, HAProxy or the other node?"""
     moved = [client for client in clients if client.endedAt > killed]
-    until(lambda: all(client.servedAt > client.answeredAt for client in moved), RESUME_SECONDS_MAX, "records again")
+    until(lambda: all(client.servedAt > client.answeredAt for client in moved), RESUME_SECONDS_MAX, "an answer to who came again")
     cut = max(client.endedAt - killed for client in moved)
     answered = max(client.answeredAt - client.endedAt for client in moved)
     served = max(client.servedAt - client.answeredAt for client in moved)
-    return f"cut off after {cut:.2f} s, answered {answered:.2f} s later, records {served:.2f} s later"
+    return f"cut off after {cut:.2f} s, answered {answered:.2f} s later, going on {served:.2f} s later"
 
 
 def listens(port):

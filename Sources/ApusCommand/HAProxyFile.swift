@@ -57,7 +57,9 @@ package struct HAProxyFile: Hashable, Sendable {
                 timeout http-request 10s
                 timeout http-keep-alive 60s
                 timeout queue 10s
-                timeout check 2s
+                # A node that is slow to answer is busy with its clients. Taken for dead it would lose them all, and
+                # they would come back to it or to the others at once.
+                timeout check 5s
                 # A quiet stream has a sign of life every 25 s, in one direction only.
                 timeout client 1h
                 timeout server 1h
@@ -87,7 +89,7 @@ package struct HAProxyFile: Hashable, Sendable {
     }
 
     private static let check =
-        "check inter 1s fastinter 250ms downinter 1s fall 2 rise 1 observe layer4 error-limit 1 on-error sudden-death"
+        "check inter 1s fastinter 250ms downinter 1s fall 3 rise 1 observe layer4 error-limit 1 on-error sudden-death"
 
     private func servers(_ nodes: [HostPort]) -> String {
         let tls = self.nodeAuthorityFile.map { " ssl verify required ca-file \($0) alpn http/1.1" } ?? ""
