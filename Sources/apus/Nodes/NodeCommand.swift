@@ -43,8 +43,15 @@ struct NodeDrain: AsyncParsableCommand {
     private func answer(
         to request: ByteBuffer, _ node: NodeAddress, _ security: ConnectionSecurity
     ) async throws -> String {
+        let channel: NIOAsyncChannel<ByteBuffer, ByteBuffer>
         do {
-            let channel = try await WebConnection.open(node.address, isSecure: node.isSecure, security)
+            channel = try await WebConnection.open(node.address, isSecure: node.isSecure, security)
+        } catch {
+            throw CommandFailure(
+                .unreachable, code: "unreachable", "nobody answers at \(node.address)",
+                next: "an endpoint server, or a broker's --http, is told to drain there")
+        }
+        do {
             return try await channel.executeThenClose { inbound, outbound in
                 try await outbound.write(request)
                 var answer = ByteBuffer()
@@ -54,9 +61,7 @@ struct NodeDrain: AsyncParsableCommand {
                 return String(buffer: answer)
             }
         } catch {
-            throw CommandFailure(
-                .unreachable, code: "unreachable", "\(node.address): \(error)",
-                next: "an endpoint server, or a broker's --http, answers there")
+            throw CommandFailure(.unreachable, code: "unreachable", "\(node.address): \(error)")
         }
     }
 
