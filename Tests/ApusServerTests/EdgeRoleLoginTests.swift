@@ -40,6 +40,13 @@ extension EdgeRoleTests {
         return try #require(object?[name] as? String, "\(words)")
     }
 
+    /// They are good for half a minute: each is got when it is needed.
+    private func ticket(for key: String, at broker: ServerAddress) async throws -> String {
+        let (status, words) = try await self.get(broker, "/v1/tickets", "POST", "Bearer \(key)")
+        #expect(status == 201, "\(words)")
+        return try self.member("ticket", of: words)
+    }
+
     private func refusal(_ address: ServerAddress, _ query: String, _ headers: String = "") async throws -> String {
         let failure = await #expect(throws: EdgeClient.Failure.self) {
             _ = try await EdgeClient.stream(address, query, headers)
@@ -98,22 +105,19 @@ extension EdgeRoleTests {
             let change: (inout ServerConfiguration) -> Void = { $0.authentication.mechanisms = [.plain] }
             try await self.edge(of: server, login: self.login("edge"), change) { first in
                 try await self.edge(of: server, login: self.login("edge"), change) { second in
-                    var tickets: [String] = []
-                    for _ in 0..<3 {
-                        let (status, words) = try await self.get(http, "/v1/tickets", "POST", "Bearer \(key.text)")
-                        #expect(status == 201, "\(words)")
-                        tickets.append(try self.member("ticket", of: words))
-                    }
-                    let stream = try await EdgeClient.stream(first.http, "channel=news&ticket=\(tickets[0])")
+                    let ticket = try await self.ticket(for: key.text, at: http)
+                    let stream = try await EdgeClient.stream(first.http, "channel=news&ticket=\(ticket)")
                     for address in [first.http, second.http, http] {
-                        let words = try await self.refusal(address, "channel=news&ticket=\(tickets[0])")
+                        let words = try await self.refusal(address, "channel=news&ticket=\(ticket)")
                         #expect(words.hasPrefix("HTTP/1.1 401"), "\(words)")
                     }
-                    let other = try await EdgeClient.stream(second.http, "channel=news&ticket=\(tickets[1])")
-                    let own = try await EdgeClient.stream(http, "channel=news&ticket=\(tickets[2])")
+                    let another = try await self.ticket(for: key.text, at: http)
+                    let other = try await EdgeClient.stream(second.http, "channel=news&ticket=\(another)")
+                    let last = try await self.ticket(for: key.text, at: http)
+                    let own = try await EdgeClient.stream(http, "channel=news&ticket=\(last)")
                     for words in try await [
                         self.refusal(first.http, "channel=news&ticket=never-given"),
-                        self.refusal(second.http, "channel=news&ticket=\(tickets[2])"),
+                        self.refusal(second.http, "channel=news&ticket=\(last)"),
                     ] {
                         #expect(words.hasPrefix("HTTP/1.1 401"), "\(words)")
                     }
