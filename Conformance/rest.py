@@ -8,9 +8,12 @@ import random
 import socket
 import subprocess
 import sys
+import threading
 import time
 
-from harness import Broker, own_brokers, until
+from harness import Broker, own_brokers
+
+from broker import free_port
 
 HOST = "127.0.0.1"
 
@@ -24,6 +27,17 @@ def ask(port, method, target, body=None, headers=None):
         return answer.status, answer.read().decode()
     finally:
         connection.close()
+
+
+def serves(broker, port):
+    """HTTP is there; the Kafka port is, a moment earlier."""
+    while True:
+        try:
+            return ask(port, "GET", "/livez")
+        except OSError:
+            if not broker.alive():
+                raise
+            time.sleep(0.02)
 
 
 def verbs(checks, port):
@@ -98,6 +112,61 @@ def pulled(checks, port):
     checks.equal("from the beginning", len(values(post(":pull", {"max": 1000})[1])), 250)
 
 
+def known(checks, broker, port):
+    """A write with a key is done once: sent twice, sent while the broker is killed, and sent to its next life."""
+    ask(port, "POST", "/v1/topics", '{"name":"once","partitions":3}')
+    path, form = "/v1/topics/once/records", {"Content-Type": "application/json"}
+
+    def write(key, value, port=port):
+        return ask(port, "POST", path, json.dumps({"value": value}), {**form, "Idempotency-Key": f'"{key}"'})
+
+    def place(answer):
+        record = json.loads(answer[1])["records"][0]
+        return record["partition"], record["offset"]
+
+    first = {n: place(write(f"k{n}", n)) for n in range(100)}
+    checks.equal("known at once", {n: place(write(f"k{n}", n)) for n in range(100)}, first)
+    checks.equal("another write", write("k7", 8)[0], 422)
+    # Twenty clients write while the broker is killed, and send again whatever they had no answer to.
+    answers, begun = {}, threading.Event()
+
+    def client(number):
+        for n in range(1000 + number, 3000, 20):
+            while n not in answers:
+                try:
+                    status, text = write(f"k{n}", n)
+                    if status == 200:
+                        answers[n] = place((status, text))
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.02)
+            if len(answers) > 300:
+                begun.set()
+
+    clients = [threading.Thread(target=client, args=(number,)) for number in range(20)]
+    for one in clients:
+        one.start()
+    for _ in range(2):
+        checks.true("they write", begun.wait(120))
+        broker.kill()
+        broker.start()
+        serves(broker, port)
+        begun.clear()
+    for one in clients:
+        one.join()
+    checks.equal("answered", len(answers), 2000)
+    again = {n: place(write(f"k{n}", n)) for n in list(first) + sorted(answers)}
+    checks.equal("the same places after kill -9", again, {**first, **answers})
+    found, query = [], "from=earliest"
+    while True:
+        page = json.loads(ask(port, "GET", f"{path}?limit=1000&{query}")[1])
+        if not page["records"]:
+            break
+        found += [record["value"] for record in page["records"]]
+        query = "cursor=" + page["cursor"]
+    checks.equal("each written once", sorted(found), list(range(100)) + list(range(1000, 3000)))
+    print(f"{len(found)} writes with a key, each once, over two kills")
+
+
 def clients(checks, port):
     """Tickets are good once; who is connected is listed, and disconnected by name."""
     ticket = json.loads(ask(port, "POST", "/v1/tickets")[1])["ticket"]
@@ -125,10 +194,17 @@ def described(checks, port, folder):
     """schemathesis, when it is there: no answer that the description does not know, no 500."""
     tool = os.path.join(os.path.dirname(sys.executable), "st")
     ask(port, "POST", "/v1/topics", '{"name":"t"}')
+    # It knows no lines by itself; what it makes is a text.
+    with open(os.path.join(folder, "lines_hook.py"), "w") as hook:
+        hook.write(
+            "import schemathesis\n\n\n@schemathesis.serializer('application/x-ndjson')\n"
+            "def lines(context, value):\n    return str(value).encode(errors='replace')\n"
+        )
     words = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     done = subprocess.run(
         [tool, "run", f"http://{HOST}:{port}/openapi.json", "--checks", words, "--max-examples", "50"],
         capture_output=True, text=True, timeout=900, cwd=folder,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "lines_hook"},
     )
     print(next((line.strip() for line in done.stdout.splitlines() if "generated," in line), ""), "(schemathesis)")
     checks.equal("schemathesis", (done.returncode, done.stdout[-3000:] if done.returncode else ""), (0, ""))
@@ -166,16 +242,15 @@ def hostile(checks, port):
 
 
 def body(checks, apus, folder):
-    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"{HOST}:0", "--loops", "2"])
-    broker.launch()
+    port = free_port()
+    broker = Broker(apus, os.path.join(folder, "data"), extra=["--http", f"{HOST}:{port}", "--loops", "2"])
+    broker.start()
     try:
-        said = lambda: '"event":"ready"' in broker.said() or not broker.alive() or time.sleep(0.02)  # noqa: E731
-        until(said, "the broker is ready")
-        ready = next(line for line in broker.said().splitlines() if '"event":"ready"' in line)
-        port = int(json.loads(ready)["http"].rsplit(":", 1)[1])
+        serves(broker, port)
         checks.part("verbs", verbs, checks, port)
         checks.part("stream", stream, checks, port)
         checks.part("pulled", pulled, checks, port)
+        checks.part("known", known, checks, broker, port)
         checks.part("clients", clients, checks, port)
         checks.part("hostile", hostile, checks, port)
         checks.part("described", described, checks, port, folder)

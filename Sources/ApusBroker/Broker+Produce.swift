@@ -19,7 +19,8 @@ extension Broker {
                 guard topic.contains(entry.partition) else { throw .unknownTopicOrPartition }
                 let shard = self.shard(of: topic, entry.partition)
                 route.add(
-                    ProduceOperation.Entry(topic: topic, partition: entry.partition, records: entry.records),
+                    ProduceOperation.Entry(
+                        topic: topic, partition: entry.partition, records: entry.records, isKeyed: entry.isKeyed),
                     to: shard.index, at: position
                 )
             } catch {

@@ -210,7 +210,7 @@ extension Log {
         let state = LogState(
             topicPartition: self.identity.topicPartition, start: self.startOffset, compactedEnd: self.compactedEnd,
             active: self.writing.checked, closed: self.closed, epochs: epochs,
-            producers: self.producers.rewound(to: point.offset).sorted
+            producers: self.producers.rewound(to: point.offset).all
         )
         flight.recovery = point
         flight.start = self.startOffset

@@ -43,7 +43,7 @@ extension Log {
         let state = LogState(
             topicPartition: self.identity.topicPartition, start: self.startOffset,
             compactedEnd: min(self.compactedEnd, last.end), active: last,
-            closed: Array(all[..<index]), epochs: epochs, producers: self.producers.rewound(to: last.end).sorted
+            closed: Array(all[..<index]), epochs: epochs, producers: self.producers.rewound(to: last.end).all
         )
         let temporary = directory.appending(FileName.temporaryName(FileName.stateName))
         try disk.discard(temporary)

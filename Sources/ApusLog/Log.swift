@@ -140,6 +140,11 @@ package struct Log: Sendable {
         self.producers.expire(wall: wall)
     }
 
+    /// Forgets writes with an idempotency key that are older than `window`.
+    package mutating func expireKeys(wall: Timestamp, window: Duration) {
+        self.producers.expireKeys(wall: wall, window: window)
+    }
+
     private func isRollDue(for header: RecordBatchHeader, wall: Timestamp) -> Bool {
         let segment = self.ahead.last ?? self.writing
         guard segment.mark.end > segment.base else { return false }

@@ -155,8 +155,10 @@ extension LogRecovery {
     /// A batch is in the log.
     func replay(_ header: RecordBatchHeader, into log: inout Log) {
         log.epochs.note(Epoch(rawValue: header.partitionLeaderEpoch), at: Offset(rawValue: header.baseOffset))
-        log.producers.note(
-            header, wall: header.arrival(by: self.wall), written: Offset(rawValue: header.nextOffset))
+        var arrival = header.arrival(by: self.wall)
+        // Times of records that came over HTTP are often of what they tell, which may be long ago.
+        if header.isKeyed, arrival < self.wall.earlier(by: Limits.keyedWriteWindowMax / 2) { arrival = self.wall }
+        log.producers.note(header, wall: arrival, written: Offset(rawValue: header.nextOffset))
     }
 
     /// A reader of one segment, placed where it has to begin.

@@ -10,6 +10,8 @@ package import KafkaWire
 /// 2. An older epoch is refused. 3. A newer epoch must start at sequence 0.
 /// 4. A producer nobody remembers (expired, or its records are gone) may go on with any sequence.
 /// 5. Otherwise the sequence must follow the last one; after 2,147,483,647 comes 0.
+///
+/// Writes with an idempotency key have ids and rules of their own: ``KeyedWrites``.
 package struct ProducerStates: Hashable, Sendable {
     package struct Batch: Hashable, Sendable {
         package var firstSequence: Int32
@@ -48,22 +50,32 @@ package struct ProducerStates: Hashable, Sendable {
     }
 
     private var producers: [Int64: Producer] = [:]
+    private var keyed = KeyedWrites()
 
     package init() {}
 
+    /// What a state file holds.
     init(_ producers: [Producer]) {
-        for producer in producers { self.producers[producer.id] = producer }
+        for producer in producers where producer.id < Limits.keyedProducerIDFirst {
+            self.producers[producer.id] = producer
+        }
+        self.keyed = KeyedWrites(producers.filter { $0.id >= Limits.keyedProducerIDFirst })
     }
 
+    /// Of clients.
     package var count: Int { self.producers.count }
+    /// Writes that are known by an idempotency key.
+    package var keyedCount: Int { self.keyed.count }
 
-    /// By id, for answers and snapshots: the same log always gives the same list.
+    /// Those of clients, by id: the same log always gives the same list.
     package var sorted: [Producer] { self.producers.values.sorted { $0.id < $1.id } }
+    /// With the writes that have a key behind them, in the order of their offsets.
+    var all: [Producer] { self.sorted + self.keyed.producers }
 
     package func verdict(on header: RecordBatchHeader) throws(ProducerError) -> Verdict {
-        guard header.producerID >= 0, !header.attributes.isControl,
-            let known = self.producers[header.producerID]
-        else { return .append }
+        guard header.producerID >= 0, !header.attributes.isControl else { return .append }
+        guard !header.isKeyed else { return try self.keyed.verdict(on: header) }
+        guard let known = self.producers[header.producerID] else { return .append }
         guard header.producerEpoch >= known.epoch else {
             throw .invalidEpoch(sent: header.producerEpoch, current: known.epoch)
         }
@@ -87,6 +99,7 @@ package struct ProducerStates: Hashable, Sendable {
     /// - Parameter written: the end of what is on the disk: batches behind it are kept beyond five.
     mutating func note(_ header: RecordBatchHeader, wall: Timestamp, written: Offset) {
         guard header.producerID >= 0, !header.attributes.isControl else { return }
+        guard !header.isKeyed else { return self.keyed.note(header, wall: wall) }
         let batch = Batch(
             firstSequence: header.baseSequence, lastSequence: header.lastSequence,
             baseOffset: Offset(rawValue: header.baseOffset), lastOffset: Offset(rawValue: header.lastOffset),
@@ -110,8 +123,17 @@ package struct ProducerStates: Hashable, Sendable {
         }
     }
 
+    /// How long it takes until one more write with a key may be remembered; nil when it may be now.
+    package func waitForKey(wall: Timestamp) -> Duration? { self.keyed.waitForRoom(wall: wall) }
+
+    /// Forgets writes with a key that are older than `window`.
+    mutating func expireKeys(wall: Timestamp, window: Duration) {
+        self.keyed.expire(wall: wall, window: window)
+    }
+
     /// Forgets producers that were silent for too long.
     mutating func expire(wall: Timestamp, idleMax: Duration = Limits.producerIdleMax) {
+        self.expireKeys(wall: wall, window: Limits.keyedWriteWindowMax)
         guard !self.producers.isEmpty else { return }
         let silentSince = wall.earlier(by: idleMax)
         self.producers = self.producers.filter { $0.value.lastAppendAt >= silentSince }
@@ -119,6 +141,7 @@ package struct ProducerStates: Hashable, Sendable {
 
     /// Batches at `end` and above are not in the log after all. What is left expects the first of them again.
     mutating func rewind(to end: Offset) {
+        self.keyed.rewind(to: end)
         for producer in self.producers.values where producer.lastOffset >= end {
             var producer = producer
             self.producers[producer.id] = producer.rewind(to: end) ? producer : nil
@@ -178,4 +201,6 @@ package enum ProducerError: Error, Hashable, Sendable {
     case outOfOrder(sent: Int32, expected: Int32)
     /// INVALID_PRODUCER_EPOCH: another producer took over this id.
     case invalidEpoch(sent: Int16, current: Int16)
+    /// The idempotency key is that of another write.
+    case keyReused
 }

@@ -13,7 +13,7 @@ struct ForeignClientTests {
             "rest",
             "every_codec", "positions", "kcat_commands", "admin_confluent", "admin_kafka_python", "admin_aiokafka",
             "groups_confluent", "groups_kafka_python", "groups_aiokafka", "logins", "compaction", "edge",
-            "browser", "presence",
+            "browser", "presence", "injection",
         ]
     )
     func scriptPasses(name: String) async throws {
@@ -27,7 +27,7 @@ struct ForeignClientTests {
         let folder = try FileManager.default.contentsOfDirectory(atPath: Scripts.root + "/Conformance")
         let shared = ["harness.py", "lives.py", "pki.py"]
         let scripts = folder.filter { $0.hasSuffix(".py") && !shared.contains($0) }
-        #expect(scripts.count == 15)
+        #expect(scripts.count == 16)
     }
 }
 

@@ -1,4 +1,5 @@
 import ApusCore
+import ApusLog
 import KafkaWire
 import NIOCore
 
@@ -10,6 +11,8 @@ import NIOCore
 /// could find out harms only those who read what this producer wrote; every reader checks records itself.
 struct BatchRules {
     let configuration: TopicConfiguration
+    /// Its producer id is made of an idempotency key, as no client may.
+    var isKeyed = false
 
     /// The header of the one batch that `records` are, or why it is refused.
     func check(_ records: ByteBuffer, wall: Timestamp) throws(BatchRefusal) -> RecordBatchHeader {
@@ -29,6 +32,10 @@ struct BatchRules {
             )
         }
         try Self.checkCounts(header)
+        guard header.isKeyed == self.isKeyed else {
+            throw BatchRefusal(
+                .invalidRecord("producer ids from \(Limits.keyedProducerIDFirst) on are made of idempotency keys"))
+        }
         try self.checkTimes(header, wall: wall)
         guard let codec = header.attributes.codec else {
             throw BatchRefusal(.unsupportedCompression("the batch names a codec that does not exist"))

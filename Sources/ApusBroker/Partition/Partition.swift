@@ -72,7 +72,10 @@ struct Partition {
     }
 
     /// Validates the batch, gives it its offset in place, and appends it to the log in memory.
-    mutating func append(_ records: ByteBuffer, acks: Acks, wall: Timestamp) throws(BatchRefusal) -> Taken {
+    /// - Parameter isKeyed: its producer id is made of an idempotency key.
+    mutating func append(
+        _ records: ByteBuffer, acks: Acks, wall: Timestamp, isKeyed: Bool = false
+    ) throws(BatchRefusal) -> Taken {
         if acks == .all, !self.replica.hasEnoughReplicas { throw BatchRefusal(.notEnoughReplicas) }
         if let failure = self.log.failure { throw BatchRefusal(self.refusal(records, failure)) }
         guard self.log.takesAppends else { throw BatchRefusal(.storageFull) }
@@ -80,13 +83,15 @@ struct Partition {
             throw BatchRefusal(.overloaded("more than \(Limits.unwrittenBytesPerPartitionMax) wait for the disk"))
         }
         let configuration = self.topic.configuration
-        var header = try BatchRules(configuration: configuration).check(records, wall: wall)
+        var header = try BatchRules(configuration: configuration, isKeyed: isKeyed).check(records, wall: wall)
         if case .duplicate(let base, let last, let timestamp) = try self.verdict(on: header) {
-            let result = ProduceResult(
+            var result = ProduceResult(
                 baseOffset: base, logAppendTime: timestamp, logStartOffset: self.log.startOffset
             )
+            result.isDuplicate = true
             return Taken(result: result, through: last.next, batch: nil)
         }
+        if isKeyed, let wait = self.log.producers.waitForKey(wall: wall) { throw BatchRefusal(.keysFull(wait)) }
         guard self.log.endOffset.rawValue <= Int64.max - Int64(header.lastOffsetDelta) - 1 else {
             throw BatchRefusal(.storage("\(self.id): no offsets are left"))
         }
@@ -141,6 +146,7 @@ struct Partition {
                 throw BatchRefusal(
                     .invalidProducerEpoch("producer \(header.producerID) sent epoch \(sent), it is at \(current)")
                 )
+            case .keyReused: throw BatchRefusal(.keyReused)
             }
         }
     }

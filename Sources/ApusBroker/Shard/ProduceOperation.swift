@@ -10,9 +10,11 @@ final class ProduceOperation: @unchecked Sendable {
         let partition: PartitionIndex
         /// Emptied once taken, so that a slow partition does not keep the bytes of the others.
         var records: ByteBuffer
+        let isKeyed: Bool
         fileprivate var isResolved = false
 
-        init(topic: Topic, partition: PartitionIndex, records: ByteBuffer) {
+        init(topic: Topic, partition: PartitionIndex, records: ByteBuffer, isKeyed: Bool = false) {
+            self.isKeyed = isKeyed
             self.topic = topic
             self.partition = partition
             self.records = records

@@ -37,10 +37,17 @@ extension Shard {
         guard !self.world.space.isLow || slot.topic.isInternal else {
             return self.resolve(operation, index, ProduceResult(error: .storageFull))
         }
+        let isKeyed = operation.entries[index].isKeyed
+        guard !isKeyed || self.keys.takesMore() else {
+            return self.resolve(operation, index, ProduceResult(error: .keysFull(.seconds(1))))
+        }
         let records = operation.entries[index].records
         operation.entries[index].records = ByteBuffer()
         do throws(BatchRefusal) {
-            guard let taken = try slot.partition?.append(records, acks: operation.acks, wall: wall) else { return }
+            guard
+                let taken = try slot.partition?.append(
+                    records, acks: operation.acks, wall: wall, isKeyed: isKeyed)
+            else { return }
             if let batch = taken.batch {
                 self.tail.append(batch, base: taken.result.baseOffset, end: taken.through, to: slot.tail)
                 self.markDirty(slot)

@@ -52,6 +52,7 @@ extension Shard {
         self.sweepSome()
         self.patrolSome()
         self.freeMoved()
+        self.countKeys()
         if self.index == 0 {
             self.lookAtSpace()
             self.world.subscriptions.second()

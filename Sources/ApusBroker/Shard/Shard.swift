@@ -39,6 +39,7 @@ final class Shard: @unchecked Sendable {
     var seconds: UInt32 = 0
     var retentionClock: RetentionClock
     var readers = ShardReaders()
+    var keys = ShardKeys()
     private(set) var isClosing = false
     /// Tells that the last slot is closed, and whether all of them closed cleanly.
     var whenClosed: ((Bool) -> Void)?
@@ -168,6 +169,7 @@ final class Shard: @unchecked Sendable {
             slot.topic = self.world.topic(slot.id.topic) ?? slot.topic
             slot.partition = Partition(id: slot.id, topic: slot.topic, log: opened.log)
             slot.state = .open
+            if opened.log.producers.keyedCount > 0 { self.keys.opened() }
             self.proceed(slot, .success(slot))
             self.markDirty(slot)
         case .failure(let error):

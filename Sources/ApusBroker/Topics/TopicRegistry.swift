@@ -265,7 +265,10 @@ struct TopicRegistry: Sendable {
     /// The next block of ids, given to nobody else: durable before it is used, so a crash loses ids but repeats none.
     mutating func takeProducerIDs() throws(BrokerError) -> Range<Int64> {
         let (end, overflow) = self.producerIDNext.addingReportingOverflow(Limits.producerIDBlock)
-        guard !overflow else { throw .overloaded("all producer ids are used up") }
+        // Those above are made of idempotency keys.
+        guard !overflow, end <= Limits.keyedProducerIDFirst else {
+            throw .overloaded("all producer ids are used up")
+        }
         let block = self.producerIDNext..<end
         self.producerIDNext = end
         self.put(StoreKey.producerIDs, Self.bytes(end))

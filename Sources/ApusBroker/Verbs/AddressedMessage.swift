@@ -18,6 +18,8 @@ package struct WrittenPlace: Hashable, Sendable {
     package var offset: Offset
     /// The record's own: the producer's, or the broker's where the topic says so.
     package var timestamp: Timestamp
+    /// It was written before, with the same idempotency key; this is its place since.
+    package var isReplayed = false
 
     package init(partition: PartitionIndex, offset: Offset, timestamp: Timestamp) {
         self.partition = partition

@@ -45,6 +45,10 @@ package enum BrokerError: Error, Hashable, Sendable {
     case invalidTransactionState(String)
     case notEnoughReplicas
     case invalidRequiredAcks
+    /// The idempotency key is that of another write. Nothing was written.
+    case keyReused
+    /// So many writes with idempotency keys are remembered that one more can not be for so long. Nothing was written.
+    case keysFull(Duration)
 
     // MARK: Fetch and offsets
     case offsetOutOfRange(logStart: Offset, logEnd: Offset)

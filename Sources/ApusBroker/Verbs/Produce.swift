@@ -17,11 +17,18 @@ package struct ProduceEntry: Sendable {
     package var partition: PartitionIndex
     /// Should be the only owner of its bytes: offset and epoch are patched in place, which copies a shared buffer.
     package var records: ByteBuffer
+    /// Its producer id is made of an idempotency key; those that clients send are refused.
+    let isKeyed: Bool
 
     package init(topic: TopicReference, partition: PartitionIndex, records: ByteBuffer) {
+        self.init(topic: topic, partition: partition, records: records, isKeyed: false)
+    }
+
+    init(topic: TopicReference, partition: PartitionIndex, records: ByteBuffer, isKeyed: Bool) {
         self.topic = topic
         self.partition = partition
         self.records = records
+        self.isKeyed = isKeyed
     }
 }
 
@@ -36,11 +43,15 @@ package struct ProduceResult: Sendable {
     package var logStartOffset: Offset
     /// Which records of the batch were at fault, where that is known.
     package var recordErrors: [RecordError]
+    /// It was in the log before. Of a write with an idempotency key `logAppendTime` then is the first record's time,
+    /// whoever said it.
+    var isDuplicate: Bool
 
     package init(
         error: BrokerError? = nil, baseOffset: Offset = Offset(rawValue: -1), logAppendTime: Timestamp = .none,
         logStartOffset: Offset = Offset(rawValue: -1), recordErrors: [RecordError] = []
     ) {
+        self.isDuplicate = false
         self.error = error
         self.baseOffset = baseOffset
         self.logAppendTime = logAppendTime

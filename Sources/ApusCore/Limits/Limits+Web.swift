@@ -85,14 +85,17 @@ extension Limits {
     public static let webPullWaitMax = Duration.seconds(60)
     /// Time series of `/metrics` that have a topic's or a group's name in them. What is beyond is left out, and said.
     public static let metricsSeriesMax = 20_000
-    /// An idempotency key of a write.
+    /// An idempotency key of a write, without its quotes.
     public static let idempotencyKeyBytesMax = ByteCount.bytes(255)
-    /// Idempotency keys that one partition is asked to remember; the oldest go.
-    public static let idempotencyKeysPerPartitionMax = 10_000
-    /// How long a write is known by its idempotency key.
-    public static let idempotencyWindow = Duration.seconds(24 * 3600)
-    /// How much of a partition's end is read for keys when one is first asked for after a start.
-    public static let idempotencyReadBytesMax = ByteCount.mebibytes(64)
-    /// Partitions whose idempotency keys are remembered by one node; the ones unused for longest go.
-    public static let idempotencyPartitionsMax = 1_000
+    /// Writes with an idempotency key that one partition remembers; the oldest go. About 100 bytes of memory each.
+    public static let keyedWritesPerPartitionMax = 10_000
+    /// The same for all open partitions of one shard.
+    public static let keyedWritesPerShardMax = 500_000
+    /// No write is forgotten before that, whatever comes: where there is no room for more, more is refused. Twice
+    /// what a write may take.
+    public static let keyedWriteWindowMin = Duration.seconds(60)
+    /// How long a write with a key is remembered where there is room.
+    public static let keyedWriteWindowMax = Duration.seconds(24 * 3600)
+    /// The first of the producer ids that are made of idempotency keys; clients are given those below.
+    public static let keyedProducerIDFirst: Int64 = 1 << 62
 }

@@ -34,7 +34,7 @@ extension Log {
         guard let policy = self.configuration.compaction, self.takesAppends else { return nil }
         let segments = self.compactable(wall: wall, below: limit, policy)
         guard !segments.isEmpty else { return nil }
-        let batches = self.producers.sorted.flatMap { $0.batches.map(\.lastOffset.rawValue) }
+        let batches = self.producers.all.flatMap { $0.batches.map(\.lastOffset.rawValue) }
         return Compaction(
             Compaction.Plan(
                 identity: self.identity, segments: segments,

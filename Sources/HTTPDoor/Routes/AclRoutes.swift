@@ -26,7 +26,7 @@ enum AclRoutes {
                     throw Problem(error)
                 }
             },
-            WebRoute(.post, "/v1/acls", "Make rules; those that are there already stay") {
+            WebRoute(.post, "/v1/acls", "Make rules; those that are there already stay", body: .rules) {
                 try await self.create($0, $1)
             },
             WebRoute(.delete, "/v1/acls", "Remove the rules that the parameters show", query: filters) {
@@ -108,6 +108,8 @@ enum AclRoutes {
         ("topic", .topic), ("group", .group), ("cluster", .cluster), ("transactional-id", .transactionalID),
         ("delegation-token", .delegationToken), ("user", .user), ("subscription", .subscription),
     ]
+
+    static var typeNames: [String] { self.types.map(\.0) }
 
     private static func type(_ text: String) throws(Problem) -> ResourceType {
         guard let found = self.types.first(where: { $0.0 == text }) else {

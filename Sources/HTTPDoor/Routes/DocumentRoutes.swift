@@ -80,7 +80,11 @@ enum DocumentRoutes {
                 for (name, meaning) in route.query {
                     self.write(parameter: name, in: "query", meaning, into: &operation)
                 }
+                for (name, meaning) in route.headers {
+                    self.write(parameter: name, in: "header", meaning, into: &operation)
+                }
                 operation.writeInteger(UInt8(ascii: "]"))
+                if let body = route.body { operation.writeJSONMember(body) }
                 operation.writeJSONObject("responses") { responses in
                     responses.writeJSONObject("2XX") { $0.writeJSONMember("description", "Done.") }
                     responses.writeJSONObject("default") { answer in

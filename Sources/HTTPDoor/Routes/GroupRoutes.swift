@@ -23,7 +23,7 @@ enum GroupRoutes {
                 _ = try Query(request.uri.query, names: [])
                 return try await GroupLag.response(context.group(), context)
             },
-            WebRoute(.post, "/v1/groups/{group}:seek", "Move a group that has no members") {
+            WebRoute(.post, "/v1/groups/{group}:seek", "Move a group that has no members", body: .seek) {
                 try await self.seek($0, $1, group: try $1.group())
             },
             WebRoute(.delete, "/v1/groups/{group}", "Remove a group and its positions") { request, context in

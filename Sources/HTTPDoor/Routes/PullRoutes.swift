@@ -18,13 +18,16 @@ enum PullRoutes {
         [
             WebRoute(
                 .post, "/v1/subscriptions/{subscription}:pull",
-                "Read what comes next for a stream subscription; nothing is moved"
+                "Read what comes next for a stream subscription; nothing is moved", body: .pull
             ) { try await self.pull($0, $1) },
             WebRoute(
                 .post, "/v1/subscriptions/{subscription}:ack",
-                "Say what was worked on: the subscription goes on behind it"
+                "Say what was worked on: the subscription goes on behind it", body: .positions
             ) { try await self.acknowledge($0, $1) },
-            WebRoute(.post, "/v1/subscriptions/{subscription}:seek", "Move a stream subscription without members") {
+            WebRoute(
+                .post, "/v1/subscriptions/{subscription}:seek", "Move a stream subscription without members",
+                body: .seek
+            ) {
                 let subscription = try await self.stream($1)
                 return try await GroupRoutes.seek($0, $1, group: GroupID(subscription.subscription.name.text))
             },

@@ -17,7 +17,12 @@ enum RecordRoutes {
                 query: [
                     ("acks", "all (every replica in sync has it) or leader"),
                     ("partition", "for records that name none"),
-                ]
+                ],
+                headers: [
+                    ("Idempotency-Key", "a name for this write: sent once more, it is not done once more"),
+                    ("Prefer", "return=minimal: 204 instead of the places"),
+                ],
+                body: .records
             ) { try await WriteRoute.write($0, $1) },
             WebRoute(
                 .get, "/v1/topics/{topic}/records", "Read records",

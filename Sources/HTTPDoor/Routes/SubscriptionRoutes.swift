@@ -13,7 +13,9 @@ enum SubscriptionRoutes {
 
     static var all: [WebRoute] {
         [
-            WebRoute(.post, "/v1/subscriptions", "Make a subscription") { try await self.create($0, $1) },
+            WebRoute(.post, "/v1/subscriptions", "Make a subscription", body: .newSubscription) {
+                try await self.create($0, $1)
+            },
             WebRoute(
                 .get, "/v1/subscriptions", "List subscriptions, in the order of their names",
                 query: [
@@ -26,7 +28,8 @@ enum SubscriptionRoutes {
             },
             WebRoute(
                 .patch, "/v1/subscriptions/{subscription}",
-                "Change a subscription; with `version`, only if nobody else has changed it since"
+                "Change a subscription; with `version`, only if nobody else has changed it since",
+                body: .subscriptionChange
             ) { try await self.change($0, $1) },
             WebRoute(.delete, "/v1/subscriptions/{subscription}", "Remove a subscription") { request, context in
                 _ = try Query(request.uri.query, names: [])

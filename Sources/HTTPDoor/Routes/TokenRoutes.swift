@@ -12,7 +12,8 @@ enum TokenRoutes {
     static var all: [WebRoute] {
         [
             WebRoute(
-                .post, "/v1/tokens", "Make an API key; the answer is the only place where it is ever shown"
+                .post, "/v1/tokens", "Make an API key; the answer is the only place where it is ever shown",
+                body: .newToken
             ) { try await self.create($0, $1) },
             WebRoute(
                 .get, "/v1/tokens", "List API keys, without what logs in",

@@ -10,7 +10,7 @@ import WebFormats
 enum TopicRoutes {
     static var all: [WebRoute] {
         [
-            WebRoute(.post, "/v1/topics", "Create a topic") { try await self.create($0, $1) },
+            WebRoute(.post, "/v1/topics", "Create a topic", body: .newTopic) { try await self.create($0, $1) },
             WebRoute(
                 .get, "/v1/topics", "List topics, in the order of their names",
                 query: [
@@ -22,10 +22,13 @@ enum TopicRoutes {
                 .get, "/v1/topics/{topic}", "Describe a topic",
                 query: [("offsets", "true: where each partition begins and ends")]
             ) { try await self.describe($0, $1) },
-            WebRoute(.patch, "/v1/topics/{topic}", "Change a topic's configuration, or add partitions") {
-                try await self.change($0, $1)
-            },
-            WebRoute(.delete, "/v1/topics/{topic}", "Delete a topic and its records for good") { request, context in
+            WebRoute(
+                .patch, "/v1/topics/{topic}", "Change a topic's configuration, or add partitions",
+                headers: [self.ifMatch], body: .topicChange
+            ) { try await self.change($0, $1) },
+            WebRoute(
+                .delete, "/v1/topics/{topic}", "Delete a topic and its records for good", headers: [self.ifMatch]
+            ) { request, context in
                 _ = try Query(request.uri.query, names: [])
                 let topic = try context.topic()
                 let expecting = try EntityTags.expected(of: request)
@@ -36,11 +39,13 @@ enum TopicRoutes {
                 }
                 return Response(status: .noContent)
             },
-            WebRoute(.post, "/v1/topics/{topic}:trim", "Delete the records in front of a place") {
+            WebRoute(.post, "/v1/topics/{topic}:trim", "Delete the records in front of a place", body: .trim) {
                 try await self.trim($0, $1)
             },
         ]
     }
+
+    private static let ifMatch = (name: "If-Match", meaning: "only if it still is as this `ETag` says")
 
     // MARK: Create
 

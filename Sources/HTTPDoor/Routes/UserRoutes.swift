@@ -34,7 +34,7 @@ enum UserRoutes {
                     }
                 }
             },
-            WebRoute(.put, "/v1/users/{user}", "Make a user, or give one a new password") {
+            WebRoute(.put, "/v1/users/{user}", "Make a user, or give one a new password", body: .password) {
                 try await self.set($0, $1)
             },
             WebRoute(.delete, "/v1/users/{user}", "Remove a user's credentials") { request, context in

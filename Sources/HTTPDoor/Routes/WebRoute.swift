@@ -11,18 +11,25 @@ struct WebRoute: Sendable {
     let summary: String
     /// The parameters of its query, each with what it means.
     let query: [(name: String, meaning: String)]
+    /// The headers that mean something to it alone, each with what it means.
+    let headers: [(name: String, meaning: String)]
+    /// Nil: it takes none.
+    let body: RequestBody?
     /// Whether it is answered without asking who asks.
     let isOpen: Bool
     let run: @Sendable (Request, WebContext) async throws -> Response
 
     init(
         _ method: HTTPRequest.Method, _ path: String, _ summary: String, query: [(name: String, meaning: String)] = [],
-        isOpen: Bool = false, _ run: @escaping @Sendable (Request, WebContext) async throws -> Response
+        headers: [(name: String, meaning: String)] = [], body: RequestBody? = nil, isOpen: Bool = false,
+        _ run: @escaping @Sendable (Request, WebContext) async throws -> Response
     ) {
         self.method = method
         self.path = path
         self.summary = summary
         self.query = query
+        self.headers = headers
+        self.body = body
         self.isOpen = isOpen
         self.run = run
     }

@@ -22,20 +22,24 @@ enum WriteRoute {
 
     static func write(_ request: Request, _ context: WebContext) async throws -> Response {
         let query = try Query(request.uri.query, names: ["acks", "partition"])
-        if request.headers[.idempotencyKey] != nil {
-            throw Problem(
-                .invalidRequest, "idempotency keys are not kept here",
-                hint: "write without Idempotency-Key; after a time-out a record may be there twice")
-        }
+        let key = try IdempotencyKey.of(request)
         let target = Target(
             topic: try context.topic(), acks: try self.acks(query.text("acks")), partition: try query.partition())
         try await context.throttle(.producedBytes)
         let type = MediaType(request.headers[.contentType])
-        if type == .lines { return LineStream.response(to: request, target, context) }
+        if type == .lines {
+            guard key == nil else {
+                throw Problem(
+                    .invalidRequest, "a stream of lines has no Idempotency-Key",
+                    hint: "it is written while it comes: send each part that is to be known again as application/json")
+            }
+            return LineStream.response(to: request, target, context)
+        }
         return try await context.withBody(of: request) { body in
             let records = try self.records(in: body, type, request)
             context.charge(.producedBytes, body.readableBytes)
-            let outcomes = await self.write(records, to: target, context)
+            let known = try key.map { try self.key($0, of: records, target, context) }
+            let outcomes = await self.write(records, to: target, key: known, context)
             return try self.response(to: outcomes, isMinimal: request.headers[.prefer] == "return=minimal")
         }
     }
@@ -48,7 +52,18 @@ enum WriteRoute {
         }
     }
 
-    static func write(_ records: [WrittenRecord], to target: Target, _ context: WebContext) async -> [Outcome] {
+    private static func key(
+        _ text: String, of records: [WrittenRecord], _ target: Target, _ context: WebContext
+    ) throws(Problem) -> WriteKey {
+        guard let keys = context.door.configuration.cursorKeys else {
+            throw Problem(.invalidRequest, "this listener keeps no idempotency keys")
+        }
+        return keys.writeKey(text, of: context.client.principal, for: records, partition: target.partition)
+    }
+
+    static func write(
+        _ records: [WrittenRecord], to target: Target, key: WriteKey? = nil, _ context: WebContext
+    ) async -> [Outcome] {
         let messages = records.map { record in
             AddressedMessage(
                 Message(
@@ -60,7 +75,7 @@ enum WriteRoute {
         return await context.wait { (then: @escaping @Sendable ([Outcome]) -> Void) in
             context.broker.write(
                 messages, to: target.topic, acks: target.acks, timeout: Limits.webWriteWaitMax,
-                spread: context.door.nextSpread, client: context.client, on: context.loop, then: then)
+                spread: context.door.nextSpread, key: key, client: context.client, on: context.loop, then: then)
         }
     }
 
@@ -120,9 +135,11 @@ enum WriteRoute {
         {
             throw first
         }
-        if problems.isEmpty, isMinimal { return Response(status: .noContent) }
-        return Response.object(status: problems.isEmpty ? .ok : .init(code: 207, reasonPhrase: "Multi-Status")) {
-            body in
+        var headers = HTTPFields()
+        if outcomes.contains(where: { (try? $0.get().isReplayed) ?? false }) { headers[.idempotentReplayed] = "true" }
+        if problems.isEmpty, isMinimal { return Response(status: .noContent, headers: headers) }
+        let status: HTTPResponse.Status = problems.isEmpty ? .ok : .init(code: 207, reasonPhrase: "Multi-Status")
+        return Response.object(status: status, headers: headers) { body in
             body.writeJSONArray("records", outcomes) { $0.writeJSON($1) }
         }
     }
@@ -136,7 +153,9 @@ extension ByteBuffer {
             self.writeJSONBraces {
                 $0.writeJSONMember("partition", place.partition.rawValue)
                 $0.writeJSONMember("offset", place.offset.rawValue)
-                $0.writeJSONMember("timestamp", place.timestamp.rawValue)
+                // Of a write that had been done before nobody may know it any more.
+                if place.timestamp != .none { $0.writeJSONMember("timestamp", place.timestamp.rawValue) }
+                if place.isReplayed { $0.writeJSONMember("replayed", true) }
             }
         case .failure(let error): self.writeJSON(Problem(error))
         }
@@ -144,7 +163,6 @@ extension ByteBuffer {
 }
 
 extension HTTPField.Name {
-    static let idempotencyKey = HTTPField.Name("Idempotency-Key") ?? .ifMatch
     static let prefer = HTTPField.Name("Prefer") ?? .ifMatch
     static let cloudEventID = HTTPField.Name("ce-id") ?? .ifMatch
 }

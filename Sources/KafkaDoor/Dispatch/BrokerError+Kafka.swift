@@ -21,7 +21,7 @@ extension BrokerError {
         // Kafka's clients know nothing of subscriptions; a group is what they take one for.
         case .groupAuthorizationFailed, .subscriptionAuthorizationFailed: .groupAuthorizationFailed
         case .clusterAuthorizationFailed: .clusterAuthorizationFailed
-        case .quotaExceeded: .throttlingQuotaExceeded
+        case .quotaExceeded, .keysFull: .throttlingQuotaExceeded
         case .transactionalIDAuthorizationFailed: .transactionalIDAuthorizationFailed
         case .corruptBatch: .corruptMessage
         case .batchTooLarge: .messageTooLarge
@@ -30,7 +30,7 @@ extension BrokerError {
         case .invalidTimestamp: .invalidTimestamp
         case .unsupportedCompression: .unsupportedCompressionType
         case .unsupportedForMessageFormat: .unsupportedForMessageFormat
-        case .outOfOrderSequence: .outOfOrderSequenceNumber
+        case .outOfOrderSequence, .keyReused: .outOfOrderSequenceNumber
         case .invalidProducerEpoch: .invalidProducerEpoch
         case .invalidTransactionState: .invalidTxnState
         case .notEnoughReplicas: .notEnoughReplicas
@@ -69,7 +69,7 @@ extension BrokerError {
         switch self {
         case .unknownTopicOrPartition, .unknownTopicID, .notEnoughReplicas, .invalidRequiredAcks, .fencedLeaderEpoch,
             .unknownLeaderEpoch, .notLeader, .timedOut, .topicAuthorizationFailed, .groupAuthorizationFailed,
-            .clusterAuthorizationFailed, .transactionalIDAuthorizationFailed:
+            .clusterAuthorizationFailed, .transactionalIDAuthorizationFailed, .keyReused, .keysFull:
             nil
         case .quotaExceeded(let wait): "The quota is used up for \(wait.wholeMilliseconds) ms."
         case .subscriptionAuthorizationFailed: "Not authorized for the subscription."

@@ -5,7 +5,7 @@ package import NIOCore
 /// The keys that cursors are signed with. All endpoint servers of a cluster have the same, so that a client resumes
 /// anywhere.
 package struct CursorKeys: Sendable {
-    fileprivate let current: SymmetricKey
+    let current: SymmetricKey
     /// Keys that signed what clients may still hold.
     fileprivate let older: [SymmetricKey]
 

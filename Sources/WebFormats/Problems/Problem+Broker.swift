@@ -5,7 +5,10 @@ extension Problem {
     /// Why the broker refused, for a client of the web. Closed: the compiler tells of new errors.
     package init(_ error: BrokerError) {
         self.init(error.problemCode, error.problemDetail, hint: error.problemHint)
-        if case .quotaExceeded(let wait) = error { self.retryIn = wait }
+        switch error {
+        case .quotaExceeded(let wait), .keysFull(let wait): self.retryIn = wait
+        default: break
+        }
     }
 }
 
@@ -24,6 +27,8 @@ extension BrokerError {
             .transactionalIDAuthorizationFailed, .subscriptionAuthorizationFailed:
             .forbidden
         case .quotaExceeded: .throttled
+        case .keyReused: .idempotencyKeyReused
+        case .keysFull: .tooMany
         case .corruptBatch: .corruptRecords
         case .batchTooLarge, .batchLargerThanSegment: .recordTooLarge
         case .invalidRecord, .invalidTimestamp: .invalidRecord
@@ -57,6 +62,8 @@ extension BrokerError {
         case .transactionalIDAuthorizationFailed: "not allowed for this transactional id"
         case .subscriptionAuthorizationFailed: "not allowed for this subscription"
         case .quotaExceeded(let wait): "the quota is used up for \(wait.wholeMilliseconds) ms"
+        case .keyReused: "this Idempotency-Key was that of another write"
+        case .keysFull: "the partition remembers as many writes with an Idempotency-Key as it can"
         case .notEnoughReplicas: "too few replicas are in sync; nothing was written"
         case .invalidRequiredAcks: "there are no such acks"
         case .fencedLeaderEpoch, .unknownLeaderEpoch, .notLeader: "this broker does not lead the partition"
@@ -90,6 +97,8 @@ extension BrokerError {
         case .unknownTopicOrPartition: "create it: POST /v1/topics, or apus topic create"
         case .topicAuthorizationFailed, .groupAuthorizationFailed, .clusterAuthorizationFailed: "apus acl add"
         case .offsetOutOfRange: "read from 'earliest' or 'latest'"
+        case .keyReused: "a new key for each write; the same one only for the same write once more"
+        case .keysFull: "write a moment later, to more partitions, or several records with one key"
         case .storageFull: "writing goes on when there is room"
         default: nil
         }

@@ -39,6 +39,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
     case notSubscribed = "not_subscribed"
     case alreadySubscribed = "already_subscribed"
     case invalidRecord = "invalid_record"
+    case idempotencyKeyReused = "idempotency_key_reused"
     case recordTooLarge = "record_too_large"
     case messageTooLarge = "message_too_large"
     case tooMany = "too_many"
@@ -106,6 +107,7 @@ package enum ProblemCode: String, CaseIterable, Hashable, Sendable {
         case .notSubscribed: (409, nil, false, "Not subscribed")
         case .alreadySubscribed: (409, nil, false, "Already subscribed")
         case .invalidRecord: (422, 87, false, "Invalid record")
+        case .idempotencyKeyReused: (422, 45, false, "Idempotency key reused")
         case .recordTooLarge: (413, 10, false, "Record too large")
         case .messageTooLarge: (413, 42, false, "Message too large")
         case .tooMany: (429, 89, true, "Too many")
