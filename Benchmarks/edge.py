@@ -161,6 +161,30 @@ def burst(options):
                back is not None and back <= 60)
 
 
+def reconnect(options, say):
+    """Everybody is cut off, records are written, and everybody comes back with a cursor: until the last one has all."""
+    connections, records = 5_000, 1_000
+    with Web(options) as apus:
+        flags = ["--reconnect", "--records", records, "--at-once"]
+        found = interleaved(
+            {
+                "WebSocket": lambda: apus.push("ws", connections, *flags, 1_000),
+                "WebSocket, all at once": lambda: apus.push("ws", connections, *flags, connections),
+                "events": lambda: apus.push("sse", connections, *flags, 1_000),
+            },
+            options.repeats, say,
+        )
+    rows = []
+    for name, results in found.items():
+        seconds, lost = median(results, "caught_up_seconds"), sum(r["gaps"] + r["duplicates"] for r in results)
+        rows.append(Row(
+            f"{connections:,} reconnects with resume ({name}, no jitter), {records:,} records of {VALUE_BYTES} B each",
+            f"all caught up after {seconds:.2f} s ({between(results, 'caught_up_seconds')}), "
+            f"{count(median(results, 'reconnects_per_second'))} connections/s, gaps and duplicates {lost}",
+            f"{median(results, 'broker_cpu_seconds'):.2f} s of CPU", "5 s", seconds <= 5 and lost == 0))
+    return rows
+
+
 def private_bytes(pid):
     with open(f"/proc/{pid}/smaps_rollup") as file:
         return sum(int(line.split()[1]) << 10 for line in file if line.startswith("Private_"))
@@ -235,4 +259,5 @@ def stream_lines(port, topic, lines):
     return {"records_per_second": lines / (time.monotonic() - began)}
 
 
-SECTIONS = {"fan-out": fan_out, "idle-sockets": idle_sockets, "push-latency": push_latency, "rest": rest}
+SECTIONS = {"fan-out": fan_out, "idle-sockets": idle_sockets, "reconnect": reconnect, "push-latency": push_latency,
+            "rest": rest}

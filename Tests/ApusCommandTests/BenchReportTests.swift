@@ -60,6 +60,20 @@ import Testing
         #expect(report.json.compact.contains(#""memory_bytes_per_connection":3000"#))
     }
 
+    @Test("connections that came back are told of, with what they were not given")
+    func reconnection() {
+        var report = self.report()
+        report.reconnection = BenchReconnection(
+            records: 1000, atOnce: 500, connecting: .milliseconds(1250), caughtUp: .milliseconds(2500),
+            connections: 5000, gaps: 3, duplicates: 0)
+        let json = report.json.compact
+        #expect(json.contains(#""reconnect_at_once":500,"reconnect_jitter":false,"reconnect_seconds":1.25"#))
+        #expect(json.contains(#""reconnects_per_second":4000"#))
+        #expect(json.contains(#""caught_up_seconds":2.5,"gaps":3,"duplicates":0"#))
+        #expect(report.text.contains("500 at a time and without jitter: subscribed in 1.25 s (4000 connections/s)"))
+        #expect(report.text.contains("1,000 records each in 2.50 s, gaps 3, duplicates 0."))
+    }
+
     @Test("the memory of this very process is known")
     func memory() throws {
         #expect(try #require(ProcessMemory.resident(of: getpid())) > .mebibytes(1))

@@ -10,7 +10,7 @@ package struct BenchReport: Sendable {
     package var elapsed: Duration
     /// In nanoseconds.
     package var latency: Histogram<UInt64>?
-    /// What the latency is of: `request`, `record` or `push`.
+    /// What the latency is of: `request`, `record`, `push` or `resume`.
     package var latencyOf: String = "request"
     package var errors: Int64 = 0
     /// The rate asked for, in records a second, with an open loop.
@@ -19,6 +19,8 @@ package struct BenchReport: Sendable {
     package var brokerTime: Duration?
     /// The connections that were pushed to.
     package var audience: BenchAudience?
+    /// All of them were cut, and came back.
+    package var reconnection: BenchReconnection?
 
     package init(verb: String, records: Int64, bytes: ByteCount, elapsed: Duration) {
         self.verb = verb
@@ -57,6 +59,7 @@ package struct BenchReport: Sendable {
             ("megabytes_per_second", Self.rounded(self.megabytesPerSecond, 3)), ("errors", .integer(self.errors)),
         ]
         if let audience = self.audience { fields += audience.fields }
+        if let reconnection = self.reconnection { fields += reconnection.fields }
         if let rateWanted = self.rateWanted {
             fields.append(("rate_wanted", .number(rateWanted)))
             fields.append(("void", .bool(self.isVoid)))
@@ -96,6 +99,7 @@ package struct BenchReport: Sendable {
         }
         text += ".\n"
         if let audience = self.audience { text += audience.text }
+        if let reconnection = self.reconnection { text += reconnection.text }
         if self.errors > 0 { text += "\(Numbers.grouped(self.errors)) requests failed.\n" }
         if self.isVoid { text += "The rate asked for was not kept: this run says nothing about latency.\n" }
         if let time = self.brokerTime, let million = self.brokerSecondsPerMillion,

@@ -15,10 +15,15 @@ struct BenchWebSocket: AsyncParsableCommand {
               apus bench ws --connections 5000 --rate 50 --duration 20s
               apus bench ws --connections 10000 --hold 60s --records 1
               apus bench ws --connections 1000 --channels 10 --records 100k
+              apus bench ws --connections 5000 --reconnect --records 1000
 
             Without --rate the next records are written when those before have been delivered, so that nobody falls \
             behind: that is the most that can be pushed. Records are written over Kafka to one partition; latency is \
             from the moment at which a record was due until a connection has it, taken on 16 of them.
+
+            With --reconnect all connections are cut at once, the records are written, and all come back at once with \
+            their cursors: how long until the last one has every record, and whether each has each of them once. \
+            Latency is from a connection's first attempt until it has all.
             """
     )
 
@@ -79,6 +84,12 @@ struct FanOutOptions: ParsableArguments {
     @Option(help: "And for so long afterwards. [default: 0s]", transform: parsedDuration)
     var stay: Duration?
 
+    @Flag(help: "Cut all connections, write the records, and take the time until all have come back and have them.")
+    var reconnect = false
+
+    @Option(help: "With --reconnect: connections that are made at a time. [default: 1000]")
+    var atOnce: Int?
+
     @Option(
         help: ArgumentHelp(
             "Where the endpoint server is. [default: port 8080 of the first --server]", valueName: "host:port"))
@@ -95,6 +106,12 @@ struct FanOutOptions: ParsableArguments {
         guard self.duration == nil || self.rate != nil else { throw ValidationError("--duration goes with --rate") }
         guard self.records == nil || self.rate == nil else {
             throw ValidationError("--records and --rate exclude each other: --rate and --duration say how many")
+        }
+        guard self.atOnce.map({ self.reconnect && (1...100_000).contains($0) }) ?? true else {
+            throw ValidationError("--at-once is 1 to 100000, and goes with --reconnect")
+        }
+        if self.reconnect, self.channels > 0 || self.rate != nil || self.hold != nil || self.stay != nil {
+            throw ValidationError("--reconnect is of the whole topic, without --channels, --rate, --hold and --stay")
         }
         guard self.topicOptions.partitions == 1 else {
             throw ValidationError("records are written to one partition: --partitions 1")
@@ -120,7 +137,10 @@ struct FanOutOptions: ParsableArguments {
             }
             let pid = self.options.pid
             return try await LoadLoop.run(brokerTime: { pid.flatMap { ProcessTime.spent(by: $0) } }) { load in
-                try await self.measure(load, transport, topic, recordBytes, at: address, kafka, apus)
+                if self.reconnect {
+                    return try await self.measureReconnecting(load, transport, topic, recordBytes, at: address, apus)
+                }
+                return try await self.measure(load, transport, topic, recordBytes, at: address, kafka, apus)
             }
         }
     }
@@ -152,7 +172,7 @@ struct FanOutOptions: ParsableArguments {
     }
 
     /// The same login as at the Kafka port, in a header.
-    private func authorization() throws -> String? {
+    func authorization() throws -> String? {
         let security = try self.options.connection.choice().security
         if security.usesTLS { throw CommandFailure.usage("this load speaks HTTP without TLS") }
         if let file = security.tokenFile { return "Bearer \(try SecretFile.line(of: file))" }

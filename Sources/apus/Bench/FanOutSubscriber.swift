@@ -86,7 +86,7 @@ final class FanOutSubscriber: ChannelInboundHandler {
         case (.status(let status), _):
             self.fanOut.lost("the server answered with status \(status)")
             context.close(promise: nil)
-        case (.ping(let payload), _): self.send(0x8A, payload, context)
+        case (.ping(let payload), _): Self.send(0x8A, payload, context)
         case (.closed(let code), _): self.fanOut.lost("the server closed a WebSocket with \(code)")
         case (.message(let text), _): self.heard(text, context)
         }
@@ -115,11 +115,11 @@ final class FanOutSubscriber: ChannelInboundHandler {
     }
 
     private func send(_ text: String, _ context: ChannelHandlerContext) {
-        self.send(0x81, ByteBuffer(string: text), context)
+        Self.send(0x81, ByteBuffer(string: text), context)
     }
 
     /// Masked, as a client's frames must be; with zeros, which change nothing.
-    private func send(_ opcode: UInt8, _ payload: ByteBuffer, _ context: ChannelHandlerContext) {
+    static func send(_ opcode: UInt8, _ payload: ByteBuffer, _ context: ChannelHandlerContext) {
         var frame = ByteBuffer()
         frame.writeInteger(opcode)
         if payload.readableBytes < 126 {
@@ -129,6 +129,6 @@ final class FanOutSubscriber: ChannelInboundHandler {
         }
         frame.writeInteger(UInt32(0))
         frame.writeImmutableBuffer(payload)
-        context.writeAndFlush(self.wrapOutboundOut(frame), promise: nil)
+        context.writeAndFlush(Self.wrapOutboundOut(frame), promise: nil)
     }
 }
