@@ -90,7 +90,7 @@ let parts: [[Target]] = [
         "EdgeDoor",
         [
             "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", nioCore,
-            nioHTTP1, crypto,
+            nioHTTP1, crypto, deque,
             logging,
         ],
         tests: ["ApusFakes", nioEmbedded]

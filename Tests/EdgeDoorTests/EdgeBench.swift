@@ -24,7 +24,7 @@ final class EdgeBench {
     init(
         loops count: Int = 1, origins: OriginRules = OriginRules(), login: WebLogin? = nil,
         tickets: (any TicketTaker)? = nil, upstream: (any EdgeUpstream)? = nil, mayDeflate: Bool = false,
-        change: (inout BrokerSettings) -> Void = { _ in }
+        doorClock: (any Clock)? = nil, change: (inout BrokerSettings) -> Void = { _ in }
     ) throws {
         self.loops = (0..<count).map { _ in EmbeddedEventLoop() }
         var settings = BrokerSettings(
@@ -40,7 +40,7 @@ final class EdgeBench {
         for _ in 0..<10 { for loop in self.loops { loop.run() } }
         self.broker = try #require(opened.value).get()
         var configuration = EndpointDoor.Configuration(
-            cursorKeys: CursorKeys(current: Array(repeating: 7, count: 32)), clock: self.clock)
+            cursorKeys: CursorKeys(current: Array(repeating: 7, count: 32)), clock: doorClock ?? self.clock)
         configuration.presence = BrokerPresence(self.broker)
         configuration.node = "broker-3"
         configuration.isOnlyNode = true
@@ -58,9 +58,10 @@ final class EdgeBench {
         self.door = try #require(made.value)
     }
 
-    /// Everything that is ready runs, on all loops.
+    /// Everything that is ready runs, on all loops, and what waits for its turn.
     func run() {
-        for _ in 0..<(12 * self.loops.count) { for loop in self.loops { loop.run() } }
+        let turn = TimeAmount.nanoseconds(Limits.edgeTurnWait.wholeNanoseconds)
+        for _ in 0..<(12 * self.loops.count) { for loop in self.loops { loop.advanceTime(by: turn) } }
     }
 
     func advance(_ duration: Duration) {

@@ -21,14 +21,14 @@ struct EdgeSessionTests {
             case .authenticate(let connect): "authenticate \(connect.token ?? "-")"
             case .subscribe(let token, let channel, let start): "subscribe \(token.rawValue) \(channel) \(start)"
             case .unsubscribe(_, let channel): "unsubscribe \(channel)"
-            case .read(let token, let channel, let wishes):
+            case .read(let token, let channel, let reading):
                 "read \(token.rawValue) \(channel) "
-                    + wishes.map { "\($0.partition):\($0.from)" }.joined(separator: ",")
+                    + reading.wishes.map { "\($0.partition):\($0.from)" }.joined(separator: ",")
             case .perform(let id, let operation): "perform \(id?.rawValue ?? -1) \("\(operation)".prefix { $0 != "(" })"
             case .send(let line): self.summary(line)
             case .tell(let event): "event \(event.name)"
             case .push: "push"
-            case .tellLagging(let channel, let ranges):
+            case .tellLagging(_, let channel, let ranges):
                 "lagging \(channel) " + ranges.map { "\($0.partition):\($0.from)-\($0.to)" }.joined(separator: ",")
             case .ping: "ping"
             case .close(let reason): "close \(reason.word)"
@@ -267,7 +267,7 @@ struct EdgeSessionTests {
             let channel = "c/\(index)"
             let words = self.send(&session, #"{"op":"subscribe","channel":"\#(channel)"}"#)
             #expect(words == ["subscribe \(index + 2) \(channel) latest"])
-            let token = SubscriptionToken(rawValue: UInt64(index + 2))
+            let token = SubscriptionToken(rawValue: UInt32(index + 2))
             _ = session.subscribed(token, .success(SubscriptionStart(cursor: try self.cursor())))
         }
         #expect(self.send(&session, #"{"id":8,"op":"subscribe","channel":"more"}"#) == ["8 error too_many"])
@@ -311,7 +311,7 @@ struct EdgeSessionTests {
                     #expect(range.from.rawValue == told[index])
                     told[index] = range.to.rawValue
                 }
-                guard case .tellLagging(_, let ranges) = action else { continue }
+                guard case .tellLagging(_, _, let ranges) = action else { continue }
                 for range in ranges {
                     let index = Int(range.partition.rawValue)
                     #expect(range.from.rawValue == told[index])

@@ -40,6 +40,58 @@ struct EndpointMemoryTests {
         }
     }
 
+    @Test("a subscription that is live and keeps up is a few words")
+    func subscriptions() throws {
+        #expect(MemoryLayout<EdgeSession.Subscription>.stride <= 24)
+        #expect(MemoryLayout<EndpointPlace>.stride <= 12)
+        #expect(MemoryLayout<EdgeChannel>.size == 8)
+        // Ten channels take room for a few more, not for twice as many.
+        var session = EdgeSession(at: Instant(nanoseconds: 1), isConnected: true)
+        for number in 0..<10 {
+            let channel = try EdgeChannel("t/\(number)")
+            session.add(
+                .init(SubscriptionToken(rawValue: UInt32(number)), channel, .live, whenSlow: .skip, credit: nil))
+        }
+        #expect(session.subscriptions.capacity <= 14 && session.subscriptions.allSatisfy { $0.isPlain })
+        session.subscriptions[3].credit = 7
+        session.subscriptions[4].credit = nil
+        #expect(!session.subscriptions[3].isPlain && session.subscriptions[4].isPlain)
+        session.subscriptions[3].credit = nil
+        #expect(session.subscriptions[3].isPlain)
+    }
+
+    @Test("who shares a channel, and who is left in it alone, are given the same", arguments: ["news", "news/k"])
+    func shared(channel: String) throws {
+        let bench = try EdgeBench(loops: 2)
+        try bench.create("news", partitions: 3)
+        let clients = try (0..<3).map { try bench.socket(on: $0 % 2) }
+        let ask = #"{"id":1,"op":"subscribe","channel":"\#(channel)"}"#
+        var number = 0
+        func write() throws {
+            try bench.write("news", ["\(number)"], key: "k")
+            number += 1
+        }
+        for index in clients.indices {
+            // One after the other: the second of a loop comes to one that is in it alone.
+            #expect(try clients[index].ask(ask).first?.contains(#""ok""#) == true)
+            try write()
+            for client in clients[...index] { #expect(try client.records().count == 1) }
+        }
+        // The cursor of one that was in it alone for a while is where it stands.
+        _ = try clients[0].ask(#"{"id":2,"op":"unsubscribe","channel":"\#(channel)"}"#)
+        try write()
+        #expect(try clients[0].records().isEmpty)
+        for client in clients[1...] { #expect(try client.records().count == 1) }
+        try write()
+        #expect(try clients[0].ask(ask).first?.contains(#""recovered":true"#) == true)
+        try write()
+        #expect(try clients[0].records().count == 1)
+        #expect(try clients[2].records().count == 2)
+        for client in clients { client.channel.close(promise: nil) }
+        bench.run()
+        #expect(try bench.count { $0.audiences.isEmpty ? 0 : 1 } == 0)
+    }
+
     @Test("a connection that is quiet keeps no buffer, no request and no reader, and shares who it is with others")
     func quiet() throws {
         let bench = try EdgeBench()
@@ -65,5 +117,14 @@ struct EndpointMemoryTests {
         _ = try named.ask(#"{"id":1,"op":"connect","client":"app"}"#)
         let other = try named.channel.pipeline.syncOperations.handler(type: EndpointConnection.self)
         #expect(other.shared !== connections[0].shared && connections[0].client.clientID.isEmpty)
+    }
+}
+
+extension EdgeBench {
+    fileprivate func count(_ count: @escaping @Sendable (EndpointLoop) -> Int) throws -> Int {
+        let box = BenchBox<[Int]>()
+        self.door.collect(count).whenSuccess { box.put($0) }
+        self.run()
+        return try #require(box.value).reduce(0, +)
     }
 }

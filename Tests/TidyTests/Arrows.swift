@@ -69,7 +69,7 @@ enum Arrows {
                 "WebFormats", "ApusBroker", "ApusAccess", "ApusPresence", "ApusCore", "KafkaWire", "CZlib", "NIOCore",
                 "Crypto",
             ],
-            shells: ["Endpoint"], shellsAllow: ["NIOHTTP1", "Logging", "Synchronization"]
+            shells: ["Endpoint"], shellsAllow: ["NIOHTTP1", "DequeModule", "Logging", "Synchronization"]
         ),
         Part(
             "HTTPDoor", .doing,

@@ -13,8 +13,7 @@ extension Shard {
         slot.windowsOfReaders.removeAll(keepingCapacity: true)
         slot.usesNotedUntil.removeAll(keepingCapacity: true)
         slot.retention = view.retention(of: name, policy)
-        // Only who states a period is restricted, or makes bytes remain that others may not read.
-        slot.isWindowed = view.knowledge == .read && view.index.widest(of: name).stated != nil
+        slot.isWindowed = view.isWindowed(name)
     }
 
     /// How far back somebody may read here; nil: all that is there.

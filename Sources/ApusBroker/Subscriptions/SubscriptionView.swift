@@ -19,6 +19,12 @@ package struct SubscriptionView: Sendable {
     /// Grows with every change; what was derived of another generation is to be derived again.
     package internal(set) var generation: UInt64 = 1
 
+    /// Whether some subscription states a period: only who states one is restricted, or makes bytes remain that others
+    /// may not read.
+    package func isWindowed(_ topic: String) -> Bool {
+        self.knowledge == .read && self.index.widest(of: topic).stated != nil
+    }
+
     /// How long a topic's records stay on the disk; nil: for ever.
     ///
     /// Where records may be freed by reading, age alone frees only what is beyond every reader's reach.

@@ -43,6 +43,9 @@ extension Limits {
 
     /// How long an edge client may take to say who it is.
     public static let edgeConnectWaitMax = Duration.seconds(5)
+    /// How long a request for a WebSocket or an event stream may go unanswered: who asks must be known, and what he may
+    /// read found.
+    public static let edgeKnockWaitMax = Duration.seconds(20)
     /// How often a quiet connection is pinged. A client that answers nothing for twice as long is gone.
     public static let edgePingPeriod = Duration.seconds(25)
     /// Channels of one connection.
@@ -77,8 +80,22 @@ extension Limits {
     public static let edgeRequestBytesFree = ByteCount.kibibytes(16)
     /// How long a client's `write` may wait for its promise.
     public static let edgeWriteWaitMax = Duration.seconds(30)
-    /// Sockets that one push is written to before the others of the loop have their turn.
+    /// Sockets that are written to, or clients that are given a piece of the past, before the others of the loop have
+    /// their turn.
     public static let edgeFlushesPerTickMax = 512
+    /// Bytes that are written to sockets before the others of the loop have their turn. One socket's may go over it.
+    public static let edgeFlushBytesPerTickMax = ByteCount.mebibytes(4)
+    /// How long work that was chopped waits, so that sockets are looked at in between: what an event loop is told to do
+    /// at once, it does before it looks.
+    public static let edgeTurnWait = Duration.microseconds(50)
+    /// Reads of a partition that are answered at once before the others of the loop have their turn.
+    public static let edgeReadsPerTurnMax = 4
+    /// What was read of the past for one client is kept so long for others who stand at the same place.
+    public static let edgePastKeptFor = Duration.seconds(1)
+    /// What is kept so on one event loop. The oldest goes first.
+    public static let edgePastMemoryPerLoop = ByteCount.mebibytes(16)
+    /// Pushes whose frames an event loop keeps for a moment, for those who are given them one after the other.
+    public static let edgeFramesKeptPerLoop = 8
     /// What is copied into one buffer to be written at once; more is written from where it is.
     public static let edgeJoinedWriteBytesMax = ByteCount.kibibytes(16)
     /// How long a connection that was told its end may take to take it.

@@ -16,7 +16,7 @@ package struct Push: Sendable {
     package let eventID: ByteBuffer?
 
     /// - Parameters:
-    ///   - records: one at least, in the order of their offsets.
+    ///   - records: in the order of their offsets; none where a client is only told where it stands.
     ///   - cursor: as ``CursorSeal`` writes it.
     ///   - formats: those that somebody wants it in.
     package init(
@@ -39,6 +39,9 @@ package struct Push: Sendable {
         }
         preconditionFailure("a push that was not made in this format")
     }
+
+    /// Whether it is the same bytes.
+    package func isSame(as other: Push) -> Bool { self.json == other.json && self.cbor == other.cbor }
 
     /// In all its formats.
     package var byteCount: Int { (self.json?.readableBytes ?? 0) + (self.cbor?.readableBytes ?? 0) }

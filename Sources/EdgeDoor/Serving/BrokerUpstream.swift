@@ -55,6 +55,8 @@ package struct BrokerUpstream: EdgeUpstream {
             entries, limits: limits, client: client, memory: self.broker.readMemory, on: loop, then: then)
     }
 
+    package func isWindowed(_ topic: String) -> Bool { self.broker.subscriptions.view.isWindowed(topic) }
+
     package func write(
         _ message: AddressedMessage, to topic: String, timeout: Duration, spread: UInt32, client: ClientContext,
         on loop: any EventLoop, then: @escaping @Sendable (Result<WrittenPlace, BrokerError>) -> Void

@@ -43,6 +43,10 @@ package protocol EdgeUpstream: Sendable {
         then: @escaping @Sendable ([FetchResult]) -> Void
     ) -> any EdgeTicket
 
+    /// Whether somebody may read less of the topic than there is, by a subscription's window: then what was read for
+    /// one client is not given to another. Any thread.
+    func isWindowed(_ topic: String) -> Bool
+
     /// - Parameter spread: any number; a record without a key and without a partition goes to the one that it names.
     func write(
         _ message: AddressedMessage, to topic: String, timeout: Duration, spread: UInt32, client: ClientContext,
@@ -67,6 +71,11 @@ package protocol EdgeUpstream: Sendable {
 
     /// Counts what a client uses; nil where nobody counts.
     func meter(of client: ClientContext) -> QuotaMeter?
+}
+
+extension EdgeUpstream {
+    /// Where everything is read as the endpoint server itself.
+    package func isWindowed(_ topic: String) -> Bool { false }
 }
 
 /// A topic, as the endpoint server has to know it.

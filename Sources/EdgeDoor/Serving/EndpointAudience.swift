@@ -2,7 +2,7 @@ import ApusCore
 import NIOCore
 import WebFormats
 
-/// The clients of one channel on one event loop. Owner: the loop's ``EndpointLoop``.
+/// The clients of one channel on one event loop, where they are not one alone. Owner: the loop's ``EndpointAudiences``.
 final class EndpointAudience {
     /// One subscription of one connection.
     struct Member {
@@ -12,20 +12,21 @@ final class EndpointAudience {
         func isSame(as other: Member) -> Bool { self.connection === other.connection && self.token == other.token }
     }
 
-    let id: SubscriberID
-    let channel: EdgeChannel
-    let topic: TopicID
     /// Where the channel stands: all in front of it was given to the members. Nil while it has not joined its hub.
     private(set) var place: ChannelPlace?
     private var members: [Member] = []
     private var waiting: [(member: Member, then: (Result<ChannelPlace, Problem>) -> Void)] = []
 
-    init(_ id: SubscriberID, _ channel: EdgeChannel, topic: TopicID) {
-        self.id = id
-        self.channel = channel
-        self.topic = topic
+    init() {}
+
+    /// Of one client, who has the first seat.
+    init(_ member: Member, at place: ChannelPlace) {
+        self.members = [member]
+        self.place = place
     }
 
+    /// The one client that is in it, if nobody else is or comes.
+    var soleMember: Member? { self.members.count == 1 && self.waiting.isEmpty ? self.members.first : nil }
     var isEmpty: Bool { self.members.isEmpty && self.waiting.isEmpty }
 
     func join(_ member: Member, _ then: @escaping (Result<ChannelPlace, Problem>) -> Void) {
@@ -63,10 +64,10 @@ final class EndpointAudience {
         }
     }
 
-    func deliver(_ delivery: HubDelivery) {
+    func deliver(_ delivery: HubDelivery, _ format: WireFormat) {
         guard self.place != nil else { return }
         self.place?.advance(by: delivery)
-        let frames = SharedFrames(delivery.push, self.id.format)
+        let frames = SharedFrames(delivery.push, format)
         for member in self.members { member.connection.pushed(delivery, frames, to: member.token) }
     }
 
@@ -83,13 +84,14 @@ final class EndpointAudience {
         for member in self.members { member.connection.ended(member.token, problem) }
     }
 
-    func rejoin() {
+    /// - Parameter channel: what the channel is, and of which topic.
+    func rejoin(_ channel: EdgeChannel, of topic: TopicID) {
         let (waiting, place) = (self.waiting, self.place)
         self.waiting = []
         // They had not begun: they ask once more.
         for entry in waiting { entry.then(.failure(Problem(.noLeader, "the topic changes just now"))) }
         guard let place else { return }
-        for member in self.members { member.connection.rejoin(member.token, from: place) }
+        for member in self.members { member.connection.rejoin(member.token, channel, of: topic, from: place) }
     }
 }
 
@@ -122,4 +124,6 @@ final class SharedFrames {
         self.push = push
         self.format = format
     }
+
+    func isOf(_ push: Push, _ format: WireFormat) -> Bool { self.format == format && self.push.isSame(as: push) }
 }

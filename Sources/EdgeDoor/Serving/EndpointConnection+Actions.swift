@@ -14,16 +14,16 @@ extension EndpointConnection {
         switch action {
         case .authenticate(let connect): self.authenticate(connect)
         case .subscribe(let token, let channel, let start): self.subscribe(token, channel, start)
-        case .unsubscribe(let token, _): self.unsubscribe(token)
-        case .read(let token, let channel, let wishes): self.readPast(token, channel, wishes)
+        case .unsubscribe(let token, let channel): self.unsubscribe(token, channel)
+        case .read(let token, let channel, let reading): self.readPast(token, channel, reading)
         case .perform(let id, let operation): self.perform(id, operation)
         case .send(let line):
             // Only a WebSocket's client can ask for something that is answered.
             if !self.isStream { self.write(WebSocketFrame.of(self.session.format.opcode, line)) }
         case .tell(let event): self.tell(event)
         case .push(let push):
-            self.give(SharedFrames(push, self.session.format))
-        case .tellLagging(let channel, let ranges): self.tellLagging(channel, ranges)
+            self.give(self.loop.frames(of: push, self.session.format))
+        case .tellLagging(let token, let channel, let ranges): self.tellLagging(token, channel, ranges)
         case .ping:
             if self.isStream {
                 var comment = ByteBuffer()
@@ -66,9 +66,9 @@ extension EndpointConnection {
         self.write(frames.streamData)
     }
 
-    private func tellLagging(_ channel: EdgeChannel, _ ranges: [MissedRange]) {
-        guard let topic = self.places.values.first(where: { $0.channel == channel })?.topic,
-            let place = self.loop.place(of: channel, in: topic, self.session.format)
+    private func tellLagging(_ token: SubscriptionToken, _ channel: EdgeChannel, _ ranges: [MissedRange]) {
+        guard let audience = self.places[token]?.audience, let topic = self.loop.audiences.topic(of: audience),
+            let place = self.loop.audiences.place(of: audience)
         else { return }
         self.session.given(upTo: place.cursor, of: channel)
         self.loop.counts.skips += 1
@@ -95,16 +95,16 @@ extension EndpointConnection {
 
     func ended(_ token: SubscriptionToken, _ problem: Problem) {
         // Of an event stream that did not begin it is the answer to the request, or to a part of it.
-        if self.isStream, self.session.isStarting(token), let place = self.places[token] {
-            return self.notSubscribed(token, place.channel, problem)
+        if self.isStream, self.session.isStarting(token), let channel = self.session.channel(of: token) {
+            return self.notSubscribed(token, channel, problem)
         }
         self.run(self.session.ended(token, problem))
     }
 
     /// The topic has more partitions.
-    func rejoin(_ token: SubscriptionToken, from place: ChannelPlace) {
-        guard let known = self.places.removeValue(forKey: token) else { return }
-        let seal = self.door.seal(of: known.channel, in: known.topic)
+    func rejoin(_ token: SubscriptionToken, _ channel: EdgeChannel, of topic: TopicID, from place: ChannelPlace) {
+        guard self.places.removeValue(forKey: token) != nil else { return }
+        let seal = self.door.seal(of: channel, in: topic)
         self.run(self.session.rejoins(token, from: SealedCursor(place.cursor, by: seal)))
     }
 
@@ -132,7 +132,7 @@ extension EndpointConnection {
         self.renewClient()
         guard self.shared.context.access.version != self.rightsSeen else { return }
         self.rightsSeen = self.shared.context.access.version
-        for (token, place) in self.places where !self.mayRead(place.channel) {
+        for (token, channel) in self.session.places where !self.mayRead(channel) {
             self.ended(token, Problem(.forbidden, "the right to read the topic was taken away"))
         }
     }
@@ -141,14 +141,23 @@ extension EndpointConnection {
 
     /// Counts what the client has used. Who has used too much waits: nothing is read from him or written to him before.
     func count(_ count: (inout QuotaMeter) -> Duration) {
-        if self.shared.meter?.isFor(self.client.principal, clientID: self.client.clientID) != true {
-            self.settleMeter()
-            self.shared.meter = self.door.upstream.meter(of: self.client)
-        }
+        self.beginMeter()
         guard var meter = self.shared.meter.take() else { return }
         let wait = count(&meter)
         self.shared.meter = meter
         if wait > .zero { self.mute(for: wait) }
+    }
+
+    /// When the client's work begins; nil: there is no quota for the time that it takes.
+    func beginsWork() -> Instant? {
+        self.beginMeter()
+        return self.shared.meter?.countsTime() == true ? self.door.now : nil
+    }
+
+    private func beginMeter() {
+        if self.shared.meter?.isFor(self.client.principal, clientID: self.client.clientID) == true { return }
+        self.settleMeter()
+        self.shared.meter = self.door.upstream.meter(of: self.client)
     }
 
     func settleMeter() {
@@ -173,8 +182,11 @@ extension EndpointConnection {
             // Something else may have made it longer.
             guard now >= end else { return self.waitToBeServed(max(end.since(now), .milliseconds(1))) }
             self.mutedUntil = nil
-            self.flush()
+            // What it said meanwhile was not read: it has not been silent. It is read before it is written to, which
+            // may be too much at once, or a pong would never be heard.
+            self.session.heard(at: now)
             self.readOn()
+            self.flush()
         }
     }
 }

@@ -7,7 +7,7 @@ import WebFormats
 /// Subscribing and catching up: what the broker is asked for one client.
 extension EndpointConnection {
     func subscribe(_ token: SubscriptionToken, _ channel: EdgeChannel, _ start: StartPoint) {
-        self.places[token] = EndpointPlace(channel: channel, topic: .none)
+        self.places[token] = EndpointPlace()
         self.findTopic(of: channel) { [self] found in
             // It may have been left meanwhile.
             if self.places[token] != nil { self.subscribe(token, channel, start, found) }
@@ -27,7 +27,6 @@ extension EndpointConnection {
                     .invalidRequest, "'\(topic.name)' does not keep the newest record of each key",
                     hint: "'last value' is for topics with cleanup.policy=compact")
             }
-            self.places[token]?.topic = topic.id
             self.ask(plan, topic) { [self] outcome in
                 guard self.places[token] != nil else { return }
                 switch outcome {
@@ -44,7 +43,7 @@ extension EndpointConnection {
     private func joinBehindScan(
         _ token: SubscriptionToken, _ topic: EdgeTopic, _ plan: StartPlan, _ facts: EndpointFacts
     ) {
-        self.findLastValues(token, plan.channel, facts.kept) { [self] outcome in
+        self.findLastValues(token, plan.channel, of: topic.id, facts.kept) { [self] outcome in
             guard self.places[token] != nil else { return }
             switch outcome {
             case .success(let found):
@@ -57,20 +56,18 @@ extension EndpointConnection {
     }
 
     private func join(_ token: SubscriptionToken, _ topic: EdgeTopic, _ plan: StartPlan, _ facts: EndpointFacts) {
-        self.places[token]?.isJoining = true
         let member = EndpointAudience.Member(connection: self, token: token)
         self.loop.join(plan.channel, of: topic, member, door: self.door) { [self] outcome in
             guard self.places[token] != nil else { return }
             do throws(Problem) {
                 let start = try plan.begin(
                     at: try outcome.get(), kept: facts.kept, times: facts.times, lastValues: facts.lastValues,
-                    keepsReceipts: topic.keepsReceipts, in: self.session.format)
-                if let known = self.loop.channel(like: plan.channel, of: topic.id, in: self.session.format) {
+                    keepsReceipts: topic.keepsReceipts)
+                if let audience = self.places[token]?.audience, let known = self.loop.audiences.channel(of: audience) {
                     self.session.shares(known, for: token)
-                    self.places[token]?.channel = known
                 }
                 if self.isStream { try self.streamBegins(plan.channel, start) }
-                self.came(to: token, topic)
+                self.came(to: plan.channel, of: topic, token)
                 self.run(self.session.subscribed(token, .success(start)))
             } catch {
                 self.notSubscribed(token, plan.channel, error)
@@ -80,7 +77,7 @@ extension EndpointConnection {
     }
 
     func notSubscribed(_ token: SubscriptionToken, _ channel: EdgeChannel, _ problem: Problem) {
-        self.unsubscribe(token)
+        self.unsubscribe(token, channel)
         if self.isStream, case .knocking = self.phase, self.several?.lacks(channel, problem) ?? true {
             return self.refuse(self.several?.failures.first?.problem ?? problem)
         }
@@ -92,20 +89,27 @@ extension EndpointConnection {
         self.requestsMoved()
     }
 
-    func unsubscribe(_ token: SubscriptionToken) {
-        if self.reading?.token == token {
-            self.reading?.ticket.cancel()
+    func unsubscribe(_ token: SubscriptionToken, _ channel: EdgeChannel) {
+        if let reading = self.reading, reading.token == token {
             self.reading = nil
+            self.loop.past.giveUp(reading.read)
         }
-        guard let place = self.places.removeValue(forKey: token) else { return }
-        self.forgetLastValues(of: place)
-        guard place.isJoining else { return }
-        self.went(from: place)
+        self.forgetLastValues(of: token)
+        guard let place = self.places.removeValue(forKey: token), place.audience != .none else { return }
+        if place.isRecorded { self.went(from: channel) }
         let member = EndpointAudience.Member(connection: self, token: token)
-        self.loop.leave(place.channel, of: place.topic, member, from: place.seat, door: self.door)
+        self.loop.leave(place.audience, member, from: place.seat, door: self.door)
     }
 
+    /// It is about to be one of them.
+    func joins(_ token: SubscriptionToken, _ audience: AudienceID) { self.places[token]?.audience = audience }
+
     func seated(_ token: SubscriptionToken, at seat: Int32) { self.places[token]?.seat = seat }
+
+    /// The topic of a channel that it is in.
+    func topic(of token: SubscriptionToken) -> TopicID? {
+        self.places[token].flatMap { self.loop.audiences.topic(of: $0.audience) }
+    }
 
     func isSeated(_ token: SubscriptionToken) -> Bool { self.places[token]?.seat != nil }
 
@@ -139,34 +143,31 @@ extension EndpointConnection {
 
     // MARK: Catching up
 
-    func readPast(_ token: SubscriptionToken, _ channel: EdgeChannel, _ wishes: [CatchUp.Wish]) {
-        guard let place = self.places[token] else { return }
-        let entries = wishes.map {
-            FetchEntry(
-                topic: .id(place.topic), partition: $0.partition, offset: $0.from,
-                bytesMax: Limits.edgeCatchUpBytesMax)
-        }
-        // There is something to read, as far as the loop knows; if not, this is how often it looks.
-        let limits = FetchLimits(
-            bytesMin: .bytes(1), bytesMax: Limits.edgeCatchUpBytesMax, waitMax: Limits.connectionSweepPeriod)
-        let bound = NIOLoopBound(self, eventLoop: self.loop.eventLoop)
+    func readPast(_ token: SubscriptionToken, _ channel: EdgeChannel, _ reading: PastReading) {
+        guard let topic = self.topic(of: token) else { return }
         self.reads += 1
         let round = self.reads
-        let ticket = self.door.upstream.fetch(
-            entries, limits: limits, client: self.reader(of: channel), on: self.loop.eventLoop
-        ) { results in
-            let connection = bound.value
-            // What was found is read while its memory is set aside.
-            let outcome = Self.finds(wishes, results, channel)
-            // The next piece is asked for later: what is in memory is answered at once, and one piece inside the other
-            // would fill the stack.
-            connection.loop.eventLoop.assumeIsolated().execute {
-                guard connection.places[token] != nil, connection.reads == round else { return }
-                connection.run(connection.session.found(token, outcome))
-                connection.forgetLastValues(ifLive: token)
-            }
+        self.renewClient()
+        // What others were read is given without asking the broker.
+        guard self.mayRead(channel) else {
+            let problem = Problem(.forbidden, "the right to read the topic was taken away")
+            return self.loop.turns.inTurn { self.wasRead(.failure(problem), for: token, round) }
         }
-        self.reading = (token, ticket)
+        let waiter = EndpointPast.Waiter(
+            connection: self, token: token, channel: channel, reading: reading, round: round)
+        self.reading = self.loop.past.read(topic, waiter).map { (token, $0) }
+    }
+
+    /// Whether it waits for this read of the past.
+    func isReading(_ token: SubscriptionToken, _ round: Int) -> Bool {
+        self.reads == round && self.places[token] != nil
+    }
+
+    func wasRead(_ outcome: Result<PastPiece, Problem>, for token: SubscriptionToken, _ round: Int) {
+        guard self.isReading(token, round) else { return }
+        self.reading = nil
+        self.run(self.session.found(token, outcome))
+        self.forgetLastValues(ifLive: token)
     }
 
     static func finds(

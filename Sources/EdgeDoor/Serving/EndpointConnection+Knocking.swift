@@ -131,6 +131,8 @@ extension EndpointConnection {
         answer.writeString("\r\n")
         answer.writeImmutableBuffer(body)
         self.phase = .closing(until: self.door.now.advanced(by: Limits.edgeCloseWaitMax), isLast: true)
+        // What was asked for meanwhile does not follow the answer.
+        self.run(self.session.gone())
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.writeAndFlush(Self.wrapOutboundOut(answer)).assumeIsolated().whenComplete { _ in bound.value.cut() }
     }

@@ -7,20 +7,20 @@ import WebFormats
 extension EndpointConnection {
     /// Finds them in what the channel's partitions have; `then` is called once, unless the subscription is left before.
     func findLastValues(
-        _ token: SubscriptionToken, _ channel: EdgeChannel, _ kept: [PartitionIndex: KeptRange],
+        _ token: SubscriptionToken, _ channel: EdgeChannel, of topic: TopicID, _ kept: [PartitionIndex: KeptRange],
         then: @escaping (Result<[PartitionIndex: LastValues], Problem>) -> Void
     ) {
         self.loop.beginScan { [self] in
             guard self.places[token] != nil else { return self.loop.endScan() }
-            self.scan(token, channel, LastValueScan(kept), then: then)
+            self.scan(token, channel, of: topic, LastValueScan(kept), then: then)
         }
     }
 
     private func scan(
-        _ token: SubscriptionToken, _ channel: EdgeChannel, _ scan: LastValueScan,
+        _ token: SubscriptionToken, _ channel: EdgeChannel, of topic: TopicID, _ scan: LastValueScan,
         then: @escaping (Result<[PartitionIndex: LastValues], Problem>) -> Void
     ) {
-        guard let place = self.places[token] else { return self.loop.endScan() }
+        guard self.places[token] != nil else { return self.loop.endScan() }
         guard let wish = scan.wish else {
             self.loop.endScan()
             let found = scan.lastValues
@@ -29,11 +29,11 @@ extension EndpointConnection {
                 let detail = "too many clients are given the newest record of each key just now"
                 return then(.failure(Problem(.overloaded, detail)))
             }
-            self.places[token]?.lastValueCount = count
+            self.places.lastValueCounts[token] = count
             return then(.success(found))
         }
         let entry = FetchEntry(
-            topic: .id(place.topic), partition: wish.partition, offset: wish.from,
+            topic: .id(topic), partition: wish.partition, offset: wish.from,
             bytesMax: Limits.edgeCatchUpBytesMax)
         // All of it is there; what is not there for a moment is looked for again.
         let limits = FetchLimits(
@@ -48,7 +48,7 @@ extension EndpointConnection {
                 var scan = scan
                 do {
                     for found in try outcome.get() { try scan.found(found) }
-                    connection.scan(token, channel, scan, then: then)
+                    connection.scan(token, channel, of: topic, scan, then: then)
                 } catch let problem as Problem {
                     connection.loop.endScan()
                     then(.failure(problem))
@@ -62,13 +62,13 @@ extension EndpointConnection {
     }
 
     func forgetLastValues(ifLive token: SubscriptionToken) {
-        guard let place = self.places[token], place.lastValueCount > 0, self.session.isLive(token) else { return }
-        self.forgetLastValues(of: place)
-        self.places[token]?.lastValueCount = 0
+        guard !self.places.lastValueCounts.isEmpty, self.session.isLive(token) else { return }
+        self.forgetLastValues(of: token)
     }
 
     /// The client has been given them, or has gone: what was held for it is let go of.
-    func forgetLastValues(of place: EndpointPlace) {
-        if place.lastValueCount > 0 { self.loop.holdLastValues(-place.lastValueCount) }
+    func forgetLastValues(of token: SubscriptionToken) {
+        guard let count = self.places.lastValueCounts.removeValue(forKey: token) else { return }
+        self.loop.holdLastValues(-count)
     }
 }

@@ -127,19 +127,19 @@ extension EndpointConnection {
         }
         let limits = FetchLimits(bytesMin: .zero, bytesMax: Limits.edgeLiveReadBytesMax, waitMax: .zero)
         let seal = self.door.seal(of: wish.channel, in: topic.id)
-        let bound = NIOLoopBound((connection: self, answer: answer), eventLoop: self.loop.eventLoop)
+        let bound = NIOLoopBound(answer, eventLoop: self.loop.eventLoop)
         self.door.upstream.fetch(
             entries, limits: limits, client: self.reader(of: wish.channel), on: self.loop.eventLoop
         ) {
             [read] results in
             var read = read
-            let (connection, answer) = bound.value
+            let answer = bound.value
             do throws(Problem) {
                 for (partition, result) in zip(partitions, results) { try read.take(result, of: partition) }
             } catch {
                 return answer(.failure(error))
             }
-            connection.count { $0.fetched(.bytes(read.bytes)) }
+            // The client's quota counts what it is written.
             answer(.success(.read(read.records, SealedCursor(read.place.cursor, by: seal), gaps)))
         }
     }
@@ -151,7 +151,6 @@ private struct ChannelRead: Sendable {
     let recordsMax: Int
     var place: ChannelPlace
     var records: [EdgeRecord] = []
-    var bytes = 0
 
     /// - Parameter starts: of the channel's partitions; of one partition, or of all.
     init(_ channel: EdgeChannel, _ starts: [PartitionIndex: Offset], recordsMax: Int) {
@@ -174,7 +173,6 @@ private struct ChannelRead: Sendable {
                 result.batches, of: partition, from: from, upTo: Limits.edgeCatchUpContentBytesMax,
                 where: { channel.takes($0) })
             let room = self.recordsMax - self.records.count
-            self.bytes += result.byteCount.rawValue
             self.records += found.prefix(room)
             if found.count > room {
                 self.place.advance(partition, to: found[room].offset)

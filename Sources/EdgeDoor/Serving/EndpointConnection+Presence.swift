@@ -18,19 +18,17 @@ extension EndpointConnection {
     }
 
     /// The subscription has begun.
-    func came(to token: SubscriptionToken, _ topic: EdgeTopic) {
-        guard let place = self.places[token] else { return }
+    func came(to channel: EdgeChannel, of topic: EdgeTopic, _ token: SubscriptionToken) {
+        guard self.places[token] != nil else { return }
         self.places[token]?.isRecorded = topic.keepsPresence || topic.keepsReceipts
         guard topic.keepsPresence else { return }
-        self.loop.tell(
-            .joined(self.place(place.channel), self.guest, at: self.door.wallTime), self.door)
+        self.loop.tell(.joined(self.place(channel), self.guest, at: self.door.wallTime), self.door)
     }
 
     /// The subscription is over.
-    func went(from place: EndpointPlace) {
-        guard place.isRecorded else { return }
+    func went(from channel: EdgeChannel) {
         let reason: PresenceLeave = self.session.isClosed ? .closed : .unsubscribed
-        self.loop.tell(.left(self.place(place.channel), reason, at: self.door.wallTime), self.door)
+        self.loop.tell(.left(self.place(channel), reason, at: self.door.wallTime), self.door)
     }
 
     // MARK: Operations
@@ -57,7 +55,7 @@ extension EndpointConnection {
     /// The client has seen something of a channel.
     func acknowledge(_ channel: EdgeChannel, _ confirmation: Confirmation) throws(Problem) {
         guard let given = self.session.given(of: channel),
-            let topic = self.places.values.first(where: { $0.channel == channel })?.topic
+            let topic = self.session.token(of: channel).flatMap({ self.topic(of: $0) })
         else {
             throw self.session.channels.contains(channel)
                 ? Problem(

@@ -53,8 +53,8 @@ final class EndpointConnection: ChannelDuplexHandler {
     /// Subscriptions that are asked for or joined.
     var places = EndpointPlaces()
     /// The read of the log that is under way, and for which subscription.
-    var reading: (token: SubscriptionToken, ticket: any EdgeTicket)?
-    /// Counts the reads of the log.
+    var reading: (token: SubscriptionToken, read: EndpointPast.Read)?
+    /// Counts the reads of the past.
     var reads = 0
     /// The client has used its quota up: nothing is read from it or written to it before.
     var mutedUntil: Instant?
@@ -74,14 +74,21 @@ final class EndpointConnection: ChannelDuplexHandler {
     private var requestBytes = 0
     /// What the loop knows that is held for this client.
     private var bytesTold = 0
-    /// What the socket had not taken when it last took something, and when that was.
-    private var unread: (left: ByteCount, since: Instant)?
+    /// Handed to the socket.
+    private var bytesWritten = 0
+    /// How much of it the socket had taken, and since when it is no more; nil: it owes nothing.
+    private var unread: (taken: Int, since: Instant)?
 
     /// What is kept of the request until it is answered.
     final class Knock {
         let request: WebRequest
+        /// It is refused then.
+        let until: Instant
 
-        init(_ request: WebRequest) { self.request = request }
+        init(_ request: WebRequest, until: Instant) {
+            self.request = request
+            self.until = until
+        }
     }
 
     /// On the heap: most connections have none.
@@ -94,7 +101,7 @@ final class EndpointConnection: ChannelDuplexHandler {
     ) {
         self.door = door
         self.loop = loop
-        self.knocked = Knock(request)
+        self.knocked = Knock(request, until: door.now.advanced(by: Limits.edgeKnockWaitMax))
         self.name = door.nextName()
         self.since = door.wallTime
         let address = channel.remoteAddress?.ipAddress ?? ""
@@ -138,6 +145,7 @@ final class EndpointConnection: ChannelDuplexHandler {
             }
             return
         }
+        let began = self.beginsWork()
         let reader = self.reader ?? self.loop.spareReader ?? Reader()
         (self.reader, self.loop.spareReader) = (reader, nil)
         (reader.value.format, reader.value.mayInflate) = (self.session.format, self.isDeflating)
@@ -145,6 +153,10 @@ final class EndpointConnection: ChannelDuplexHandler {
         self.readFrames(reader)
         self.tellHeld()
         if reader.value.isIdle { (self.reader, self.loop.spareReader) = (nil, reader) }
+        if let began {
+            let worked = self.door.now.since(began)
+            self.count { $0.worked(worked) }
+        }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -281,38 +293,56 @@ final class EndpointConnection: ChannelDuplexHandler {
     }
 
     /// All that came together in this tick is one write.
-    func flush() {
+    /// - Returns: how many bytes were written.
+    @discardableResult
+    func flush() -> Int {
         self.isUnflushed = false
-        guard let context = self.context, !self.isClosed, !self.pending.isEmpty else { return }
-        guard self.mutedUntil == nil else { return }
+        guard let context = self.context, !self.isClosed, !self.pending.isEmpty else { return 0 }
+        guard self.mutedUntil == nil else { return 0 }
         let pending = self.pending
         self.pending = []
+        // A buffer costs the socket more than copying a few hundred bytes, and many small ones cost memory that nobody
+        // counts, while the client takes nothing.
+        let joinedMax = Limits.edgeJoinedWriteBytesMax.rawValue
         let bytes = pending.reduce(0) { $0 + $1.readableBytes }
-        if pending.count > 1, bytes <= Limits.edgeJoinedWriteBytesMax.rawValue {
-            // A buffer costs the socket more than copying a few hundred bytes.
-            var joined = ByteBuffer()
-            joined.reserveCapacity(bytes)
-            for part in pending { joined.writeImmutableBuffer(part) }
-            context.write(Self.wrapOutboundOut(joined), promise: nil)
-        } else {
-            for part in pending { context.write(Self.wrapOutboundOut(part), promise: nil) }
+        var (left, joined) = (bytes, ByteBuffer())
+        for part in pending {
+            if joined.readableBytes > 0, joined.readableBytes + part.readableBytes > joinedMax {
+                context.write(Self.wrapOutboundOut(joined), promise: nil)
+                joined = ByteBuffer()
+            }
+            if pending.count > 1, part.readableBytes <= joinedMax / 2 {
+                if joined.readableBytes == 0 { joined.reserveCapacity(min(left, joinedMax)) }
+                joined.writeImmutableBuffer(part)
+            } else {
+                if joined.readableBytes > 0 { context.write(Self.wrapOutboundOut(joined), promise: nil) }
+                joined = ByteBuffer()
+                context.write(Self.wrapOutboundOut(part), promise: nil)
+            }
+            left -= part.readableBytes
         }
+        if joined.readableBytes > 0 { context.write(Self.wrapOutboundOut(joined), promise: nil) }
+        self.bytesWritten &+= bytes
         context.flush()
         self.loop.counts.bytes += bytes
         self.count { $0.fetched(.bytes(bytes)) }
         self.settle()
+        return bytes
     }
 
     /// What the socket has not taken is what the client is owed.
     private func settle() {
         guard let context = self.context, !self.isClosed else { return }
-        // The option exists on every stream channel; one without it has nothing to hold back.
-        let buffered = (try? context.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
-        let left = buffered + self.pending.reduce(0) { $0 + $1.readableBytes }
+        let left = Self.buffered(context.channel) + self.pending.reduce(0) { $0 + $1.readableBytes }
         if left > 0 { self.disturbed() }
         if left == 0, case .closing(_, isLast: true) = self.phase { return self.cut() }
         guard left != self.session.bytesOwed.rawValue || left == 0 else { return }
         self.run(self.session.left(.bytes(left)))
+    }
+
+    /// The option exists on every stream channel; one without it has nothing to hold back.
+    private static func buffered(_ channel: any Channel) -> Int {
+        (try? channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
     }
 
     // MARK: Ending
@@ -363,25 +393,35 @@ final class EndpointConnection: ChannelDuplexHandler {
             if now >= until { self.cut() }
             return
         }
+        if case .knocking = self.phase {
+            guard let knocked = self.knocked, now >= knocked.until else { return }
+            return self.refuse(Problem(.overloaded, "the request could not be answered in time"))
+        }
         if let expires = self.expires, self.door.wallTime >= expires { return self.run(self.session.close(.revoked)) }
         if let keyID = self.keyID, !self.door.upstream.holds(key: keyID) {
             return self.run(self.session.close(.revoked))
+        }
+        // Who is kept waiting can neither answer a ping nor take what it is owed.
+        guard self.mutedUntil == nil else {
+            self.unread = nil
+            return
         }
         self.sweepStream()
         self.run(self.session.swept(at: now))
         self.endUnread(at: now)
     }
 
-    /// A client that takes nothing of what it is owed has gone, whatever its socket says.
+    /// A client that takes nothing of what it is owed has gone, whatever its socket says. One that takes a little now
+    /// and then is slow, and has not.
     private func endUnread(at now: Instant) {
-        guard !self.isClosed, self.session.bytesOwed > .zero else {
+        guard !self.isClosed, self.session.bytesOwed > .zero, let context = self.context else {
             self.unread = nil
             return
         }
         self.settle()
-        let left = self.session.bytesOwed
-        guard let unread = self.unread, left >= unread.left else {
-            self.unread = (left, now)
+        let taken = self.bytesWritten &- Self.buffered(context.channel)
+        guard let unread = self.unread, unread.taken == taken else {
+            self.unread = (taken, now)
             return
         }
         if now.since(unread.since) >= Limits.edgeUnreadWaitMax { self.run(self.session.close(.tooSlow)) }

@@ -188,6 +188,12 @@ package final class EndpointDoor: Sendable {
         loop.eventLoop.execute { work(loop.value) }
     }
 
+    /// Runs it on the subscriber's loop, with how many loops there are.
+    func tell(_ subscriber: SubscriberID, _ work: @escaping @Sendable (EndpointLoop, Int) -> Void) {
+        let count = self.loops.count
+        self.run(on: self.loop(of: subscriber)) { work($0, count) }
+    }
+
     func seal(of channel: EdgeChannel, in topic: TopicID) -> CursorSeal {
         CursorSeal(keys: self.configuration.cursorKeys, topic: topic, selection: channel.selection)
     }

@@ -8,8 +8,10 @@ import WebFormats
 final class EndpointLoop {
     let eventLoop: any EventLoop
     let index: Int
+    let turns: EndpointTurns
     /// The topics whose home this loop is.
     let topics: EndpointTopics
+    let past: EndpointPast
     private let upstream: any EdgeUpstream
     private let clock: any Clock
     /// For operators.
@@ -19,9 +21,9 @@ final class EndpointLoop {
     private var nobodies: [String: EndpointClient] = [:]
     /// Reads for one connection after the other, where nothing is kept in between.
     var spareReader: EndpointConnection.Reader?
-    private var audiences: [AudienceKey: EndpointAudience] = [:]
-    private var audiencesByID: [SubscriberID: EndpointAudience] = [:]
-    private var lastSubscriber: Int64 = 0
+    private(set) var audiences = EndpointAudiences()
+    /// Of the last pushes that clients were given one after the other.
+    private var frames: [SharedFrames] = []
     private var unflushed: [EndpointConnection] = []
     private var flushed = 0
     private var bytesHeld = 0
@@ -36,18 +38,14 @@ final class EndpointLoop {
     /// Set when this loop takes no more connections.
     private var drained: EventLoopPromise<Void>?
 
-    private struct AudienceKey: Hashable {
-        let topic: TopicID
-        let channel: EdgeChannel
-        var format = WireFormat.json
-    }
-
     init(_ eventLoop: any EventLoop, index: Int, upstream: any EdgeUpstream, clock: any Clock) {
         self.eventLoop = eventLoop
         self.index = index
         self.upstream = upstream
         self.clock = clock
+        self.turns = EndpointTurns(eventLoop: eventLoop)
         self.topics = EndpointTopics(eventLoop)
+        self.past = EndpointPast(self.turns, upstream: upstream, clock: clock)
     }
 
     var isDraining: Bool { self.drained != nil }
@@ -108,55 +106,33 @@ final class EndpointLoop {
     // MARK: Channels
 
     /// Has a connection join a channel; `then` is called once, on this loop, perhaps at once: with where the channel
-    /// stands, from which on the connection is given everything.
+    /// stands, from which on the connection is given everything. The connection is told the audience before.
     func join(
         _ channel: EdgeChannel, of topic: EdgeTopic, _ member: EndpointAudience.Member, door: EndpointDoor,
         then: @escaping (Result<ChannelPlace, Problem>) -> Void
     ) {
         let format = member.connection.session.format
-        let key = AudienceKey(topic: topic.id, channel: channel, format: format)
-        let audience: EndpointAudience
-        if let known = self.audiences[key] {
-            audience = known
-        } else {
-            self.lastSubscriber += 1
-            let number = self.lastSubscriber * Int64(door.loopCount) + Int64(self.index)
-            let id = SubscriberID(number: number, format: format)
-            audience = EndpointAudience(id, channel, topic: topic.id)
-            self.audiences[key] = audience
-            self.audiencesByID[id] = audience
+        let (id, isNew) = self.audiences.audience(of: channel, in: topic.id, format)
+        member.connection.joins(member.token, id)
+        self.audiences.several(id)?.join(member, then)
+        if isNew, let channel = self.audiences.channel(of: id) {
+            let subscriber = id.subscriber(on: self.index, of: door.loopCount, format)
             door.run(on: door.home(of: topic.id)) { home in
-                home.topics.join(id, channel, of: topic, door)
+                home.topics.join(subscriber, channel, of: topic, door)
                 // It may have no connection of its own, and looks all the same whether its topics have grown.
                 home.keepSweeping()
             }
         }
-        audience.join(member, then)
+        self.audiences.settle(id)
     }
 
     /// - Parameter seat: as the channel told it.
-    func leave(
-        _ channel: EdgeChannel, of topic: TopicID, _ member: EndpointAudience.Member, from seat: Int32?,
-        door: EndpointDoor
-    ) {
-        let key = AudienceKey(topic: topic, channel: channel, format: member.connection.session.format)
-        guard let audience = self.audiences[key] else { return }
-        audience.leave(member, from: seat)
-        guard audience.isEmpty else { return }
-        self.audiences[key] = nil
-        self.audiencesByID[audience.id] = nil
-        let id = audience.id
-        door.run(on: door.home(of: topic)) { $0.topics.leave(id, channel, of: topic, door) }
-    }
-
-    /// The same channel as the others of this loop know it, so that it is kept once.
-    func channel(like channel: EdgeChannel, of topic: TopicID, in format: WireFormat) -> EdgeChannel? {
-        self.audiences[AudienceKey(topic: topic, channel: channel, format: format)]?.channel
-    }
-
-    /// Where a channel stands for the clients of this loop.
-    func place(of channel: EdgeChannel, in topic: TopicID, _ format: WireFormat) -> ChannelPlace? {
-        self.audiences[AudienceKey(topic: topic, channel: channel, format: format)]?.place
+    func leave(_ id: AudienceID, _ member: EndpointAudience.Member, from seat: Int32?, door: EndpointDoor) {
+        guard let channel = self.audiences.channel(of: id), let topic = self.audiences.topic(of: id),
+            self.audiences.leave(id, member, from: seat)
+        else { return }
+        let subscriber = id.subscriber(on: self.index, of: door.loopCount, member.connection.session.format)
+        door.run(on: door.home(of: topic)) { $0.topics.leave(subscriber, channel, of: topic, door) }
     }
 
     // MARK: The newest record of each key
@@ -212,25 +188,49 @@ final class EndpointLoop {
 
     // MARK: From the topics' homes
 
-    func joined(_ id: SubscriberID, at place: ChannelPlace) { self.audiencesByID[id]?.joined(at: place) }
-
-    func deliver(_ delivery: HubDelivery, to id: SubscriberID) {
-        guard let audience = self.audiencesByID[id] else { return }
-        self.counts.pushes += 1
-        audience.deliver(delivery)
+    func joined(_ subscriber: SubscriberID, at place: ChannelPlace, of loops: Int) {
+        let id = AudienceID(subscriber, of: loops)
+        guard case .several(let audience)? = self.audiences.hearers(of: id) else { return }
+        audience.joined(at: place)
+        self.audiences.settle(id)
     }
 
-    func lost(_ range: MissedRange, of id: SubscriberID) { self.audiencesByID[id]?.lost(range) }
+    func deliver(_ delivery: HubDelivery, to subscriber: SubscriberID, of loops: Int) {
+        let hearers = self.audiences.hearers(of: AudienceID(subscriber, of: loops), behind: delivery.range)
+        guard let hearers else { return }
+        self.counts.pushes += 1
+        switch hearers {
+        case .sole(let connection, let token):
+            connection.pushed(delivery, SharedFrames(delivery.push, subscriber.format), to: token)
+        case .several(let audience): audience.deliver(delivery, subscriber.format)
+        }
+    }
+
+    func lost(_ range: MissedRange, of subscriber: SubscriberID, of loops: Int) {
+        switch self.audiences.hearers(of: AudienceID(subscriber, of: loops), behind: range) {
+        case nil: break
+        case .sole(let connection, let token): connection.lost(range, token)
+        case .several(let audience): audience.lost(range)
+        }
+    }
 
     /// The channel can not be had any more: all of its clients here are told.
-    func ended(_ id: SubscriberID, _ problem: Problem) { self.audiencesByID[id]?.ended(problem) }
+    func ended(_ subscriber: SubscriberID, _ problem: Problem, of loops: Int) {
+        switch self.audiences.hearers(of: AudienceID(subscriber, of: loops)) {
+        case nil: break
+        case .sole(let connection, let token): connection.ended(token, problem)
+        case .several(let audience): audience.ended(problem)
+        }
+    }
 
     /// The topic has more partitions: all of the channel's clients here resume.
-    func rejoin(_ id: SubscriberID) {
-        guard let audience = self.audiencesByID.removeValue(forKey: id) else { return }
-        let key = AudienceKey(topic: audience.topic, channel: audience.channel, format: id.format)
-        self.audiences[key] = nil
-        audience.rejoin()
+    func rejoin(_ subscriber: SubscriberID, of loops: Int) {
+        let id = AudienceID(subscriber, of: loops)
+        guard let channel = self.audiences.channel(of: id), let topic = self.audiences.topic(of: id),
+            let audience = self.audiences.several(id)
+        else { return }
+        self.audiences.close(id)
+        audience.rejoin(channel, of: topic)
     }
 
     // MARK: Flushing
@@ -246,18 +246,25 @@ final class EndpointLoop {
 
     private func flush() {
         let end = min(self.unflushed.count, self.flushed + Limits.edgeFlushesPerTickMax)
-        while self.flushed < end {
+        var bytes = 0
+        while self.flushed < end, bytes < Limits.edgeFlushBytesPerTickMax.rawValue {
             let connection = self.unflushed[self.flushed]
             self.flushed += 1
-            connection.flush()
+            bytes += connection.flush()
         }
-        if self.flushed < self.unflushed.count {
-            self.eventLoop.assumeIsolated().execute { self.flush() }
-            return
-        }
+        guard self.flushed == self.unflushed.count else { return self.turns.inTurn { self.flush() } }
         self.unflushed.removeAll(keepingCapacity: self.unflushed.capacity <= Limits.edgeFlushesPerTickMax)
         self.flushed = 0
         self.isFlushing = false
+    }
+
+    /// The frames of a push, which others may have been given just before.
+    func frames(of push: Push, _ format: WireFormat) -> SharedFrames {
+        if let known = self.frames.last(where: { $0.isOf(push, format) }) { return known }
+        if self.frames.count >= Limits.edgeFramesKeptPerLoop { self.frames.removeFirst() }
+        let frames = SharedFrames(push, format)
+        self.frames.append(frames)
+        return frames
     }
 
     // MARK: The sweep
@@ -279,6 +286,8 @@ final class EndpointLoop {
         if self.roster.isAtBeginning {
             self.topics.sweep(self.upstream)
             self.forgetNobodies()
+            self.past.sweep()
+            self.frames = []
         }
         let turn = self.roster.next(at: now, rights: self.upstream.rightsVersion)
         for connection in turn.renewed { connection.renewRights() }

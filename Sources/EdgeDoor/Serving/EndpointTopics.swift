@@ -32,7 +32,7 @@ final class EndpointTopics {
         }
         // Found out before this loop has heard of it: the clients ask once more, with the topic as it is.
         guard home.partitionCount == topic.partitionCount else {
-            return door.run(on: door.loop(of: id)) { $0.rejoin(id) }
+            return door.tell(id) { $0.rejoin(id, of: $1) }
         }
         home.join(id, channel)
         if home.isEmpty { self.topics[topic.id] = nil }
@@ -65,6 +65,10 @@ final class EndpointTopic {
         let round: UInt64
         var position: Offset?
         var ticket: (any EdgeTicket)?
+        /// It is being asked, and was not answered yet.
+        var isAsking = false
+        /// Answers in a row that came at once.
+        var streak = 0
     }
 
     let id: TopicID
@@ -75,7 +79,6 @@ final class EndpointTopic {
     private var hub: TopicHub
     private var readers: [PartitionIndex: Reader] = [:]
     private var rounds: UInt64 = 0
-    private var members: [SubscriberID: EdgeChannel] = [:]
 
     init(_ topic: EdgeTopic, _ door: EndpointDoor, _ eventLoop: any EventLoop) {
         self.id = topic.id
@@ -88,7 +91,7 @@ final class EndpointTopic {
             placement: door.configuration.placement, keys: door.configuration.cursorKeys)
     }
 
-    var isEmpty: Bool { self.members.isEmpty }
+    var isEmpty: Bool { self.hub.isEmpty }
     var readerCount: Int { self.readers.count }
 
     func join(_ id: SubscriberID, _ channel: EdgeChannel) {
@@ -97,24 +100,21 @@ final class EndpointTopic {
             actions = try self.hub.subscribe(id, to: channel)
         } catch {
             let detail = "prefixes of this topic have \(Limits.channelPrefixLengthsMax) lengths already"
-            return self.tell(id) { $0.ended(id, Problem(.tooMany, detail)) }
+            return self.door.tell(id) { $0.ended(id, Problem(.tooMany, detail), of: $1) }
         }
-        self.members[id] = channel
         self.run(actions)
     }
 
     func leave(_ id: SubscriberID, _ channel: EdgeChannel) {
-        guard self.members.removeValue(forKey: id) != nil else { return }
+        guard self.hub.holds(id, in: channel) else { return }
         self.run(self.hub.unsubscribe(id, from: channel))
     }
 
     /// It has more partitions: whoever is here begins again with all of them, from where he is.
     func rejoin() {
-        let members = self.members.keys
-        self.members = [:]
         for reader in self.readers.values { reader.ticket?.cancel() }
         self.readers = [:]
-        for id in members { self.tell(id) { $0.rejoin(id) } }
+        for id in self.hub.everybody { self.door.tell(id) { $0.rejoin(id, of: $1) } }
     }
 
     private func run(_ actions: [HubAction]) {
@@ -122,13 +122,9 @@ final class EndpointTopic {
             switch action {
             case .startReading(let partition): self.begin(partition)
             case .stopReading(let partition): self.readers.removeValue(forKey: partition)?.ticket?.cancel()
-            case .joined(let id, _, let place): self.tell(id) { $0.joined(id, at: place) }
+            case .joined(let id, _, let place): self.door.tell(id) { $0.joined(id, at: place, of: $1) }
             }
         }
-    }
-
-    private func tell(_ id: SubscriberID, _ work: @escaping @Sendable (EndpointLoop) -> Void) {
-        self.door.run(on: self.door.loop(of: id), work)
     }
 
     // MARK: Reading
@@ -161,19 +157,24 @@ final class EndpointTopic {
         let limits = FetchLimits(
             bytesMin: .bytes(1), bytesMax: Limits.edgeLiveReadBytesMax, waitMax: Limits.fetchWaitMax)
         let bound = NIOLoopBound(self, eventLoop: self.eventLoop)
+        self.readers[partition]?.isAsking = true
         let ticket = self.door.upstream.fetch([entry], limits: limits, client: .embedded, on: self.eventLoop) {
             results in
             let topic = bound.value
             guard topic.readers[partition]?.round == round else { return }
             topic.found(results[0], partition, round)
         }
-        // It may have been answered, and asked again, before it was known here.
-        if self.readers[partition]?.position == position { self.readers[partition]?.ticket = ticket }
+        guard self.readers[partition]?.round == round, self.readers[partition]?.isAsking == true else { return }
+        self.readers[partition]?.isAsking = false
+        self.readers[partition]?.streak = 0
+        self.readers[partition]?.ticket = ticket
     }
 
     private func found(_ result: FetchResult, _ partition: PartitionIndex, _ round: UInt64) {
         guard let position = self.readers[partition]?.position else { return }
         self.readers[partition]?.ticket = nil
+        if self.readers[partition]?.isAsking == true { self.readers[partition]?.streak += 1 }
+        self.readers[partition]?.isAsking = false
         if let error = result.error {
             if case .offsetOutOfRange(let start, _) = error, position < start {
                 self.readers[partition]?.position = start
@@ -194,9 +195,14 @@ final class EndpointTopic {
         self.readSoon(partition, round)
     }
 
-    /// Not at once: what the last read found is written first, and the others of this loop have their turn.
+    /// Not at once: what the last read found is written first. A reader that is far behind is answered each time
+    /// without waiting, and would never let the loop look at its sockets.
     private func readSoon(_ partition: PartitionIndex, _ round: UInt64) {
-        self.eventLoop.assumeIsolated().execute { self.read(partition, round) }
+        guard let reader = self.readers[partition], reader.streak >= Limits.edgeReadsPerTurnMax else {
+            return self.eventLoop.assumeIsolated().execute { self.read(partition, round) }
+        }
+        self.readers[partition]?.streak = 0
+        EndpointTurns(eventLoop: self.eventLoop).inTurn { self.read(partition, round) }
     }
 
     private func failed(_ partition: PartitionIndex, _ round: UInt64, _ error: BrokerError) {
@@ -220,7 +226,7 @@ final class EndpointTopic {
                 "a partition can not be read for the clients of the edge",
                 metadata: ["topic": "\(self.name)", "partition": "\(partition)", "error": "\(error)"])
         }
-        for id in self.hub.audience(of: partition) { self.tell(id) { $0.ended(id, problem) } }
+        for id in self.hub.audience(of: partition) { self.door.tell(id) { $0.ended(id, problem, of: $1) } }
     }
 
     /// What a read found in pushes of a size that sockets take: much may come out of one compressed batch.
@@ -246,15 +252,16 @@ final class EndpointTopic {
             for id in delivery.subscribers { letters[self.door.loop(of: id), default: []].append((delivery, id)) }
         }
         for (loop, letter) in letters {
+            let loops = self.door.loopCount
             self.door.run(on: loop) { loop in
-                for (delivery, id) in letter { loop.deliver(delivery, to: id) }
+                for (delivery, id) in letter { loop.deliver(delivery, to: id, of: loops) }
             }
         }
     }
 
     private func lost(_ losses: [HubLoss]) {
         for loss in losses {
-            for id in loss.subscribers { self.tell(id) { $0.lost(loss.range, of: id) } }
+            for id in loss.subscribers { self.door.tell(id) { $0.lost(loss.range, of: id, of: $1) } }
         }
     }
 }

@@ -10,7 +10,8 @@ package import WebFormats
 /// runs away with every live push, which is not for this client: it reads the same records. **It meets the live
 /// pushes** when a read found all that lay before the goals as they were when the read began: then what was pushed
 /// since, held back for that long, follows it exactly. If that was more than ``Limits/edgeHeldBytesMax``, it is let go
-/// and read, too; so the slowest client costs one piece and no more.
+/// and read, too; so the slowest client costs one piece and no more. What it is given of a read ends at the goals as
+/// they were when the read began, so that it is alike for all who began there (``PastPiece``).
 ///
 /// All partitions change over together, for a live push carries the places of all.
 ///
@@ -45,6 +46,9 @@ package struct CatchUp: Sendable {
         /// Live pushes that follow; with them the subscription is live.
         package var held: [HubDelivery] = []
         package var isLive = false
+        /// Pushed without a record before what is held: live pushes may carry steps, which count from a place that the
+        /// client has come to, and was not told.
+        package var cursor: SealedCursor?
     }
 
     private struct Lane: Sendable {
@@ -53,9 +57,7 @@ package struct CatchUp: Sendable {
         var goal: Offset
     }
 
-    private let channel: EdgeChannel
     private let seal: CursorSeal
-    private let format: WireFormat
     private let isWide: Bool
     /// What is given of the past, where it is only the newest record of each key.
     private let lastValues: [PartitionIndex: LastValues]
@@ -71,6 +73,8 @@ package struct CatchUp: Sendable {
     private var held: [HubDelivery] = []
     private var heldBytes = 0
     private var isHolding = false
+    /// It came further without a push that says so.
+    private var isUntold = false
 
     /// Nil when there is nothing to catch up with.
     /// - Parameters:
@@ -78,13 +82,10 @@ package struct CatchUp: Sendable {
     ///   - live: where the channel's live pushes stand.
     ///   - ends: up to where a partition is read that is not the channel's any more.
     package init?(
-        _ channel: EdgeChannel, from starts: [PartitionIndex: Offset], to live: ChannelPlace,
-        ends: [PartitionIndex: Offset] = [:], seal: CursorSeal, lastValues: [PartitionIndex: LastValues] = [:],
-        format: WireFormat = .json
+        from starts: [PartitionIndex: Offset], to live: ChannelPlace, ends: [PartitionIndex: Offset] = [:],
+        seal: CursorSeal, lastValues: [PartitionIndex: LastValues] = [:]
     ) {
         self.lastValues = lastValues
-        self.format = format
-        self.channel = channel
         self.seal = seal
         self.isWide = if case .all = live { true } else { false }
         self.lanes = live.partitions.map { partition in
@@ -112,16 +113,22 @@ package struct CatchUp: Sendable {
         !self.isReading && (self.before != nil || self.lanes.contains { $0.next < $0.goal })
     }
 
-    /// A read begins: of these partitions, together at most ``Limits/edgeCatchUpBytesMax``.
-    package mutating func begin() -> [Wish] {
+    /// A read begins.
+    package mutating func begin() -> PastReading {
         precondition(self.isBehind, "nothing is there to be read")
         self.isReading = true
-        if let before = self.before { return [Wish(partition: before.partition, from: before.next)] }
+        if let before = self.before { return self.reading([before]) }
         self.goals = self.lanes.map(\.goal)
         self.isHolding = true
         let order = self.lanes[self.turn...] + self.lanes[..<self.turn]
         self.turn = (self.turn + 1) % self.lanes.count
-        return order.filter { $0.next < $0.goal }.map { Wish(partition: $0.partition, from: $0.next) }
+        return self.reading(order.filter { $0.next < $0.goal })
+    }
+
+    private func reading(_ lanes: [Lane]) -> PastReading {
+        let wishes = lanes.map { Wish(partition: $0.partition, from: $0.next) }
+        return PastReading(
+            PastReading.Start(wishes, at: self.place), upTo: lanes.map(\.goal), lastValues: self.lastValues)
     }
 
     /// Something was pushed live to the channel.
@@ -146,81 +153,39 @@ package struct CatchUp: Sendable {
     }
 
     /// The read that was begun is over.
-    package mutating func found(_ finds: [Found]) -> Step {
+    package mutating func found(_ piece: PastPiece) -> Step {
         precondition(self.isReading, "nothing was being read")
         self.isReading = false
-        var step = Step()
+        var step = Step(push: piece.push, recordCount: piece.recordCount)
+        self.isUntold = piece.push == nil && (self.isUntold || !piece.finds.isEmpty)
         defer { self.letGo() }
-        guard self.before == nil else {
-            self.foundBefore(finds, &step)
-            return step
+        if var before = self.before {
+            for place in piece.finds where place.partition == before.partition {
+                Self.take(place, &before, &step.missing)
+            }
+            self.before = before.next < before.goal ? before : nil
+        } else {
+            for place in piece.finds {
+                guard let index = self.index(of: place.partition) else { continue }
+                Self.take(place, &self.lanes[index], &step.missing)
+            }
+            // One that is ahead of its goal is not where its goal is.
+            if self.isHolding, self.lanes.map(\.next) == self.goals {
+                (step.held, step.isLive) = (self.held, true)
+            }
         }
-        let isReached = self.isHolding && self.reach(finds) == self.goals
-        var records: [EdgeRecord] = []
-        for found in finds {
-            guard let index = self.index(of: found.partition) else { continue }
-            let goal = isReached ? self.goals[index] : self.lanes[index].goal
-            Self.take(found, upTo: goal, &self.lanes[index], &records, &step.missing)
-        }
-        self.finish(&step, records)
-        if isReached { step.held = self.held }
-        step.isLive = isReached || self.lanes.allSatisfy { $0.next == $0.goal }
+        step.isLive = step.isLive || (self.before == nil && self.lanes.allSatisfy { $0.next == $0.goal })
+        if step.isLive, self.isUntold, self.lanes.count > Limits.cursorPartitionsCheap { step.cursor = self.cursor }
         return step
     }
 }
 
 extension CatchUp {
-    private mutating func foundBefore(_ finds: [Found], _ step: inout Step) {
-        guard var lane = self.before else { return }
-        var records: [EdgeRecord] = []
-        for found in finds where found.partition == lane.partition {
-            Self.take(found, upTo: lane.goal, &lane, &records, &step.missing)
+    private static func take(_ place: Place, _ lane: inout Lane, _ missing: inout [MissedRange]) {
+        if case .gone(let partition, let start, _) = place, lane.next < start {
+            missing.append(MissedRange(partition: partition, from: lane.next, to: start))
         }
-        self.before = lane
-        self.finish(&step, records)
-        if lane.next >= lane.goal { self.before = nil }
-        step.isLive = self.before == nil && self.lanes.allSatisfy { $0.next == $0.goal }
-    }
-
-    /// Where each lane would be behind what was found. One that is ahead of its goal is not where its goal is.
-    private func reach(_ finds: [Found]) -> [Offset] {
-        var reach = self.lanes.map(\.next)
-        for found in finds {
-            guard let index = self.index(of: found.partition) else { continue }
-            switch found {
-            case .records(_, _, let next): reach[index] = max(reach[index], min(next, self.goals[index]))
-            case .gone(_, let start, _): reach[index] = max(reach[index], start)
-            }
-        }
-        return reach
-    }
-
-    private static func take(
-        _ found: Found, upTo goal: Offset, _ lane: inout Lane, _ records: inout [EdgeRecord],
-        _ missing: inout [MissedRange]
-    ) {
-        switch found {
-        case .records(let partition, let all, let next):
-            precondition(partition == lane.partition, "records of another partition")
-            records += all.filter { $0.offset >= lane.next && $0.offset < goal }
-            lane.next = max(lane.next, min(next, goal))
-        case .gone(_, let start, let end):
-            if lane.next < start {
-                missing.append(MissedRange(partition: lane.partition, from: lane.next, to: start))
-                lane.next = start
-            } else if lane.next > end {
-                // It lost records that the client has seen, or was put back from an older copy.
-                lane.next = end
-            }
-        }
-    }
-
-    private func finish(_ step: inout Step, _ records: [EdgeRecord]) {
-        let records =
-            self.lastValues.isEmpty
-            ? records : records.filter { self.lastValues[$0.partition]?.takes($0.offset) ?? true }
-        step.recordCount = records.count
-        if !records.isEmpty { step.push = Push(self.channel, records, self.cursor, as: [self.format]) }
+        lane.next = place.next(from: lane.next)
     }
 
     private mutating func raise(_ index: Int, to offset: Offset) {

@@ -41,13 +41,14 @@ extension EdgeSession {
         case .catchingUp(let catchUp): cursor = catchUp.cursor
         case .live: cursor = live
         }
+        guard let next = self.nextToken() else { return self.close(.overloaded) }
         var subscription = self.take(at: index)
-        subscription.token = self.nextToken()
+        subscription.token = next
         subscription.phase = .restarting
         subscription.isQueued = false
         if !subscription.missed.isEmpty { self.laggards += 1 }
         self.inFlight += 1
-        self.subscriptions.append(subscription)
+        self.add(subscription)
         let channel = subscription.channel
         return [.unsubscribe(token, channel), .subscribe(subscription.token, channel, .cursors([cursor.text]))]
             + self.readOn()
@@ -56,6 +57,7 @@ extension EdgeSession {
     /// The hub has records for a channel of this connection.
     package mutating func pushed(_ delivery: HubDelivery, to token: SubscriptionToken) -> PushAnswer {
         guard let index = self.index(of: token) else { return .leaveOut }
+        if self.subscriptions[index].isPlain { return self.pushLive(delivery, at: index) }
         switch self.subscriptions[index].phase {
         case .starting, .restarting: return .leaveOut
         case .live: return self.pushLive(delivery, at: index)
@@ -74,6 +76,10 @@ extension EdgeSession {
         let bytes = ByteCount(rawValue: delivery.push.body(in: self.format).readableBytes)
         // A push is never cut. The first one goes out however long it is, or it never would.
         let hasRoom = self.owed == .zero || self.owed + bytes <= Limits.edgeBytesOwedMax
+        if hasRoom, self.subscriptions[index].isPlain {
+            self.owed = self.owed + bytes
+            return .push
+        }
         let isLagging = !self.subscriptions[index].missed.isEmpty
         if !isLagging, hasRoom, self.subscriptions[index].credit != 0 {
             self.spend(delivery.recordCount, at: index)
@@ -108,19 +114,19 @@ extension EdgeSession {
 
     /// What was to be read is there, or can not be had.
     package mutating func found(
-        _ token: SubscriptionToken, _ outcome: Result<[CatchUp.Found], Problem>
+        _ token: SubscriptionToken, _ outcome: Result<PastPiece, Problem>
     ) -> [SessionAction] {
         guard self.reading == token, let index = self.index(of: token) else { return [] }
         self.reading = nil
-        let finds: [CatchUp.Found]
+        let piece: PastPiece
         switch outcome {
-        case .success(let found): finds = found
+        case .success(let found): piece = found
         case .failure(let problem): return self.ended(token, problem)
         }
         guard case .catchingUp(var catchUp) = self.subscriptions[index].phase else { return self.readOn() }
         let channel = self.subscriptions[index].channel
         self.subscriptions[index].phase = .live
-        let step = catchUp.found(finds)
+        let step = catchUp.found(piece)
         if !step.isLive { self.subscriptions[index].phase = .catchingUp(catchUp) }
         var actions: [SessionAction] = []
         if !step.missing.isEmpty { actions += self.tell(.gone(channel, step.missing)) }
@@ -128,6 +134,11 @@ extension EdgeSession {
         if let push = step.push {
             self.spend(step.recordCount, at: index)
             self.subscriptions[index].given?.give(upTo: catchUp.place)
+            self.owed = self.owed + ByteCount(rawValue: push.body(in: self.format).readableBytes)
+            actions.append(.push(push))
+        }
+        if let cursor = step.cursor {
+            let push = Push(channel, [], cursor, as: [self.format])
             self.owed = self.owed + ByteCount(rawValue: push.body(in: self.format).readableBytes)
             actions.append(.push(push))
         }
@@ -201,7 +212,8 @@ extension EdgeSession {
                 let ranges = self.subscriptions[index].missed.values.sorted { $0.partition < $1.partition }
                 self.subscriptions[index].missed = [:]
                 self.laggards -= 1
-                actions.append(.tellLagging(self.subscriptions[index].channel, ranges))
+                actions.append(
+                    .tellLagging(self.subscriptions[index].token, self.subscriptions[index].channel, ranges))
             }
         }
         return actions + self.readOn()
@@ -218,11 +230,14 @@ extension EdgeSession {
                 case .catchingUp(var catchUp) = self.subscriptions[index].phase, catchUp.isBehind
             else { continue }
             self.subscriptions[index].phase = .live
-            let wishes = catchUp.begin()
+            let reading = catchUp.begin()
             self.subscriptions[index].phase = .catchingUp(catchUp)
             self.reading = self.subscriptions[index].token
-            return [.read(self.subscriptions[index].token, self.subscriptions[index].channel, wishes)]
+            if self.turns.isEmpty { self.turns = [] }
+            return [.read(self.subscriptions[index].token, self.subscriptions[index].channel, reading)]
         }
+        // Its room goes, too.
+        self.turns = []
         return []
     }
 

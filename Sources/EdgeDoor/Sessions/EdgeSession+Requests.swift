@@ -65,13 +65,11 @@ extension EdgeSession {
             let detail = "a connection is in at most \(Limits.edgeChannelsPerConnectionMax) channels"
             return self.answer(id, .failure(Problem(.tooMany, detail)))
         }
-        let token = self.nextToken()
+        guard let token = self.nextToken() else { return self.close(.overloaded) }
         let actions = self.begin(id) { [.subscribe(token, wish.channel, wish.start)] }
         guard case .subscribe = actions.first else { return actions }
-        self.subscriptions.append(
-            Subscription(
-                token: token, channel: wish.channel, phase: .starting(id), whenSlow: wish.whenSlow,
-                credit: wish.credit))
+        self.add(
+            Subscription(token, wish.channel, .starting(id), whenSlow: wish.whenSlow, credit: wish.credit))
         return actions
     }
 
@@ -97,7 +95,8 @@ extension EdgeSession {
         case .starting, .restarting: return self.answer(id, .failure(Self.unknown(channel)))
         case .catchingUp, .live: break
         }
-        let (old, token) = (self.subscriptions[index].token, self.nextToken())
+        let old = self.subscriptions[index].token
+        guard let token = self.nextToken() else { return self.close(.overloaded) }
         let actions = self.begin(id) { [.unsubscribe(old, channel), .subscribe(token, channel, start)] }
         guard case .unsubscribe = actions.first else { return actions }
         var subscription = self.take(at: index)
@@ -106,7 +105,7 @@ extension EdgeSession {
         subscription.missed = [:]
         subscription.given = nil
         subscription.isQueued = false
-        self.subscriptions.append(subscription)
+        self.add(subscription)
         return actions + self.readOn()
     }
 
@@ -120,7 +119,9 @@ extension EdgeSession {
         return actions()
     }
 
-    mutating func nextToken() -> SubscriptionToken {
+    /// Nil: this connection has had four billion.
+    mutating func nextToken() -> SubscriptionToken? {
+        guard self.tokens < .max else { return nil }
         self.tokens += 1
         return SubscriptionToken(rawValue: self.tokens)
     }

@@ -30,30 +30,6 @@ package struct EdgeSession: Sendable {
         case closed
     }
 
-    enum Phase: Sendable {
-        /// Where it begins is being found out.
-        case starting(RequestID?)
-        /// The same, without the client having asked: its topic has more partitions.
-        case restarting
-        indirect case catchingUp(CatchUp)
-        case live
-    }
-
-    struct Subscription: Sendable {
-        var token: SubscriptionToken
-        var channel: EdgeChannel
-        var phase: Phase
-        let whenSlow: SlowReaderRule
-        /// In the queue of those who wait to be read for.
-        var isQueued = false
-        /// Records that may still be pushed; nil: as many as the socket takes.
-        var credit: Int?
-        /// Only where it may be confirmed.
-        var given: GivenRecords?
-        /// What was not pushed since the client fell behind.
-        var missed: [PartitionIndex: MissedRange] = [:]
-    }
-
     let kind: Kind
     /// Known when the connection is open.
     package var format = WireFormat.json
@@ -68,7 +44,7 @@ package struct EdgeSession: Sendable {
     var laggards = 0
     var inFlight = 0
     var owed = ByteCount.zero
-    var tokens: UInt64 = 0
+    var tokens: UInt32 = 0
     private var heardAt: Instant
     private var isPinged = false
 
@@ -81,6 +57,20 @@ package struct EdgeSession: Sendable {
 
     package var isClosed: Bool { if case .closed = self.state { true } else { false } }
     package var channels: some Collection<EdgeChannel> { self.subscriptions.lazy.map(\.channel) }
+    /// The channels, each with the beginning of it that counts now.
+    package var places: [(token: SubscriptionToken, channel: EdgeChannel)] {
+        self.subscriptions.map { ($0.token, $0.channel) }
+    }
+
+    package func channel(of token: SubscriptionToken) -> EdgeChannel? {
+        self.index(of: token).map { self.subscriptions[$0].channel }
+    }
+
+    /// Nil: the client is not in it.
+    package func token(of channel: EdgeChannel) -> SubscriptionToken? {
+        self.index(of: channel).map { self.subscriptions[$0].token }
+    }
+
     /// What the socket has not taken yet.
     package var bytesOwed: ByteCount { self.owed }
 
@@ -166,7 +156,7 @@ package struct EdgeSession: Sendable {
         return self.heardAt.advanced(by: Limits.edgePingPeriod * (self.isPinged ? 2 : 1))
     }
 
-    /// The same channel, as others know it already: a name that a thousand clients sent is kept once.
+    /// The same channel, as others know it: a name that a thousand clients sent is kept once.
     package mutating func shares(_ channel: EdgeChannel, for token: SubscriptionToken) {
         guard let index = self.index(of: token), self.subscriptions[index].channel == channel else { return }
         self.subscriptions[index].channel = channel

@@ -4,9 +4,9 @@ package import WebFormats
 
 /// Tells one beginning of a subscription from another of the same channel, within a connection. They grow.
 package struct SubscriptionToken: RawRepresentable, Hashable, Comparable, Sendable {
-    package var rawValue: UInt64
+    package var rawValue: UInt32
 
-    package init(rawValue: UInt64) {
+    package init(rawValue: UInt32) {
         self.rawValue = rawValue
     }
 
@@ -41,9 +41,8 @@ package enum SessionAction: Sendable {
     case subscribe(SubscriptionToken, EdgeChannel, StartPoint)
     /// Leave the channel's hub, or give up joining it; give up the read that is under way for it.
     case unsubscribe(SubscriptionToken, EdgeChannel)
-    /// Read these partitions for the channel, together at most ``Limits/edgeCatchUpBytesMax``, and tell
-    /// ``EdgeSession/found(_:_:)``.
-    case read(SubscriptionToken, EdgeChannel, [CatchUp.Wish])
+    /// Read this for the channel, and tell ``EdgeSession/found(_:_:)``.
+    case read(SubscriptionToken, EdgeChannel, PastReading)
     /// Do what the broker does, and tell ``EdgeSession/answered(_:_:)``.
     case perform(RequestID?, ClientOperation)
     /// One line, for this client only.
@@ -54,7 +53,7 @@ package enum SessionAction: Sendable {
     case push(Push)
     /// The client is given pushes of the channel again, and was not given these. Write `lagging` with the cursor of the
     /// channel as it stands now, and tell ``EdgeSession/owes(_:)`` how long that was.
-    case tellLagging(EdgeChannel, [MissedRange])
+    case tellLagging(SubscriptionToken, EdgeChannel, [MissedRange])
     /// Ask the client for a sign of life.
     case ping
     /// Write out what is owed if the socket takes it, and close with this code.

@@ -103,12 +103,12 @@ package struct StartPlan: Sendable {
     /// The subscription that begins there, where live pushes of its channel stand at `live` now.
     package func begin(
         at live: ChannelPlace, kept: [PartitionIndex: KeptRange], times: [PartitionIndex: Offset] = [:],
-        lastValues: [PartitionIndex: LastValues] = [:], keepsReceipts: Bool = false, in format: WireFormat = .json
+        lastValues: [PartitionIndex: LastValues] = [:], keepsReceipts: Bool = false
     ) throws(Problem) -> SubscriptionStart {
         let (starts, gaps) = try self.starts(kept: kept, times: times)
         let catchUp = CatchUp(
-            self.channel, from: starts.merging(lastValues.mapValues(\.start)) { max($0, $1) }, to: live,
-            ends: kept.mapValues(\.end), seal: self.seal, lastValues: lastValues, format: format)
+            from: starts.merging(lastValues.mapValues(\.start)) { max($0, $1) }, to: live,
+            ends: kept.mapValues(\.end), seal: self.seal, lastValues: lastValues)
         let cursor = catchUp?.cursor ?? SealedCursor(live.cursor, by: self.seal)
         var start = SubscriptionStart(cursor: cursor, gaps: gaps, catchUp: catchUp)
         if keepsReceipts { start.given = GivenRecords(from: catchUp?.place ?? live.cursor) }

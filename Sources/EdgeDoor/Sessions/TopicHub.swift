@@ -71,14 +71,50 @@ package struct TopicHub: Sendable {
         var position: Offset?
     }
 
+    /// Its memory matters: there may be a channel for each user.
     private struct Lane: Sendable {
         let channel: EdgeChannel
-        /// The one partition that the channel is in; nil when it reads all.
-        let partition: PartitionIndex?
-        /// Ascending. The memory of a channel with one subscriber matters: there may be one for each user.
-        var subscribers: [SubscriberID] = []
+        var subscribers = Subscribers.none
         /// Whether its subscribers have joined: where all its partitions are read from is known.
         var isReady = false
+        /// Negative: the channel reads all partitions.
+        private let index: Int32
+
+        init(_ channel: EdgeChannel, in partition: PartitionIndex?) {
+            self.channel = channel
+            self.index = partition?.rawValue ?? -1
+        }
+
+        /// The one partition that the channel is in; nil when it reads all.
+        var partition: PartitionIndex? { self.index < 0 ? nil : PartitionIndex(rawValue: self.index) }
+    }
+
+    /// Mostly one.
+    private enum Subscribers: Sendable {
+        case none
+        case one(SubscriberID)
+        /// Two or more, ascending.
+        case many([SubscriberID])
+
+        var list: [SubscriberID] {
+            switch self {
+            case .none: []
+            case .one(let subscriber): [subscriber]
+            case .many(let subscribers): subscribers
+            }
+        }
+
+        mutating func change(_ change: (inout [SubscriberID]) -> Void) {
+            var list = self.list
+            // Emptied first, so that the change does not copy what it holds.
+            self = .none
+            change(&list)
+            if let first = list.first { self = list.count == 1 ? .one(first) : .many(list) }
+        }
+    }
+
+    /// Where the cursors of a channel stand that reads so many partitions that a push does not carry all of them.
+    private struct Steps: Sendable {
         var cadence = CursorCadence()
         /// The positions of the last whole cursor that was pushed, which steps count from.
         var base: [Offset]?
@@ -92,6 +128,7 @@ package struct TopicHub: Sendable {
     private var lanes: [Lane?] = []
     private var free: [ChannelNumber] = []
     private var unready: [ChannelNumber] = []
+    private var steps: [ChannelNumber: Steps] = [:]
     private var readers: [Reader]
     /// Channels that read every partition.
     private var wideChannels = 0
@@ -115,15 +152,15 @@ package struct TopicHub: Sendable {
         precondition(channel.topic == self.topic, "a channel of another topic")
         var actions: [HubAction] = []
         let number: ChannelNumber
-        if let known = self.table[channel.selection] {
+        if let known = self.number(of: channel) {
             number = known
         } else {
             number = try self.open(channel, &actions)
         }
-        self.withLane(number) { lane in
-            let place = lane.subscribers.partitioningIndex { $0 >= subscriber }
-            precondition(place == lane.subscribers.count || lane.subscribers[place] != subscriber, "subscribed twice")
-            lane.subscribers.insert(subscriber, at: place)
+        self.lanes[Int(number.rawValue)]?.subscribers.change { subscribers in
+            let place = subscribers.partitioningIndex { $0 >= subscriber }
+            precondition(place == subscribers.count || subscribers[place] != subscriber, "subscribed twice")
+            subscribers.insert(subscriber, at: place)
         }
         let lane = self.lane(number)
         if lane.isReady, let place = self.place(of: lane) {
@@ -134,14 +171,23 @@ package struct TopicHub: Sendable {
 
     /// A subscriber leaves a channel that it is in.
     package mutating func unsubscribe(_ subscriber: SubscriberID, from channel: EdgeChannel) -> [HubAction] {
-        guard let number = self.table[channel.selection] else { preconditionFailure("nobody is in the channel") }
-        self.withLane(number) { lane in
-            let place = lane.subscribers.partitioningIndex { $0 >= subscriber }
-            precondition(place < lane.subscribers.count && lane.subscribers[place] == subscriber, "not in the channel")
-            lane.subscribers.remove(at: place)
+        guard let number = self.number(of: channel) else { preconditionFailure("nobody is in the channel") }
+        self.lanes[Int(number.rawValue)]?.subscribers.change { subscribers in
+            let place = subscribers.partitioningIndex { $0 >= subscriber }
+            precondition(place < subscribers.count && subscribers[place] == subscriber, "not in the channel")
+            subscribers.remove(at: place)
         }
-        return self.lane(number).subscribers.isEmpty ? self.close(number) : []
+        if case .none = self.lane(number).subscribers { return self.close(number) }
+        return []
     }
+
+    /// Whether a subscriber is in a channel.
+    package func holds(_ subscriber: SubscriberID, in channel: EdgeChannel) -> Bool {
+        self.number(of: channel).map { self.lane($0).subscribers.list.contains(subscriber) } ?? false
+    }
+
+    /// Everybody who is in any channel.
+    package var everybody: [SubscriberID] { self.lanes.flatMap { $0?.subscribers.list ?? [] } }
 
     /// Reading of a partition begins at this offset.
     package mutating func began(_ partition: PartitionIndex, at offset: Offset) -> [HubAction] {
@@ -152,9 +198,9 @@ package struct TopicHub: Sendable {
         var actions: [HubAction] = []
         for number in self.unready {
             guard let place = self.place(of: self.lane(number)) else { continue }
-            self.withLane(number) { $0.isReady = true }
+            self.lanes[Int(number.rawValue)]?.isReady = true
             let lane = self.lane(number)
-            actions += lane.subscribers.map { .joined($0, lane.channel, at: place) }
+            actions += lane.subscribers.list.map { .joined($0, lane.channel, at: place) }
         }
         let waiting = self.unready.filter { !self.lane($0).isReady }
         self.unready = waiting
@@ -172,11 +218,13 @@ package struct TopicHub: Sendable {
         var order: [ChannelNumber] = []
         var found: [ChannelNumber: [EdgeRecord]] = [:]
         for record in records {
-            self.table.forEachChannel(taking: record.key) { number in
-                guard self.lane(number).isReady else { return }
-                if found[number] == nil { order.append(number) }
-                found[number, default: []].append(record)
-            }
+            self.table.forEachChannel(
+                taking: record.key, { self.lanes[Int($0.rawValue)]?.channel },
+                { number in
+                    guard self.lane(number).isReady else { return }
+                    if found[number] == nil { order.append(number) }
+                    found[number, default: []].append(record)
+                })
         }
         let range = MissedRange(partition: partition, from: from, to: next)
         return order.map { self.delivery(of: found[$0] ?? [], in: range, to: $0) }
@@ -190,7 +238,7 @@ package struct TopicHub: Sendable {
         let range = MissedRange(partition: partition, from: from, to: next)
         return self.lanes.compactMap { lane in
             guard let lane, lane.isReady, lane.partition == nil || lane.partition == partition else { return nil }
-            return HubLoss(channel: lane.channel, range: range, subscribers: lane.subscribers)
+            return HubLoss(channel: lane.channel, range: range, subscribers: lane.subscribers.list)
         }
     }
 
@@ -198,13 +246,13 @@ package struct TopicHub: Sendable {
     package func audience(of partition: PartitionIndex) -> [SubscriberID] {
         self.lanes.flatMap { lane in
             guard let lane, lane.partition == nil || lane.partition == partition else { return [SubscriberID]() }
-            return lane.subscribers
+            return lane.subscribers.list
         }
     }
 
     /// A whole cursor that stands where the channel is now; nil while its subscribers have not joined.
     package func cursor(of channel: EdgeChannel) -> SealedCursor? {
-        guard let number = self.table[channel.selection] else { return nil }
+        guard let number = self.number(of: channel) else { return nil }
         let lane = self.lane(number)
         return self.place(of: lane).map { SealedCursor($0.cursor, by: self.seal(of: lane)) }
     }
@@ -214,28 +262,37 @@ extension TopicHub {
     private mutating func delivery(
         of records: [EdgeRecord], in range: MissedRange, to number: ChannelNumber
     ) -> HubDelivery {
-        var lane = self.lane(number)
-        let bytes = records.reduce(0) { $0 + ($1.key?.readableBytes ?? 0) + ($1.value?.readableBytes ?? 0) }
-        let partitions = lane.partition == nil ? self.readers.count : 1
-        let index = Int(range.partition.rawValue)
-        let isWhole = lane.cadence.isWhole(pushing: .bytes(bytes), partitions: partitions)
-        let cursor: EdgeCursor
-        var place: ChannelPlace?
-        if !isWhole, let base = lane.base {
-            cursor = .step(range.partition, since: base[index], next: range.to)
-        } else {
-            guard let here = self.place(of: lane) else { preconditionFailure("a push before the channel was joined") }
-            (cursor, place) = (here.cursor, here)
-            if partitions > Limits.cursorPartitionsCheap, case .all(let positions) = here { lane.base = positions }
-        }
-        self.lanes[Int(number.rawValue)] = lane
+        let lane = self.lane(number)
+        let (cursor, place) = self.cursor(behind: records, in: range, of: lane, number)
+        let subscribers = lane.subscribers.list
         return HubDelivery(
             channel: lane.channel,
             push: Push(
                 lane.channel, records, SealedCursor(cursor, by: self.seal(of: lane)),
-                as: WireFormat.allCases.filter { format in lane.subscribers.contains { $0.format == format } }),
-            recordCount: records.count, range: range, place: place, subscribers: lane.subscribers
+                as: WireFormat.allCases.filter { format in subscribers.contains { $0.format == format } }),
+            recordCount: records.count, range: range, place: place, subscribers: subscribers
         )
+    }
+
+    /// The cursor of a push, and where the channel stands behind it if that is whole.
+    private mutating func cursor(
+        behind records: [EdgeRecord], in range: MissedRange, of lane: Lane, _ number: ChannelNumber
+    ) -> (EdgeCursor, ChannelPlace?) {
+        let partitions = lane.partition == nil ? self.readers.count : 1
+        let isWide = partitions > Limits.cursorPartitionsCheap
+        if isWide {
+            let bytes = records.reduce(0) { $0 + ($1.key?.readableBytes ?? 0) + ($1.value?.readableBytes ?? 0) }
+            var steps = self.steps.removeValue(forKey: number) ?? Steps()
+            defer { self.steps[number] = steps }
+            let isWhole = steps.cadence.isWhole(pushing: .bytes(bytes), partitions: partitions)
+            if !isWhole, let base = steps.base {
+                let since = base[Int(range.partition.rawValue)]
+                return (.step(range.partition, since: since, next: range.to), nil)
+            }
+            if case .all(let positions) = self.place(of: lane) { steps.base = positions }
+        }
+        guard let here = self.place(of: lane) else { preconditionFailure("a push before the channel was joined") }
+        return (here.cursor, here)
     }
 
     private func seal(of lane: Lane) -> CursorSeal {
@@ -260,9 +317,8 @@ extension TopicHub {
     ) throws(ChannelTableError) -> ChannelNumber {
         let next = ChannelNumber(rawValue: Int32(truncatingIfNeeded: self.lanes.count))
         let number = self.free.last ?? next
-        try self.table.insert(channel.selection, number)
-        var lane = Lane(
-            channel: channel, partition: channel.partition(of: self.readers.count, placement: self.placement))
+        try self.table.insert(channel, number)
+        var lane = Lane(channel, in: channel.partition(of: self.readers.count, placement: self.placement))
         let idle = self.indices(of: lane).filter { !self.isNeeded($0) }
         self.count(lane, by: 1)
         actions += idle.map { .startReading(Self.partition($0)) }
@@ -279,8 +335,9 @@ extension TopicHub {
 
     private mutating func close(_ number: ChannelNumber) -> [HubAction] {
         let lane = self.lane(number)
-        self.table.remove(lane.channel.selection)
+        self.table.remove(lane.channel, number)
         self.lanes[Int(number.rawValue)] = nil
+        self.steps[number] = nil
         self.free.append(number)
         self.unready.removeAll { $0 == number }
         self.count(lane, by: -1)
@@ -313,12 +370,8 @@ extension TopicHub {
         return lane
     }
 
-    private mutating func withLane(_ number: ChannelNumber, _ change: (inout Lane) -> Void) {
-        var lane = self.lane(number)
-        // Taken out first, so that the change does not copy what it holds.
-        self.lanes[Int(number.rawValue)] = nil
-        change(&lane)
-        self.lanes[Int(number.rawValue)] = lane
+    private func number(of channel: EdgeChannel) -> ChannelNumber? {
+        self.table.number(of: channel) { self.lanes[Int($0.rawValue)]?.channel }
     }
 }
 

@@ -15,8 +15,12 @@ package import NIOCore
 /// name has no line break in it, whatever the key. One channel may be written in several ways; ``description`` is the
 /// one that pushes carry, and equality is of what is meant.
 ///
-/// Its parts are in one place however often it is copied: an endpoint server knows one channel by many of its parts.
-package struct EdgeChannel: Sendable {
+/// Its parts are in one place however often it is copied: an endpoint server knows one channel by many of its parts,
+/// and there may be one for each user. So it is one object, with the key's bytes at its end, and the topic's name in
+/// another that many may share (``sharingTopic(of:)``).
+///
+/// Unchecked because: what `parts` holds is written before anybody else has it, and never changed.
+package struct EdgeChannel: @unchecked Sendable {
     package enum Selection: Hashable, Sendable {
         case everything
         /// The records with exactly this key, one byte or more.
@@ -25,20 +29,51 @@ package struct EdgeChannel: Sendable {
         case prefix(ByteBuffer)
     }
 
-    private final class Parts: Sendable {
-        let topic: String
-        let selection: Selection
+    /// What a selection's bytes are.
+    package enum Form: UInt8, Hashable, Sendable {
+        case everything
+        case key
+        case prefix
+    }
 
-        init(_ topic: String, _ selection: Selection) {
-            self.topic = topic
-            self.selection = selection
+    private final class TopicLabel: Sendable {
+        let name: String
+
+        init(_ name: String) { self.name = name }
+    }
+
+    private struct Head {
+        let topic: TopicLabel
+        let byteCount: UInt16
+        let form: Form
+    }
+
+    private let parts: ManagedBuffer<Head, UInt8>
+
+    private init(_ topic: TopicLabel, _ form: Form, _ bytes: UnsafeRawBufferPointer) {
+        // A name has at most `channelNameBytesMax`, and its bytes are not more.
+        let count = UInt16(clamping: bytes.count)
+        self.parts = ManagedBuffer.create(minimumCapacity: bytes.count) { _ in
+            Head(topic: topic, byteCount: count, form: form)
+        }
+        self.parts.withUnsafeMutablePointerToElements { elements in
+            UnsafeMutableRawBufferPointer(start: elements, count: Int(count)).copyMemory(
+                from: UnsafeRawBufferPointer(rebasing: bytes.prefix(Int(count))))
         }
     }
 
-    private let parts: Parts
+    package var topic: String { self.parts.header.topic.name }
+    package var form: Form { self.parts.header.form }
+    /// Of the key, or its beginning.
+    package var byteCount: Int { Int(self.parts.header.byteCount) }
 
-    package var topic: String { self.parts.topic }
-    package var selection: Selection { self.parts.selection }
+    package var selection: Selection {
+        switch self.form {
+        case .everything: .everything
+        case .key: .key(self.buffer)
+        case .prefix: .prefix(self.buffer)
+        }
+    }
 
     /// Reads a channel's name.
     package init(_ name: String) throws(ChannelNameError) {
@@ -47,22 +82,43 @@ package struct EdgeChannel: Sendable {
         let topic = parts.first.map(String.init) ?? ""
         if let refusal = TopicName.refusal(of: topic) { throw .topic(refusal) }
         guard parts.count == 2 else {
-            self.parts = Parts(topic, .everything)
+            self.init(TopicLabel(topic), .everything, UnsafeRawBufferPointer(start: nil, count: 0))
             return
         }
         let start = topic.utf8.count + 1
         let (bytes, isPrefix) = try ChannelEscapes.read(ByteBuffer(string: String(parts[1])), startingAt: start)
         guard isPrefix || bytes.readableBytes > 0 else { throw .emptyKey }
-        self.parts = Parts(topic, isPrefix ? .prefix(bytes) : .key(bytes))
+        self = bytes.withUnsafeReadableBytes { Self(TopicLabel(topic), isPrefix ? .prefix : .key, $0) }
     }
+
+    /// The same channel, with the topic's name kept where the other one keeps it.
+    package func sharingTopic(of other: EdgeChannel) -> EdgeChannel {
+        let label = other.parts.header.topic
+        guard self.parts.header.topic !== label, self.topic == label.name else { return self }
+        return self.withBytes { EdgeChannel(label, self.form, $0) }
+    }
+
+    /// The key, or its beginning, as it is kept.
+    private func withBytes<Answer>(_ body: (UnsafeRawBufferPointer) -> Answer) -> Answer {
+        self.parts.withUnsafeMutablePointers { head, bytes in
+            body(UnsafeRawBufferPointer(start: bytes, count: Int(head.pointee.byteCount)))
+        }
+    }
+
+    private var buffer: ByteBuffer { self.withBytes { ByteBuffer(bytes: $0) } }
 
     /// Whether a record with this key belongs to the channel; nil is a record without one.
     package func takes(_ key: ByteBuffer?) -> Bool {
-        switch self.selection {
-        case .everything: true
-        case .key(let wanted): key == wanted
-        case .prefix(let prefix):
-            key.map { $0.getSlice(at: $0.readerIndex, length: prefix.readableBytes) == prefix } ?? false
+        if case .everything = self.form { return true }
+        guard let key else { return false }
+        return self.withBytes { wanted in
+            key.withUnsafeReadableBytes { key in
+                switch self.form {
+                case .everything: true
+                case .key: key.elementsEqual(wanted)
+                case .prefix: key.starts(with: wanted)
+                }
+            }
         }
     }
 
@@ -80,14 +136,46 @@ package struct EdgeChannel: Sendable {
     }
 }
 
+/// What is asked of the channels of one topic.
+extension EdgeChannel {
+    /// Whether both take the same records of a topic.
+    package func selects(as other: EdgeChannel) -> Bool {
+        self.parts === other.parts || self.withBytes { own in other.withBytes { self.selects($0, own, other.form) } }
+    }
+
+    /// Whether it is this one of its topic.
+    package func selects(_ form: Form, _ bytes: ByteBuffer) -> Bool {
+        self.withBytes { own in bytes.withUnsafeReadableBytes { self.selects($0, own, form) } }
+    }
+
+    private func selects(_ bytes: UnsafeRawBufferPointer, _ own: UnsafeRawBufferPointer, _ form: Form) -> Bool {
+        self.form == form && own.count == bytes.count && own.elementsEqual(bytes)
+    }
+
+    /// The same for all that ``selects(as:)``, and as ``selectionHash(_:_:)``; another in each process.
+    package var selectionHash: Int { self.withBytes { Self.hash(self.form, $0) } }
+
+    package static func selectionHash(_ form: Form, _ bytes: ByteBuffer) -> Int {
+        bytes.withUnsafeReadableBytes { self.hash(form, $0) }
+    }
+
+    private static func hash(_ form: Form, _ bytes: UnsafeRawBufferPointer) -> Int {
+        var hasher = Hasher()
+        hasher.combine(form.rawValue)
+        hasher.combine(bytes: bytes)
+        return hasher.finalize()
+    }
+}
+
 extension EdgeChannel: Hashable {
     package static func == (left: EdgeChannel, right: EdgeChannel) -> Bool {
-        left.parts === right.parts || (left.selection == right.selection && left.topic == right.topic)
+        left.selects(as: right) && left.topic == right.topic
     }
 
     package func hash(into hasher: inout Hasher) {
         hasher.combine(self.topic)
-        hasher.combine(self.selection)
+        hasher.combine(self.form)
+        self.withBytes { hasher.combine(bytes: $0) }
     }
 }
 
