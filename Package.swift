@@ -148,8 +148,8 @@ let fuzzing: [Target] =
         .executableTarget(
             name: "apus-fuzz",
             dependencies: [
-                "CFuzz", "ApusAccess", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "EdgeDoor", "KafkaWire",
-                "WebFormats", nioCore,
+                "CFuzz", "ApusAccess", "ApusBroker", "ApusCore", "ApusFakes", "ApusGroups", "ApusLog", "EdgeDoor",
+                "HTTPDoor", "KafkaWire", "WebFormats", nioCore, nioEmbedded, logging,
             ],
             path: "Fuzz/Targets",
             swiftSettings: house

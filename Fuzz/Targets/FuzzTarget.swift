@@ -24,5 +24,6 @@ struct FuzzTarget: Sendable {
         .requests, .responses, .frames, .batches, .segments, .indexes, .states, .compacted,
         .groupRecords, .groupHeartbeats, .groupRequests, .logins, .keys, .certificates, .accessRecords,
         .accessStore, .webSocket, .deflate, .operations, .binary, .cursors, .webRequests,
+        .json, .http,
     ]
 }

@@ -41,6 +41,8 @@ package final class HTTPListener: Sendable {
         package var connections: [ConnectionSource] = []
         /// What cursors are signed with; nil: reads give none and take none.
         package var cursorKeys: CursorKeys?
+        /// Works on what takes long: threads of their own, for event loops serve others.
+        package var pool: any TaskExecutor = globalConcurrentExecutor
         /// The program's own version, for people.
         package var version = ""
 

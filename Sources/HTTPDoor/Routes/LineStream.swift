@@ -41,7 +41,9 @@ enum LineStream {
     private static func pooled(
         _ lines: [Result<ByteBuffer, Problem>], _ target: WriteRoute.Target, _ context: WebContext
     ) async -> ByteBuffer {
-        await withTaskExecutorPreference(globalConcurrentExecutor) { await self.reports(on: lines, target, context) }
+        await withTaskExecutorPreference(context.door.configuration.pool) {
+            await self.reports(on: lines, target, context)
+        }
     }
 
     /// Writes the records of some lines and reports on each.

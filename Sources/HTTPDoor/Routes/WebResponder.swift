@@ -67,7 +67,7 @@ struct WebResponder: Sendable {
     private func executor(for request: Request) -> (any TaskExecutor)? {
         let length = request.headers[.contentLength].flatMap { Int($0) } ?? .max
         let isBrief = request.method == .post && length <= Limits.webLoopBodyBytesMax.rawValue
-        return isBrief ? nil : globalConcurrentExecutor
+        return isBrief ? nil : self.door.configuration.pool
     }
 
     private func told(_ problem: Problem) -> Response {
