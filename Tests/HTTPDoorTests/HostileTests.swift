@@ -31,6 +31,19 @@ struct HostileTests {
         }
     }
 
+    @Test("what is no request behind one that is gets no answer, and the one before gets its own")
+    func behind() async throws {
+        try await WebWorld.run { world in
+            _ = try await world.ask("POST", "/v1/topics", #"{"name":"t"}"#)
+            let read = "GET /v1/topics/t/records?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            async let waiting = world.ask(raw: read + "GET /livez HTTP/\r\nHost: a\r\n\r\n")
+            while await world.broker.parkedFetchCount() == 0 { await Task.yield() }
+            _ = try await world.ask("POST", "/v1/topics/t/records", "hello", type: nil)
+            let answer = try await waiting
+            #expect(answer.status == 200 && answer.answers == 1 && answer.body.contains("hello"), "\(answer.text)")
+        }
+    }
+
     @Test("300,000 headers, one of a mebibyte, and a target without end are refused long before they are whole")
     func headers() async throws {
         try await WebWorld.run { world in

@@ -294,6 +294,12 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// Answers with a problem and ends the connection; ends it at once when another answer is under way.
     private func refuse(_ problem: Problem, _ context: ChannelHandlerContext) {
+        // What is wrong stands behind a request that is whole: that one gets its own answer, and the connection ends
+        // behind it. Or a write would be told that it was refused, and be done.
+        if !self.open.isEmpty, self.open[self.open.index(before: self.open.endIndex)].isRead {
+            self.open[self.open.index(before: self.open.endIndex)].isLast = true
+            return
+        }
         guard !self.hasBegunAnswer, self.open.count <= 1 else { return context.close(promise: nil) }
         var body = ByteBuffer()
         body.writeJSON(problem)
