@@ -141,6 +141,12 @@ private final class HTTPWorld {
         }
         channel.close(promise: nil)
         self.settle()
+        // What is still asked of the broker is answered to nobody.
+        for _ in 0..<65 where ended.value != true {
+            self.clock.advance(by: .seconds(1))
+            self.loop.advanceTime(by: .seconds(1))
+            self.settle()
+        }
         precondition(ended.value == true, "a connection that does not end")
         WebAnswers.check(answers.bytes, mayLackBodies: bytes.mentions("HEAD"))
         self.removeTopics()
