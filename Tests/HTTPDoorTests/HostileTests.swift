@@ -31,12 +31,14 @@ struct HostileTests {
         }
     }
 
-    @Test("what is no request behind one that is gets no answer, and the one before gets its own")
-    func behind() async throws {
+    @Test(
+        "what is no request behind one that is gets no answer, and the one before gets its own", arguments: [1, 4_000])
+    func behind(times: Int) async throws {
         try await WebWorld.run { world in
             _ = try await world.ask("POST", "/v1/topics", #"{"name":"t"}"#)
             let read = "GET /v1/topics/t/records?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n"
-            async let waiting = world.ask(raw: read + "GET /livez HTTP/\r\nHost: a\r\n\r\n")
+            let garbage = String(repeating: "GET /livez HTTP/\r\nHost: a\r\n\r\n", count: times)
+            async let waiting = world.ask(raw: read + garbage)
             while await world.broker.parkedFetchCount() == 0 { await Task.yield() }
             _ = try await world.ask("POST", "/v1/topics/t/records", "hello", type: nil)
             let answer = try await waiting

@@ -111,6 +111,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch self.phase {
         case .fresh, .serving:
+            // More of what was no request, behind one that is still to be answered.
+            if case ByteToMessageDecoderError.dataReceivedInErrorState = error { return }
             guard let error = error as? HTTPParserError else { return context.close(promise: nil) }
             if error == .headerOverflow {
                 let detail =
