@@ -154,7 +154,7 @@ def burst(options):
     # All are there, and nothing was written yet.
     before = max(size for at, size in samples if connected <= at < connected + hold - 1)
     peak, top = max(samples, key=lambda sample: sample[1])
-    back = next((at - peak for at, size in samples if at > peak and size <= 1.05 * before), None)
+    back = next((at - peak for at, size in samples if at >= peak and size <= 1.05 * before), None)
     said = "not back within the run" if back is None else f"back after {back:.0f} s"
     return Row(f"a burst of 64 KiB to {connections:,} WebSockets: memory",
                f"{before / MIB:.0f} MiB before, {top / MIB:.0f} MiB at most, {said}", "", "back within 60 s",
